@@ -1,0 +1,3 @@
+//! The pure core: nothing in here knows a clock, a database, a network or a file.
+
+pub mod time;

@@ -1,0 +1,3 @@
+//! Reynard: alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
+
+pub mod domain;
