@@ -1,3 +1,15 @@
 //! The pure core: nothing in here knows a clock, a database, a network or a file.
 
+pub mod action;
+pub mod classification;
+pub mod cron;
+pub mod escalation;
+pub mod expression;
+pub mod labels;
+pub mod limits;
+pub mod on_call;
+pub mod playbook;
+pub mod priority;
+pub mod secret;
+pub mod settings;
 pub mod time;

@@ -1,0 +1,4 @@
+//! Stub, replaced by the real language.
+pub mod condition;
+pub mod schema;
+pub mod template;

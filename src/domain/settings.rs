@@ -1,0 +1,170 @@
+//! Everything `reynard.yaml` and the playbook files say, checked and typed: the rulebook that decisions are made by.
+//! Knows no files; the config room builds it, the runtime swaps it when a file changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use regex::Regex;
+
+use crate::domain::action::{Specs, TargetKind};
+use crate::domain::classification::Rule;
+use crate::domain::escalation::Policy;
+use crate::domain::expression::template::Template;
+use crate::domain::limits::GlobalLimits;
+use crate::domain::on_call::Directory;
+use crate::domain::playbook::Playbook;
+use crate::domain::secret::Secret;
+use crate::domain::time::Span;
+
+/// What decisions are made by; one immutable snapshot, replaced as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct Rulebook {
+    pub incidents: IncidentSettings,
+    /// Numbers that rules may use, by name.
+    pub signals: BTreeMap<String, SignalSource>,
+    /// First match wins.
+    pub rules: Vec<Rule>,
+    /// Escalation policies by name; `default` is always there once loaded.
+    pub policies: BTreeMap<String, Policy>,
+    pub directory: Directory,
+    pub targets: BTreeMap<String, Target>,
+    pub limits: GlobalLimits,
+    pub automation: Automation,
+    /// The playbooks that may start, by slug.
+    pub playbooks: BTreeMap<String, Arc<Playbook>>,
+    /// Every revision that a run may still be pinned to, by digest.
+    pub revisions: BTreeMap<String, Arc<Playbook>>,
+    pub specs: Specs,
+    /// Playbook files that are broken now: path to the fault in words. Their last good revision stays in force.
+    pub broken: BTreeMap<String, String>,
+    /// `server.public_url`, for links in messages.
+    pub public_url: String,
+}
+
+/// The `incidents:` section.
+#[derive(Clone, Debug)]
+pub struct IncidentSettings {
+    pub group_by: Vec<String>,
+    pub settle: Span,
+    pub reopen_within: Span,
+    pub stale_after: Span,
+}
+
+impl Default for IncidentSettings {
+    fn default() -> Self {
+        Self {
+            group_by: vec!["alertname".to_owned(), "service".to_owned()],
+            settle: Span::seconds(30),
+            reopen_within: Span::minutes(30),
+            stale_after: Span::hours(12),
+        }
+    }
+}
+
+/// Where a signal's number comes from, asked in this order.
+#[derive(Clone, Debug, Default)]
+pub struct SignalSource {
+    pub label: Option<String>,
+    pub annotation: Option<String>,
+    pub prometheus: Option<SignalQuery>,
+}
+
+#[derive(Clone, Debug)]
+pub struct SignalQuery {
+    pub target: String,
+    pub query: Template,
+}
+
+/// Whether automation acts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Automation {
+    #[default]
+    Live,
+    /// Destructive steps are recorded, not done.
+    Shadow,
+    /// Nothing destructive starts.
+    Held,
+}
+
+/// A named thing that playbooks act on.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub name: String,
+    pub kind: TargetKind,
+    pub service: Option<String>,
+    /// The base address; it may carry a password.
+    pub url: Secret,
+    /// Sent with every call of an HTTP-like target (`headers:`, `token:`).
+    pub headers: BTreeMap<String, Secret>,
+    /// Anything else the kind takes (`namespace`, `deployment`, `repository` …).
+    pub extra: BTreeMap<String, String>,
+}
+
+/// A program that `command.run` may start.
+#[derive(Clone, Debug)]
+pub struct Command {
+    pub name: String,
+    pub program: String,
+    /// Arguments; a hole names a parameter.
+    pub args: Vec<String>,
+    /// Each parameter's whole text must match its pattern.
+    pub params: BTreeMap<String, Regex>,
+    pub timeout: Span,
+}
+
+/// A way to tell people.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    pub name: String,
+    pub kind: ChannelKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum ChannelKind {
+    Email(EmailSettings),
+    /// A Slack-compatible incoming webhook.
+    Slack {
+        url: Secret,
+    },
+    Webhook {
+        url: Secret,
+        headers: BTreeMap<String, Secret>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct EmailSettings {
+    /// `smtp://[user:password@]host[:port]` (STARTTLS when the server offers it), `smtps://…` (TLS at once);
+    /// `?tls=required` insists on STARTTLS, `?tls=none` never uses it.
+    pub smtp: Secret,
+    pub from: String,
+    /// Recipients when the channel itself is told, rather than a person.
+    pub to: Vec<String>,
+}
+
+/// Who may post deliveries.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub name: String,
+    pub token: Secret,
+}
+
+/// The whole of `reynard.yaml`: the rulebook and what only the outer rooms need.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub listen: std::net::SocketAddr,
+    pub public_url: String,
+    pub database_url: Secret,
+    pub sources: Vec<Source>,
+    pub channels: BTreeMap<String, Channel>,
+    pub commands: BTreeMap<String, Command>,
+    /// Hosts that `http.*` and `tcp.connect` may reach without a target (`egress: { allow: [...] }`).
+    pub egress: Vec<Regex>,
+    pub rulebook: Rulebook,
+}
+
+impl Settings {
+    pub fn channel_names(&self) -> BTreeSet<String> {
+        self.channels.keys().cloned().collect()
+    }
+}

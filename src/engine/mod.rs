@@ -1,0 +1,3 @@
+//! The thin durable runtime between the pure core and the outer rooms.
+
+pub mod ports;

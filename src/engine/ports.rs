@@ -1,0 +1,98 @@
+//! What the engine needs of the outer rooms, as traits: a clock, actions, channels.
+//! Knows none of their implementations.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::domain::action::Spec;
+use crate::domain::settings::Target;
+use crate::domain::time::Timestamp;
+
+/// The one source of "now".
+#[async_trait]
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Timestamp;
+
+    /// Returns when the clock has reached `at`, or earlier; callers look at `now` again.
+    async fn wait_until(&self, at: Timestamp);
+}
+
+/// One attempt of one step, as an action sees it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// `RUN:STEP:VISIT`, the same over all attempts; sent as `Idempotency-Key`.
+    pub key: String,
+    /// 1 for the first; sent as `Reynard-Attempt`.
+    pub attempt: u32,
+    /// The target, if the action takes one.
+    pub target: Option<Target>,
+    /// The step's `with:`, holes filled.
+    pub params: Value,
+    /// What remains of the step's timeout; the engine also enforces it from outside.
+    pub timeout: Duration,
+}
+
+/// Why an attempt did not succeed. The texts go onto the timeline: no secrets in them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ActionError {
+    /// It did not happen and may go well later.
+    #[error("{0}")]
+    Retry(String),
+    /// It did not happen and will not.
+    #[error("{0}")]
+    Fatal(String),
+    /// It may have happened: the answer was lost after the deed was sent.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// A kind of step.
+#[async_trait]
+pub trait Action: Send + Sync {
+    fn spec(&self) -> Spec;
+
+    /// Does it once; the output is shown and readable by later steps.
+    async fn perform(&self, call: &Call) -> Result<Value, ActionError>;
+
+    /// Takes it back. Only called when the spec says `undoable`.
+    async fn undo(&self, _call: &Call) -> Result<Value, ActionError> {
+        Err(ActionError::Fatal("this action cannot be undone".to_owned()))
+    }
+}
+
+/// A rendered message for one recipient.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The same over all attempts: a `Message-ID`, an `Idempotency-Key`.
+    pub key: String,
+    /// The person told; none when the channel itself is.
+    pub person: Option<String>,
+    pub email: Option<String>,
+    pub slack: Option<String>,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    /// Short, for chats.
+    pub chat: String,
+    /// The facts behind the words, for plain webhooks.
+    pub data: Value,
+}
+
+/// How a message went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// Taken by the other side; its words.
+    Sent(String),
+    /// Not taken; try again, not before this long if the other side said so.
+    Again { reason: String, after: Option<Duration> },
+    /// Refused for good.
+    Never(String),
+}
+
+/// A way to tell people.
+#[async_trait]
+pub trait Sender: Send + Sync {
+    async fn send(&self, message: &Message) -> Delivered;
+}
