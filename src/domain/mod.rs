@@ -1,3 +1,5 @@
 //! The pure core: nothing in here knows a clock, a database, a network or a file.
 
+pub mod cron;
+pub mod cron_field;
 pub mod time;
