@@ -133,6 +133,9 @@ fn a_time_that_comes_twice_fires_the_first_time() {
     let second = at("2026-10-25T02:10:00+01:00");
     assert_eq!(cron("30 2 * * *").last_at_or_before(second, Europe::Berlin), Some(at("2026-10-25T02:30:00+02:00")));
     assert_eq!(cron("*/30 * * * *").next_after(second, Europe::Berlin), Some(at("2026-10-25T03:00:00+01:00")));
+    let day_later = second + Span::hours(24);
+    assert_eq!(cron("30 2 * * *").count_between(second, day_later, Europe::Berlin), 0);
+    assert_eq!(cron("30 2 * * *").count_between(second, day_later + Span::minutes(20), Europe::Berlin), 1);
 }
 
 #[test]
