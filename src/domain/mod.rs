@@ -2,4 +2,6 @@
 
 pub mod cron;
 pub mod cron_field;
+pub mod directory;
+pub mod on_call;
 pub mod time;
