@@ -16,6 +16,7 @@ pub const EMAIL: &str = "email";
 
 /// Somebody who can be notified.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Person {
     pub name: String,
     pub email: Option<String>,
@@ -35,7 +36,7 @@ pub struct NotifyRule {
 
 /// Everything a name in `to:` or `notify:` can mean.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Directory {
     pub people: BTreeMap<String, Person>,
     pub schedules: BTreeMap<String, Schedule>,
@@ -171,7 +172,10 @@ mod tests {
                 "primary": schedule(&["ana"]), "night": schedule(&["bo"]), "strange": schedule(&["zed"]), "empty": schedule(&[]),
             },
             "people": {
-                "ana": { "name": "ana", "email": "ana@example.com", "notify": [ { "channel": "email" }, { "channel": "chat", "after": "5m" } ] },
+                "ana": {
+                    "name": "ana", "email": "ana@example.com",
+                    "notify": [ { "channel": "email" }, { "channel": "chat", "after": "5m" } ],
+                },
                 "bo": { "name": "bo", "notify": [ { "channel": "chat", "after": "10m" }, { "channel": "chat", "after": "1m" } ] },
                 "cy": { "name": "cy", "notify": [ { "channel": "pager" }, { "channel": "chat" } ] },
                 "dan": { "name": "dan", "email": "dan@example.com" },

@@ -220,7 +220,7 @@ proptest! {
             let day = if date_free || weekday_free { by_date && by_weekday } else { by_date || by_weekday };
             day && minute.contains(&c.minute()) && has(&hour, c.hour()) && has(&month, c.month())
         };
-        let text = format!("{} {} {} {} {}", written(&Some(minute.clone())), written(&hour), written(&date), written(&month), written(&weekday));
+        let text = [&Some(minute.clone()), &hour, &date, &month, &weekday].map(written).join(" ");
         let cron = cron(&text);
         // A window may open in a repeated hour, where the walker has not seen the first: let it begin two days earlier.
         let expected: Vec<_> = walked(matches, from - Span::hours(48), to, zone).into_iter().filter(|at| *at > from).collect();
