@@ -12,12 +12,16 @@ pub struct Kind {
     names: &'static [&'static str],
 }
 
+/// 0 to 59.
 pub const MINUTE: Kind = Kind { name: "minute", low: 0, high: 59, names: &[] };
+/// 0 to 23.
 pub const HOUR: Kind = Kind { name: "hour", low: 0, high: 23, names: &[] };
+/// 1 to 31.
 pub const DAY_OF_MONTH: Kind = Kind { name: "day of month", low: 1, high: 31, names: &[] };
+/// 1 to 12, or JAN to DEC.
 pub const MONTH: Kind =
     Kind { name: "month", low: 1, high: 12, names: &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"] };
-/// Sunday is 0; it may be written 7 as well.
+/// 0 to 7, or SUN to SAT; Sunday is 0 and may be written 7 as well.
 pub const DAY_OF_WEEK: Kind = Kind { name: "day of week", low: 0, high: 7, names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"] };
 
 /// The numbers a field stands for.
@@ -55,6 +59,7 @@ impl Field {
         self.starred
     }
 
+    /// Whether `n` is one of its numbers.
     pub fn contains(self, n: u32) -> bool {
         n < u64::BITS && self.bits & (1 << n) != 0
     }
