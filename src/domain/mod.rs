@@ -3,7 +3,9 @@
 pub mod action;
 pub mod classification;
 pub mod cron;
+pub mod cron_field;
 pub mod decide;
+pub mod directory;
 pub mod escalation;
 pub mod expression;
 pub mod id;
