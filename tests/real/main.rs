@@ -4,6 +4,7 @@
 mod examples;
 mod parts;
 mod parts_work;
+mod whole_chain;
 
 /// Whether the real parts are wanted; says so where they are not.
 fn real(story: &str) -> bool {

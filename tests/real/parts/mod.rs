@@ -7,5 +7,6 @@ pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod recorder;
+pub mod reynard;
 pub mod smtp;
 pub mod wait;
