@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use cel::Program;
 use handlebars::Handlebars;
+use regex::Regex;
 use serde_json::{Value, json};
 
 const ACTIONS: [&str; 14] = [
@@ -90,6 +92,24 @@ fn example_playbooks_name_only_what_the_example_configuration_has() -> Result<()
 }
 
 #[test]
+fn expressions_are_cel_and_name_steps_that_came_before() -> Result<()> {
+    let reference = Regex::new(r"steps\.([a-z0-9_]+)")?;
+    for (slug, playbook) in playbooks("playbooks")?.into_iter().chain(playbooks("examples/playbooks")?) {
+        let mut earlier = BTreeSet::new();
+        for step in steps(&playbook) {
+            for expression in expressions(step)? {
+                let parsed = Program::compile(&expression);
+                ensure!(parsed.is_ok(), "{slug}: {expression}: {parsed:?}");
+                let unknown = reference.captures_iter(&expression).find(|found| !earlier.contains(&found[1]));
+                ensure!(unknown.is_none(), "{slug}: {expression}: no such step before");
+            }
+            ensure!(earlier.insert(step["id"].as_str().unwrap_or_default().to_owned()), "{slug}: {} is there twice", step["id"]);
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn alerts_to_fire_are_what_alertmanager_would_send() -> Result<()> {
     let files = files("src/fire", "json")?;
     assert_eq!(files.len(), 8);
@@ -159,6 +179,14 @@ fn check_step(slug: &str, step: &Value) -> Result<()> {
         None => ensure!(step.get("wait").is_some(), "{slug}: {} does nothing", step["id"]),
     }
     Ok(())
+}
+
+/// The condition of a step and the holes of all its texts.
+fn expressions(step: &Value) -> Result<Vec<String>> {
+    let hole = Regex::new(r"\{\{(.*?)\}\}")?;
+    let texts = step["with"].to_string();
+    let holes = hole.captures_iter(&texts).map(|found| found[1].replace("\\\"", "\"").trim().to_owned());
+    Ok(step["when"].as_str().map(str::to_owned).into_iter().chain(holes).collect())
 }
 
 fn steps(playbook: &Value) -> impl Iterator<Item = &Value> {
