@@ -130,16 +130,16 @@ fn messages_are_rendered_for_mail_and_chat() -> Result<()> {
     for name in ["incident-opened", "escalated", "automation-failed", "resolved"] {
         let text = render(&format!("{name}.txt.hbs"))?;
         ensure!(text.starts_with("Subject: ") && text.lines().nth(1) == Some(""), "{name}: a subject, an empty line: {text}");
-        ensure!(text.contains("P1 #42 \"orders\" <cannot> reach & write"), "{name}: plain text is left as it is: {text}");
+        ensure!(text.contains("P1 #42 orders: \"no\" <connection> & more"), "{name}: plain text is left as it is: {text}");
         ensure!(text.contains("There are more: 7 in all."), "{name}: a long list is cut: {text}");
         ensure!(!text.contains("\n\n\n"), "{name}: no holes: {text}");
 
         let html = render(&format!("{name}.html.hbs"))?;
-        ensure!(html.contains("&lt;cannot&gt; reach &amp; write") && !html.contains("<cannot>"), "{name}: markup is escaped: {html}");
+        ensure!(html.contains("&lt;connection&gt; &amp; more") && !html.contains("<connection>"), "{name}: markup is escaped: {html}");
         ensure!(html.contains("http://localhost:5001/incidents/42"), "{name}: a way to the page");
 
         let chat = render(&format!("{name}.chat.hbs"))?;
-        ensure!(chat.contains("<http://localhost:5001/incidents/42|") && !chat.contains("<cannot>"), "{name}: {chat}");
+        ensure!(chat.contains("<http://localhost:5001/incidents/42|") && !chat.contains("<connection>"), "{name}: {chat}");
         ensure!(chat.lines().count() <= 5, "{name}: short: {chat}");
     }
     Ok(())
@@ -155,7 +155,7 @@ fn render(template: &str) -> Result<String> {
     };
     let sample = json!({
         "incident": {
-            "number": 42, "title": "\"orders\" <cannot> reach & write", "priority": "P1", "type": "database_connection_failure",
+            "number": 42, "title": "\"no\" <connection> & more", "priority": "P1", "type": "database_connection_failure",
             "service": "orders", "status": "triggered", "opened_at": "2026-11-24T03:12:00.000Z",
             "url": "http://localhost:5001/incidents/42", "labels": { "service": "orders" },
         },

@@ -65,13 +65,14 @@ async fn the_whole_chain() -> Result<()> {
         println!("skipped: the_whole_chain waits for the server");
         return Ok(());
     }
-    let (gauge, smtp, postgres) = (Gauge::start().await?, Smtp::start().await?, Postgres::start().await?);
+    let (gauge, smtp, postgres) = (Gauge::start().await?, Smtp::start_tls().await?, Postgres::start().await?);
     let (mut idle, mut busy) = open_sessions(&postgres).await?;
     let settings = settings(smtp.port);
     let playbooks = [("database_connection_failure", PLAYBOOK)];
     let admin = postgres.url("admin");
-    let reynard =
-        Reynard::start(Setup { settings: &settings, playbooks: &playbooks, environment: &[("ORDERS_ADMIN_URL", &admin)] }).await?;
+    let certificate = smtp.certificate().to_string_lossy().into_owned();
+    let environment = [("ORDERS_ADMIN_URL", admin.as_str()), ("SSL_CERT_FILE", certificate.as_str())];
+    let reynard = Reynard::start(Setup { settings: &settings, playbooks: &playbooks, environment: &environment }).await?;
     let alertmanager = Alertmanager::start(&format!("{}/", reynard.url)).await?;
     gauge.set("pg_up{service=\"orders\"}", 0.0);
     let _prometheus = Prometheus::start(gauge.address, alertmanager.address, RULES).await?;
@@ -150,7 +151,7 @@ fn settings(smtp_port: u16) -> String {
 incidents: {{ settle: 1s }}
 people: {{ ana: {{ email: ana@example.com, notify: [ {{ channel: email }} ] }} }}
 on_call: {{ schedules: {{ primary: {{ time_zone: UTC, rotations: [ {{ people: [ana], handoff: "0 9 * * MON" }} ] }} }} }}
-channels: {{ email: {{ kind: email, smtp: "smtp://127.0.0.1:{smtp_port}", from: alerts@example.com }} }}
+channels: {{ email: {{ kind: email, smtp: "smtp://localhost:{smtp_port}?tls=required", from: alerts@example.com }} }}
 targets: {{ orders-db: {{ kind: postgres, url: "${{env:ORDERS_ADMIN_URL}}", service: orders }} }}
 "#
     )
