@@ -1,0 +1,544 @@
+//! Checked code over a JSON scope, within a bound of work. Borrows from the scope; knows nothing of schemas or text.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::rc::Rc;
+
+use serde_json::{Map, Value as Json};
+
+use crate::domain::expression::check::{Base, Code, Macro, Read, Test};
+use crate::domain::expression::lexer::duration;
+use crate::domain::expression::syntax::Operator;
+use crate::domain::expression::value::{EvalError, Value};
+
+/// The longest list that is looked through.
+const MAX_ITEMS: usize = 10_000;
+/// The longest text that `+` makes, in bytes.
+const MAX_TEXT: usize = 64 << 10;
+/// Steps of one run: a part, an item compared or eight bytes searched each take one.
+const MAX_WORK: usize = 2_000_000;
+
+/// One run of an expression.
+pub(super) struct Machine<'a> {
+    scope: Option<&'a Map<String, Json>>,
+    /// What a macro is looking at.
+    item: Option<Datum<'a>>,
+    missing: Vec<String>,
+    work: usize,
+}
+
+/// A value on its way; lists and maps of the scope stay where they are.
+#[derive(Clone, Debug)]
+enum Datum<'a> {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(Cow<'a, str>),
+    Duration(i64),
+    List(Rc<Vec<Datum<'a>>>),
+    /// A list or a map of the scope, never anything else.
+    Json(&'a Json),
+}
+
+type Outcome<'a> = Result<Datum<'a>, EvalError>;
+
+impl<'a> Machine<'a> {
+    /// A run over the variables of `scope`; without an object every variable is absent.
+    pub fn new(scope: &'a Json) -> Self {
+        Self { scope: scope.as_object(), item: None, missing: Vec::new(), work: 0 }
+    }
+
+    /// The value of the code.
+    pub fn value(&mut self, code: &'a Code) -> Result<Value, EvalError> {
+        self.run(code).map(Datum::into_value)
+    }
+
+    /// The code as a condition: an absent name is false.
+    pub fn truth(&mut self, code: &'a Code) -> Result<bool, EvalError> {
+        let outcome = self.run(code);
+        match self.settle(outcome)? {
+            Some(Datum::Bool(truth)) => Ok(truth),
+            Some(other) => Err(wrong("true or false", &other)),
+            None => Ok(false),
+        }
+    }
+
+    /// The absent names that made a comparison false, each once, in the order of their discovery.
+    pub fn into_missing(self) -> Vec<String> {
+        self.missing
+    }
+
+    fn run(&mut self, code: &'a Code) -> Outcome<'a> {
+        self.spend(1)?;
+        match code {
+            Code::Bool(value) => Ok(Datum::Bool(*value)),
+            Code::Int(value) => Ok(Datum::Int(*value)),
+            Code::Float(value) => Ok(Datum::Float(*value)),
+            Code::Text(value) => Ok(Datum::Text(Cow::Borrowed(value))),
+            Code::Duration(ms) => Ok(Datum::Duration(*ms)),
+            Code::List(items) => self.list(items),
+            Code::Read(read) => self.read(read),
+            Code::Index(base, index) => self.index(base, index),
+            Code::AsDuration(inner) => as_duration(self.run(inner)?),
+            Code::Not(inner) => self.truth(inner).map(|truth| Datum::Bool(!truth)),
+            Code::Negate(inner) => negate(self.run(inner)?),
+            Code::And(parts) => self.decided_by(false, parts),
+            Code::Or(parts) => self.decided_by(true, parts),
+            Code::Binary(operator, left, right) => self.binary(*operator, left, right),
+            Code::If(parts) => self.conditional(parts),
+            Code::Has(read) => self.has(read),
+            Code::Size(inner) => self.size(inner),
+            Code::Test(test, text, wanted) => self.test(*test, text, wanted),
+            Code::Matches(text, regex) => self.tested(text, |text| regex.is_match(text)),
+            Code::Each(kind, list, body) => self.each(*kind, list, body),
+        }
+    }
+
+    fn list(&mut self, items: &'a [Code]) -> Outcome<'a> {
+        let items = items.iter().map(|item| self.run(item)).collect::<Result<_, _>>()?;
+        Ok(Datum::List(Rc::new(items)))
+    }
+
+    fn read(&mut self, read: &'a Read) -> Outcome<'a> {
+        let absent = || EvalError::Missing(read.name.clone());
+        let base = match &read.base {
+            Base::Variable(name) => return follow(self.scope.and_then(|scope| scope.get(name)), &read.fields).ok_or_else(absent)?,
+            Base::Item => self.item.clone().ok_or_else(absent)?,
+            Base::Code(code) => self.run(code)?,
+        };
+        match base {
+            base if read.fields.is_empty() => Ok(base),
+            Datum::Json(json) => follow(Some(json), &read.fields).ok_or_else(absent)?,
+            other => Err(wrong("a map", &other)),
+        }
+    }
+
+    fn index(&mut self, base: &'a Code, index: &'a Code) -> Outcome<'a> {
+        match (self.run(base)?, self.run(index)?) {
+            (Datum::List(items), Datum::Int(at)) => place(&items, at).cloned(),
+            (Datum::Json(Json::Array(items)), Datum::Int(at)) => {
+                datum(place(items, at)?).ok_or_else(|| EvalError::Missing(format!("item {at}")))
+            }
+            (Datum::Json(Json::Object(map)), Datum::Text(key)) => {
+                map.get(&*key).and_then(datum).ok_or_else(|| EvalError::Missing(key.into_owned()))
+            }
+            (Datum::List(_) | Datum::Json(Json::Array(_)), other) => Err(wrong("a whole number", &other)),
+            (Datum::Json(_), other) => Err(wrong("text", &other)),
+            (other, _) => Err(wrong("a list or a map", &other)),
+        }
+    }
+
+    /// `&&` is decided by the first false, `||` by the first true; only when nothing decides, a failure counts.
+    fn decided_by(&mut self, deciding: bool, parts: &'a [Code]) -> Outcome<'a> {
+        let mut failure = None;
+        for part in parts {
+            match self.truth(part) {
+                Ok(truth) if truth == deciding => return Ok(Datum::Bool(deciding)),
+                Ok(_) => {}
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        failure.map_or(Ok(Datum::Bool(!deciding)), Err)
+    }
+
+    fn binary(&mut self, operator: Operator, left: &'a Code, right: &'a Code) -> Outcome<'a> {
+        let compares = !matches!(operator, Operator::Add | Operator::Subtract | Operator::Multiply | Operator::Divide);
+        let operands = self.operands(left, right);
+        if !compares {
+            let (left, right) = operands?;
+            return self.calculate(operator, left, right);
+        }
+        let Some((left, right)) = self.settle(operands)? else { return Ok(Datum::Bool(false)) };
+        let truth = match operator {
+            Operator::Equal => self.equal(&left, &right)?,
+            Operator::NotEqual => !self.equal(&left, &right)?,
+            Operator::In => self.contains(&left, &right)?,
+            Operator::Less => self.order(&left, &right)?.is_lt(),
+            Operator::LessOrEqual => self.order(&left, &right)?.is_le(),
+            Operator::Greater => self.order(&left, &right)?.is_gt(),
+            _ => self.order(&left, &right)?.is_ge(),
+        };
+        Ok(Datum::Bool(truth))
+    }
+
+    fn operands(&mut self, left: &'a Code, right: &'a Code) -> Result<(Datum<'a>, Datum<'a>), EvalError> {
+        Ok((self.run(left)?, self.run(right)?))
+    }
+
+    fn calculate(&mut self, operator: Operator, left: Datum<'a>, right: Datum<'a>) -> Outcome<'a> {
+        match (left, right) {
+            (Datum::Int(left), Datum::Int(right)) => whole(operator, left, right).map(Datum::Int),
+            (Datum::Text(left), Datum::Text(right)) if operator == Operator::Add => self.join(left, &right),
+            (Datum::Duration(left), Datum::Duration(right)) => match operator {
+                Operator::Add => left.checked_add(right).map(Datum::Duration).ok_or(EvalError::Overflow),
+                Operator::Subtract => left.checked_sub(right).map(Datum::Duration).ok_or(EvalError::Overflow),
+                _ => Err(wrong("a number", &Datum::Duration(left))),
+            },
+            (left, right) => fraction(operator, number(&left)?, number(&right)?).map(Datum::Float),
+        }
+    }
+
+    fn join(&mut self, left: Cow<'a, str>, right: &str) -> Outcome<'a> {
+        let length = left.len() + right.len();
+        if length > MAX_TEXT {
+            return Err(EvalError::TooMuch("a text became longer than 64 KiB"));
+        }
+        self.spend(length / 8)?;
+        Ok(Datum::Text(Cow::Owned(left.into_owned() + right)))
+    }
+
+    fn conditional(&mut self, [condition, then, otherwise]: &'a [Code; 3]) -> Outcome<'a> {
+        let chosen = if self.truth(condition)? { then } else { otherwise };
+        self.run(chosen)
+    }
+
+    fn has(&mut self, read: &'a Read) -> Outcome<'a> {
+        match self.read(read) {
+            Ok(_) => Ok(Datum::Bool(true)),
+            Err(EvalError::Missing(_)) => Ok(Datum::Bool(false)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn size(&mut self, inner: &'a Code) -> Outcome<'a> {
+        let size = match self.run(inner)? {
+            Datum::Text(text) => {
+                self.spend(text.len() / 8)?;
+                text.chars().count()
+            }
+            Datum::List(items) => items.len(),
+            Datum::Json(Json::Array(items)) => items.len(),
+            Datum::Json(Json::Object(map)) => map.len(),
+            other => return Err(wrong("a text, a list or a map", &other)),
+        };
+        i64::try_from(size).map(Datum::Int).map_err(|_| EvalError::Overflow)
+    }
+
+    fn test(&mut self, test: Test, text: &'a Code, wanted: &'a Code) -> Outcome<'a> {
+        let wanted = self.run(wanted);
+        let Some(wanted) = self.settle(wanted)? else { return Ok(Datum::Bool(false)) };
+        let Datum::Text(wanted) = wanted else { return Err(wrong("text", &wanted)) };
+        self.tested(text, |text| match test {
+            Test::StartsWith => text.starts_with(&*wanted),
+            Test::EndsWith => text.ends_with(&*wanted),
+            Test::Contains => text.contains(&*wanted),
+        })
+    }
+
+    fn tested(&mut self, text: &'a Code, holds: impl FnOnce(&str) -> bool) -> Outcome<'a> {
+        let text = self.run(text);
+        match self.settle(text)? {
+            None => Ok(Datum::Bool(false)),
+            Some(Datum::Text(text)) => {
+                self.spend(text.len() / 8)?;
+                Ok(Datum::Bool(holds(&text)))
+            }
+            Some(other) => Err(wrong("text", &other)),
+        }
+    }
+
+    fn each(&mut self, kind: Macro, list: &'a Code, body: &'a Code) -> Outcome<'a> {
+        let list = self.run(list);
+        let items = match kind {
+            Macro::Exists | Macro::All => match self.settle(list)? {
+                Some(list) => items(list)?,
+                None => return Ok(Datum::Bool(false)),
+            },
+            Macro::Filter | Macro::Map => items(list?)?,
+        };
+        let outcome = match kind {
+            Macro::Exists => self.any(true, items, body),
+            Macro::All => self.any(false, items, body),
+            Macro::Filter => self.filter(items, body),
+            Macro::Map => self.map(items, body),
+        };
+        self.item = None;
+        outcome
+    }
+
+    /// As `decided_by`, over the items of a list.
+    fn any(&mut self, deciding: bool, items: Vec<Datum<'a>>, body: &'a Code) -> Outcome<'a> {
+        let mut failure = None;
+        for item in items {
+            self.item = Some(item);
+            match self.truth(body) {
+                Ok(truth) if truth == deciding => return Ok(Datum::Bool(deciding)),
+                Ok(_) => {}
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        failure.map_or(Ok(Datum::Bool(!deciding)), Err)
+    }
+
+    fn filter(&mut self, items: Vec<Datum<'a>>, body: &'a Code) -> Outcome<'a> {
+        let mut kept = Vec::new();
+        for item in items {
+            self.item = Some(item.clone());
+            if self.truth(body)? {
+                kept.push(item);
+            }
+        }
+        Ok(Datum::List(Rc::new(kept)))
+    }
+
+    fn map(&mut self, items: Vec<Datum<'a>>, body: &'a Code) -> Outcome<'a> {
+        let mut made = Vec::with_capacity(items.len());
+        for item in items {
+            self.item = Some(item);
+            made.push(self.run(body)?);
+        }
+        Ok(Datum::List(Rc::new(made)))
+    }
+
+    fn contains(&mut self, wanted: &Datum<'a>, place: &Datum<'a>) -> Result<bool, EvalError> {
+        let length = match (wanted, place) {
+            (_, Datum::List(items)) => items.len(),
+            (_, Datum::Json(Json::Array(items))) => items.len(),
+            (Datum::Text(key), Datum::Json(Json::Object(map))) => return Ok(map.get(&**key).is_some_and(|value| !value.is_null())),
+            (_, Datum::Json(Json::Object(_))) => return Err(wrong("text", wanted)),
+            (_, other) => return Err(wrong("a list or a map", other)),
+        };
+        within(length)?;
+        for at in 0..length {
+            if let Some(item) = item_at(place, at)
+                && self.equal(wanted, &item)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Values of different types are never equal, except whole numbers and fractions, and text that tells a duration.
+    fn equal(&mut self, left: &Datum<'a>, right: &Datum<'a>) -> Result<bool, EvalError> {
+        self.spend(1)?;
+        match (left, right) {
+            (Datum::Bool(left), Datum::Bool(right)) => Ok(left == right),
+            (Datum::Int(left), Datum::Int(right)) | (Datum::Duration(left), Datum::Duration(right)) => Ok(left == right),
+            (Datum::Text(left), Datum::Text(right)) => {
+                self.spend(left.len().min(right.len()) / 64)?;
+                Ok(left == right)
+            }
+            (Datum::Duration(ms), Datum::Text(text)) | (Datum::Text(text), Datum::Duration(ms)) => Ok(written_duration(text) == Some(*ms)),
+            (Datum::Json(Json::Object(left)), Datum::Json(Json::Object(right))) => self.equal_maps(left, right),
+            _ => match (number(left), number(right)) {
+                (Ok(left), Ok(right)) => Ok(left == right),
+                _ => self.equal_lists(left, right),
+            },
+        }
+    }
+
+    fn equal_lists(&mut self, left: &Datum<'a>, right: &Datum<'a>) -> Result<bool, EvalError> {
+        let (Some(length), Some(other)) = (length(left), length(right)) else { return Ok(false) };
+        if length != other {
+            return Ok(false);
+        }
+        for at in 0..length {
+            let same = match (item_at(left, at), item_at(right, at)) {
+                (Some(left), Some(right)) => self.equal(&left, &right)?,
+                (left, right) => left.is_none() && right.is_none(),
+            };
+            if !same {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn equal_maps(&mut self, left: &'a Map<String, Json>, right: &'a Map<String, Json>) -> Result<bool, EvalError> {
+        if left.len() != right.len() {
+            return Ok(false);
+        }
+        for (key, value) in left {
+            let same = match (datum(value), right.get(key).map(datum)) {
+                (Some(left), Some(Some(right))) => self.equal(&left, &right)?,
+                (None, Some(None)) => true,
+                _ => false,
+            };
+            if !same {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn order(&mut self, left: &Datum<'a>, right: &Datum<'a>) -> Result<Ordering, EvalError> {
+        match (left, right) {
+            (Datum::Int(left), Datum::Int(right)) | (Datum::Duration(left), Datum::Duration(right)) => Ok(left.cmp(right)),
+            (Datum::Text(left), Datum::Text(right)) => {
+                self.spend(left.len().min(right.len()) / 64)?;
+                Ok(left.cmp(right))
+            }
+            (Datum::Duration(left), Datum::Text(right)) => Ok(left.cmp(&read_duration(right)?)),
+            (Datum::Text(left), Datum::Duration(right)) => Ok(read_duration(left)?.cmp(right)),
+            (Datum::Duration(_) | Datum::Text(_), other) => Err(wrong(left.kind(), other)),
+            // No number here is NaN, so every two of them have an order.
+            (left, right) => Ok(number(left)?.total_cmp(&number(right)?)),
+        }
+    }
+
+    /// Notes an absent name, which makes the comparison around it false: `None`.
+    fn settle<T>(&mut self, outcome: Result<T, EvalError>) -> Result<Option<T>, EvalError> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(EvalError::Missing(name)) => {
+                if !self.missing.contains(&name) {
+                    self.missing.push(name);
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn spend(&mut self, steps: usize) -> Result<(), EvalError> {
+        self.work += steps;
+        if self.work > MAX_WORK { Err(EvalError::TooMuch("this takes too long over so much data")) } else { Ok(()) }
+    }
+}
+
+impl Datum<'_> {
+    fn into_value(self) -> Value {
+        match self {
+            Self::Bool(value) => Value::Bool(value),
+            Self::Int(value) => Value::Int(value),
+            Self::Float(value) => Value::Float(value),
+            Self::Text(text) => Value::Text(text.into_owned()),
+            Self::Duration(ms) => Value::Duration(ms),
+            Self::List(items) => Value::List(items.iter().cloned().map(Datum::into_value).collect()),
+            Self::Json(json) => Value::Json(json.clone()),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Bool(_) => "true or false",
+            Self::Int(_) | Self::Float(_) => "a number",
+            Self::Text(_) => "text",
+            Self::Duration(_) => "a length of time",
+            Self::List(_) | Self::Json(Json::Array(_)) => "a list",
+            Self::Json(_) => "a map",
+        }
+    }
+}
+
+/// `None` when the way ends early, an error when it leads through something that has no fields.
+fn follow<'a>(start: Option<&'a Json>, fields: &[String]) -> Option<Outcome<'a>> {
+    let mut json = start?;
+    for field in fields {
+        json = match json {
+            Json::Object(map) => map.get(field)?,
+            Json::Null => return None,
+            other => return datum(other).map(|other| Err(wrong("a map", &other))),
+        };
+    }
+    datum(json).map(Ok)
+}
+
+/// `None` is null, which counts as absent.
+fn datum(json: &Json) -> Option<Datum<'_>> {
+    match json {
+        Json::Null => None,
+        Json::Bool(value) => Some(Datum::Bool(*value)),
+        Json::Number(number) => number.as_i64().map(Datum::Int).or_else(|| number.as_f64().map(Datum::Float)),
+        Json::String(text) => Some(Datum::Text(Cow::Borrowed(text))),
+        Json::Array(_) | Json::Object(_) => Some(Datum::Json(json)),
+    }
+}
+
+/// The items a macro looks at; those that are null are absent and passed over.
+fn items(list: Datum<'_>) -> Result<Vec<Datum<'_>>, EvalError> {
+    match list {
+        Datum::List(items) => within(items.len()).map(|()| Rc::unwrap_or_clone(items)),
+        Datum::Json(Json::Array(items)) => within(items.len()).map(|()| items.iter().filter_map(datum).collect()),
+        other => Err(wrong("a list", &other)),
+    }
+}
+
+fn within(length: usize) -> Result<(), EvalError> {
+    if length > MAX_ITEMS { Err(EvalError::TooMuch("a list is longer than 10,000 items")) } else { Ok(()) }
+}
+
+fn length(list: &Datum<'_>) -> Option<usize> {
+    match list {
+        Datum::List(items) => Some(items.len()),
+        Datum::Json(Json::Array(items)) => Some(items.len()),
+        _ => None,
+    }
+}
+
+fn item_at<'a>(list: &Datum<'a>, at: usize) -> Option<Datum<'a>> {
+    match list {
+        Datum::List(items) => items.get(at).cloned(),
+        Datum::Json(Json::Array(items)) => items.get(at).and_then(datum),
+        _ => None,
+    }
+}
+
+fn place<T>(items: &[T], at: i64) -> Result<&T, EvalError> {
+    let found = usize::try_from(at).ok().and_then(|at| items.get(at));
+    found.ok_or(EvalError::OutOfRange { index: at, length: items.len() })
+}
+
+fn as_duration(value: Datum<'_>) -> Outcome<'_> {
+    match value {
+        Datum::Text(text) => read_duration(&text).map(Datum::Duration),
+        Datum::Duration(_) => Ok(value),
+        other => Err(wrong("a length of time", &other)),
+    }
+}
+
+fn read_duration(text: &str) -> Result<i64, EvalError> {
+    written_duration(text).ok_or_else(|| EvalError::BadDuration(text.chars().take(40).collect()))
+}
+
+/// As [`duration`], and below zero as [`Value`] writes it into JSON.
+fn written_duration(text: &str) -> Option<i64> {
+    match text.strip_prefix('-') {
+        Some(text) => duration(text).map(|ms| -ms),
+        None => duration(text),
+    }
+}
+
+fn negate(value: Datum<'_>) -> Outcome<'_> {
+    match value {
+        Datum::Int(value) => value.checked_neg().map(Datum::Int).ok_or(EvalError::Overflow),
+        other => number(&other).map(|value| Datum::Float(-value)),
+    }
+}
+
+fn whole(operator: Operator, left: i64, right: i64) -> Result<i64, EvalError> {
+    let result = match operator {
+        Operator::Add => left.checked_add(right),
+        Operator::Subtract => left.checked_sub(right),
+        Operator::Multiply => left.checked_mul(right),
+        _ if right == 0 => return Err(EvalError::DivisionByZero),
+        _ => left.checked_div(right),
+    };
+    result.ok_or(EvalError::Overflow)
+}
+
+fn fraction(operator: Operator, left: f64, right: f64) -> Result<f64, EvalError> {
+    let result = match operator {
+        Operator::Add => left + right,
+        Operator::Subtract => left - right,
+        Operator::Multiply => left * right,
+        _ if right == 0.0 => return Err(EvalError::DivisionByZero),
+        _ => left / right,
+    };
+    if result.is_finite() { Ok(result) } else { Err(EvalError::Overflow) }
+}
+
+/// A number as a fraction; whole numbers beyond 2^53 lose their last digits, as they do in CEL when they meet one.
+#[allow(clippy::cast_precision_loss)]
+fn number(value: &Datum<'_>) -> Result<f64, EvalError> {
+    match value {
+        Datum::Int(value) => Ok(*value as f64),
+        Datum::Float(value) => Ok(*value),
+        other => Err(wrong("a number", other)),
+    }
+}
+
+fn wrong(expected: &'static str, found: &Datum<'_>) -> EvalError {
+    EvalError::WrongType { expected, found: found.kind() }
+}
