@@ -25,7 +25,8 @@ pub(super) enum Code {
     Duration(i64),
     List(Vec<Code>),
     Read(Read),
-    Index(Box<Code>, Box<Code>),
+    /// A computed place, with the text of what is indexed.
+    Index(String, Box<Code>, Box<Code>),
     /// Text out of the scope that the schema says is a length of time.
     AsDuration(Box<Code>),
     Not(Box<Code>),
@@ -237,7 +238,8 @@ impl Checker<'_> {
                 (Type::Any, Type::Any)
             }
         };
-        let code = Code::Index(Box::new(base_code), Box::new(self.expect(index, &wanted)));
+        let name = self.source[base.span.clone()].to_owned();
+        let code = Code::Index(name, Box::new(base_code), Box::new(self.expect(index, &wanted)));
         if ty == Type::Duration { (Code::AsDuration(Box::new(code)), ty) } else { (code, ty) }
     }
 

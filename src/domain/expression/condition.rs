@@ -152,6 +152,7 @@ mod tests {
             "1/0 == 1 || truth",
             "!(1/0 == 1 && !truth)",
             "!!truth && --1 == 1",
+            "0.0 <= -(signals.half) && 0.0 == -0.0",
         ] {
             assert_eq!(gives(source), json!(true), "{source}");
         }
@@ -171,6 +172,8 @@ mod tests {
             ("!steps.check.output.deep.er", true, vec!["steps.check.output.deep.er"]),
             ("steps.check.output.list.all(x, x > 1)", false, vec!["steps.check.output.list"]),
             (r#"alerts.exists(a, a.labels.zone == "b")"#, true, vec!["a.labels.zone"]),
+            (r#"labels[incident.service] == "c""#, false, vec![r#"labels["orders"]"#]),
+            (r#"alerts[0].labels.zone == "c""#, false, vec!["alerts[0].labels.zone"]),
             (r#"labels["a b"] == "c""#, false, vec![r#"labels["a b"]"#]),
         ] {
             let verdict = Expression::parse(source, &schema()).unwrap().matches(&scope());

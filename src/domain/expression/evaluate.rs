@@ -78,7 +78,7 @@ impl<'a> Machine<'a> {
             Code::Duration(ms) => Ok(Datum::Duration(*ms)),
             Code::List(items) => self.list(items),
             Code::Read(read) => self.read(read),
-            Code::Index(base, index) => self.index(base, index),
+            Code::Index(name, base, index) => self.index(name, base, index),
             Code::AsDuration(inner) => as_duration(self.run(inner)?),
             Code::Not(inner) => self.truth(inner).map(|truth| Datum::Bool(!truth)),
             Code::Negate(inner) => negate(self.run(inner)?),
@@ -113,14 +113,14 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn index(&mut self, base: &'a Code, index: &'a Code) -> Outcome<'a> {
+    fn index(&mut self, name: &str, base: &'a Code, index: &'a Code) -> Outcome<'a> {
         match (self.run(base)?, self.run(index)?) {
             (Datum::List(items), Datum::Int(at)) => place(&items, at).cloned(),
             (Datum::Json(Json::Array(items)), Datum::Int(at)) => {
-                datum(place(items, at)?).ok_or_else(|| EvalError::Missing(format!("item {at}")))
+                datum(place(items, at)?).ok_or_else(|| EvalError::Missing(format!("{name}[{at}]")))
             }
             (Datum::Json(Json::Object(map)), Datum::Text(key)) => {
-                map.get(&*key).and_then(datum).ok_or_else(|| EvalError::Missing(key.into_owned()))
+                map.get(&*key).and_then(datum).ok_or_else(|| EvalError::Missing(format!("{name}[{key:?}]")))
             }
             (Datum::List(_) | Datum::Json(Json::Array(_)), other) => Err(wrong("a whole number", &other)),
             (Datum::Json(_), other) => Err(wrong("text", &other)),
@@ -372,8 +372,8 @@ impl<'a> Machine<'a> {
             (Datum::Duration(left), Datum::Text(right)) => Ok(left.cmp(&read_duration(right)?)),
             (Datum::Text(left), Datum::Duration(right)) => Ok(read_duration(left)?.cmp(right)),
             (Datum::Duration(_) | Datum::Text(_), other) => Err(wrong(left.kind(), other)),
-            // No number here is NaN, so every two of them have an order.
-            (left, right) => Ok(number(left)?.total_cmp(&number(right)?)),
+            // No number here is NaN, so every two of them have an order; zero has no sign in it, unlike in `total_cmp`.
+            (left, right) => number(left)?.partial_cmp(&number(right)?).ok_or(EvalError::Overflow),
         }
     }
 
