@@ -277,9 +277,13 @@ mod tests {
             format!("{}true", "!".repeat(30)),
             format!("{}1 > 0", "1 + ".repeat(29)),
             format!("{}true", "false || ".repeat(99)),
-            format!("{}1{} == [1]", "[".repeat(1), "]".repeat(1)),
+            format!("{0}1{1} == {0}1{1}", "[".repeat(29), "]".repeat(29)),
+            "deep == deep".to_owned(),
         ];
-        let run = move || sources.iter().all(|source| Expression::parse(source, &Schema::default()).unwrap().matches(&json!({})).matched);
+        let schema = Schema::new([("deep", Type::Any)]);
+        // As deep as serde_json reads.
+        let scope = json!({ "deep": (0..128).fold(json!(1), |inner, _| json!([inner])) });
+        let run = move || sources.iter().all(|source| Expression::parse(source, &schema).unwrap().matches(&scope).matched);
         let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(run);
         assert!(thread.unwrap().join().unwrap());
     }

@@ -2,6 +2,7 @@
 
 mod check;
 pub mod condition;
+mod datum;
 mod evaluate;
 pub mod fault;
 mod lexer;

@@ -266,11 +266,11 @@ mod tests {
 
     #[test]
     fn faults_point_into_the_text() {
-        for (source, spans) in
-            [("é {{ m }} {{ n + }}", vec![6..7, 18..18]), ("ab {{ n", vec![3..5]), ("{{ '}}", vec![0..2]), ("{{}}", vec![2..2])]
-        {
+        let table: [(&str, &[usize]); 5] =
+            [("é {{ m }} {{ n + }}", &[6, 18]), ("ab {{ n", &[3]), ("{{ '}}", &[0]), ("{{}}", &[2]), ("{{ n + (", &[0])];
+        for (source, starts) in table {
             let found = Template::parse(source, &schema()).unwrap_err();
-            assert_eq!(found.into_iter().map(|fault| fault.span).collect::<Vec<_>>(), spans, "{source}");
+            assert_eq!(found.iter().map(|fault| fault.span.start).collect::<Vec<_>>(), starts, "{source}");
         }
     }
 
