@@ -266,6 +266,8 @@ mod tests {
             let verdict = Expression::parse(source, &schema).unwrap().matches(&crowd(n));
             assert_eq!(verdict.warning.as_deref(), Some(error), "{source}");
         }
+        let huge = Expression::parse("many.map(x, many)", &schema).unwrap().evaluate(&json!({ "many": vec!["x"; 10_000] }));
+        assert_eq!(huge, Err(EvalError::TooMuch("this takes too long over so much data")));
         let fine = Expression::parse("many.all(x, x != 'y' && size(many) == 10000)", &schema).unwrap();
         assert!(fine.matches(&json!({ "many": vec!["x"; 10_000] })).matched);
     }

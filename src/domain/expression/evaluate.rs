@@ -36,7 +36,9 @@ impl<'a> Machine<'a> {
 
     /// The value of the code.
     pub fn value(&mut self, code: &'a Code) -> Result<Value, EvalError> {
-        self.run(code).map(Datum::into_value)
+        let value = self.run(code)?;
+        self.weigh(&value)?;
+        Ok(value.into_value())
     }
 
     /// The code as a condition: an absent name is false.
@@ -374,6 +376,18 @@ impl<'a> Machine<'a> {
                 Ok(None)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Takes work for what a result costs to copy: `many.map(x, many)` is quickly said, and large.
+    fn weigh(&mut self, value: &Datum<'a>) -> Result<(), EvalError> {
+        self.spend(1)?;
+        match value {
+            Datum::Text(text) => self.spend(text.len() / 8),
+            Datum::List(items) => items.iter().try_for_each(|item| self.weigh(item)),
+            Datum::Json(Json::Array(items)) => items.iter().filter_map(datum).try_for_each(|item| self.weigh(&item)),
+            Datum::Json(Json::Object(map)) => map.values().filter_map(datum).try_for_each(|item| self.weigh(&item)),
+            _ => Ok(()),
         }
     }
 
