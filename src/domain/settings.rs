@@ -8,10 +8,10 @@ use regex::Regex;
 
 use crate::domain::action::{Specs, TargetKind};
 use crate::domain::classification::Rule;
+use crate::domain::directory::Directory;
 use crate::domain::escalation::Policy;
 use crate::domain::expression::template::Template;
 use crate::domain::limits::GlobalLimits;
-use crate::domain::directory::Directory;
 use crate::domain::playbook::Playbook;
 use crate::domain::secret::Secret;
 use crate::domain::time::Span;

@@ -30,12 +30,19 @@ const LONGEST_WINDOW: Span = Span::hours(24 * 7);
 /// Something for the writer to do.
 pub enum Work {
     /// Store a delivery; what it says is worked in the commit after the one that stored it.
-    Deliver { delivery: Delivery, says: Said, done: oneshot::Sender<Result<(), EngineError>> },
+    Deliver {
+        delivery: Delivery,
+        says: Said,
+        done: oneshot::Sender<Result<(), EngineError>>,
+    },
     Put(Put),
     /// Attempts that a shutdown found not begun.
     Release(Vec<i64>),
     /// What a worker needs to know for a job.
-    Brief { job: Job, done: oneshot::Sender<Option<Brief>> },
+    Brief {
+        job: Job,
+        done: oneshot::Sender<Option<Brief>>,
+    },
 }
 
 /// A command to one incident.
@@ -116,7 +123,12 @@ struct Draft {
 }
 
 impl Writer {
-    pub fn new(journal: Arc<dyn Journal>, shared: Arc<Shared>, asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>, resumed: &Resumed) -> Self {
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        shared: Arc<Shared>,
+        asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>,
+        resumed: &Resumed,
+    ) -> Self {
         let mut ledger = Ledger::default();
         resumed.spent.iter().for_each(|spent| ledger.spend(spent.clone()));
         for (playbook, n) in &resumed.running {
@@ -325,7 +337,15 @@ impl Writer {
         self.incidents.get(&id).map(|cached| cached.state.seq).ok_or(EngineError::NotFound)
     }
 
-    fn decide(&mut self, id: IncidentId, actor: Actor, command: Command, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Refusal> {
+    fn decide(
+        &mut self,
+        id: IncidentId,
+        actor: Actor,
+        command: Command,
+        rulebook: &Rulebook,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<(), Refusal> {
         let Some(cached) = self.incidents.get_mut(&id) else { return Ok(()) };
         let world = World { rulebook, ledger: &mut self.ledger, now, next_number: self.last_number + 1 };
         let decision = decide(&mut cached.state, actor, command, world)?;
@@ -392,17 +412,21 @@ impl Writer {
             // The worker lives as long as the writer; at a shutdown the rows are enough.
             let _ = self.asked.send((asked, self.shared.pulse.begin()));
         }
-        let over: Vec<IncidentId> = draft.touched.iter().filter(|id| self.incidents.get(id).is_some_and(|c| !c.state.is_open())).copied().collect();
+        let over: Vec<IncidentId> =
+            draft.touched.iter().filter(|id| self.incidents.get(id).is_some_and(|c| !c.state.is_open())).copied().collect();
         over.into_iter().for_each(|id| self.forget(id));
     }
 
     fn answer(&mut self, draft: Draft, deliveries: Vec<Stored>, backlog: Vec<Backlog>) {
         let mut results = draft.results.into_iter();
         for entry in backlog {
-            if let Backlog::Put(put, _beat) = entry
-                && let (Some(done), Some(result)) = (put.done, results.next())
-            {
-                let _ = done.send(result);
+            match entry {
+                Backlog::Said(_, beat) => drop(beat),
+                Backlog::Put(put, _beat) => {
+                    if let (Some(done), Some(result)) = (put.done, results.next()) {
+                        let _ = done.send(result);
+                    }
+                }
             }
         }
         for Stored { says, done, beat, .. } in deliveries {
@@ -432,7 +456,9 @@ impl Writer {
                 Backlog::Put(Put { done: Some(done), settles: None, .. }, _) => {
                     let _ = done.send(Err(EngineError::from(error.clone())));
                 }
-                Backlog::Said(said, _) if refused => tracing::error!(delivery = %said.delivery, "The delivery cannot be worked; it stays on disk"),
+                Backlog::Said(said, _) if refused => {
+                    tracing::error!(delivery = %said.delivery, "The delivery cannot be worked; it stays on disk")
+                }
                 Backlog::Put(put, _) if refused => tracing::error!(incident = %put.incident, "The command cannot be committed"),
                 entry => self.backlog.push_back(entry),
             }

@@ -1,5 +1,13 @@
 //! The thin durable runtime between the pure core and the outer rooms.
 
+pub mod brief;
+pub mod clock;
+pub mod commit;
+pub mod intake;
 pub mod ports;
+pub mod pulse;
+pub mod render;
 pub mod runtime;
 pub mod store;
+pub mod wire;
+pub mod worker;

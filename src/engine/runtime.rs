@@ -1,16 +1,34 @@
-//! What the web calls: hand in a delivery, put a command to an incident, look at what is in force, hear of changes.
+//! Starts and stops the engine, and is what the web calls: hand in a delivery, put a command, hear of changes.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::domain::decide::command::{Command, Refusal};
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::settings::Rulebook;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
-use crate::engine::ports::Clock;
-use crate::engine::store::{Change, Reads, RejectedAlert, StoreError};
+use crate::engine::commit::{Item, Put, Said, Work, Writer};
+use crate::engine::intake;
+use crate::engine::ports::{Action, Clock, Sender};
+use crate::engine::pulse::Pulse;
+use crate::engine::render::Messages;
+use crate::engine::store::{Batch, Change, Delivery, Journal, Reads, RejectedAlert, Resumed, StoreError};
+use crate::engine::wire;
+use crate::engine::worker::{Nudge, Worker};
+
+/// Commands that may wait for the writer.
+const QUEUE: usize = 4_096;
+/// Bytes of deliveries that may wait for the disk, in KiB; more is answered "not now".
+const WAITING_KIB: usize = 64 * 1024;
+/// How long a shutdown waits for the writer once all effects have ended.
+const LAST_COMMITS: std::time::Duration = std::time::Duration::from_secs(5);
+/// Commits that a slow listener may lag behind before it has to look for itself.
+const CHANGES: usize = 1_024;
 
 /// The answer to a delivery that is on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,9 +64,61 @@ pub struct Health {
     /// Whether work is taken: started, not shutting down, the database writable.
     pub ready: bool,
     pub started: bool,
-    /// Why it is not ready, or what the last commit's error was.
+    /// Why it is not ready.
     pub detail: Option<String>,
     pub last_commit_at: Option<Timestamp>,
+}
+
+/// What reaches into the world: actions, senders and the words they use.
+#[derive(Clone, Default)]
+pub struct Hands {
+    pub actions: BTreeMap<&'static str, Arc<dyn Action>>,
+    pub senders: BTreeMap<String, Arc<dyn Sender>>,
+    pub messages: Arc<Messages>,
+}
+
+/// What the writer, the worker and the outside share.
+pub struct Shared {
+    pub clock: Arc<dyn Clock>,
+    pub pulse: Pulse,
+    rulebook: RwLock<Arc<Rulebook>>,
+    hands: RwLock<Hands>,
+    health: RwLock<Health>,
+    changes: broadcast::Sender<Change>,
+}
+
+impl Shared {
+    /// The rules in force now.
+    pub fn rulebook(&self) -> Arc<Rulebook> {
+        read(&self.rulebook).clone()
+    }
+
+    pub fn hands(&self) -> Hands {
+        read(&self.hands).clone()
+    }
+
+    pub fn committed(&self, now: Timestamp, _batch: &Batch) {
+        change(&self.health, |health| {
+            health.last_commit_at = Some(now);
+            if health.started && health.detail.is_some() && !health.ready {
+                tracing::info!("The database takes commits again");
+                health.ready = true;
+                health.detail = None;
+            }
+        });
+    }
+
+    pub fn failing(&self, error: &StoreError) {
+        change(&self.health, |health| {
+            health.ready = false;
+            health.detail = Some(error.to_string());
+        });
+    }
+
+    pub fn announce(&self, changes: impl Iterator<Item = Change>) {
+        // Nobody listening is fine.
+        changes.for_each(|change| drop(self.changes.send(change)));
+    }
 }
 
 /// The engine as the outside sees it. Cheap to clone.
@@ -56,33 +126,187 @@ pub struct Health {
 pub struct Runtime {
     pub reads: Arc<dyn Reads>,
     pub clock: Arc<dyn Clock>,
-    rulebook: Arc<RwLock<Arc<Rulebook>>>,
-    changes: broadcast::Sender<Change>,
+    shared: Arc<Shared>,
+    queue: mpsc::Sender<Item>,
+    nudges: mpsc::UnboundedSender<Nudge>,
+    room: Arc<Semaphore>,
+}
+
+/// The engine's loops; they end when told to.
+pub struct Loops {
+    writer: JoinHandle<()>,
+    worker: JoinHandle<()>,
+    nudges: mpsc::UnboundedSender<Nudge>,
+}
+
+/// What an engine is started with.
+pub struct Parts {
+    pub journal: Arc<dyn Journal>,
+    pub reads: Arc<dyn Reads>,
+    pub clock: Arc<dyn Clock>,
+    pub rulebook: Arc<Rulebook>,
+    pub hands: Hands,
 }
 
 impl Runtime {
+    /// Picks up where the last life ended: what was stored is worked, what was cut off is said to be.
+    pub async fn start(parts: Parts) -> Result<(Self, Loops), StoreError> {
+        let resumed = parts.journal.resume(parts.clock.now()).await?;
+        let (changes, _) = broadcast::channel(CHANGES);
+        let shared = Arc::new(Shared {
+            clock: parts.clock.clone(),
+            pulse: Pulse::default(),
+            rulebook: RwLock::new(parts.rulebook),
+            hands: RwLock::new(parts.hands),
+            health: RwLock::default(),
+            changes,
+        });
+        let (queue, items) = mpsc::channel(QUEUE);
+        let (nudges, nudged) = mpsc::unbounded_channel();
+        let (asked, asks) = mpsc::unbounded_channel();
+        let mut writer = Writer::new(parts.journal.clone(), shared.clone(), asked, &resumed);
+        resume_deliveries(&mut writer, &shared, &resumed);
+        let worker = Worker::new(parts.journal, shared.clone(), queue.clone(), nudges.downgrade());
+        let writer = tokio::spawn(writer.work(items));
+        let worker = tokio::spawn(worker.work(asks, nudged, resumed.interrupted));
+        change(&shared.health, |health| {
+            health.started = true;
+            health.ready = true;
+        });
+        let room = Arc::new(Semaphore::new(WAITING_KIB));
+        let runtime = Self { reads: parts.reads, clock: parts.clock, shared, queue, nudges: nudges.clone(), room };
+        Ok((runtime, Loops { writer, worker, nudges }))
+    }
+
     /// Stores a delivery and answers once it is on disk; working it comes after.
-    pub async fn deliver(&self, _source: &str, _body: Vec<u8>) -> Result<Receipt, EngineError> {
-        Err(EngineError::Unavailable("not started".to_owned()))
+    pub async fn deliver(&self, source: &str, body: Vec<u8>) -> Result<Receipt, EngineError> {
+        self.demand_ready()?;
+        let parsed = wire::parse(&body).map_err(|error| EngineError::Unreadable(error.to_string()))?;
+        let kib = u32::try_from(body.len() / 1024 + 1).unwrap_or(u32::MAX);
+        let _room = self.room.try_acquire_many(kib).map_err(|_| overloaded())?;
+        let now = self.clock.now();
+        let id = DeliveryId(Uuid::now_v7());
+        let receipt = Receipt { delivery: id, alerts: parsed.alerts.len(), rejected: parsed.rejected.clone() };
+        let says = said(id, source, parsed, &self.rulebook());
+        let delivery = Delivery { id, source: source.to_owned(), received_at: now, body };
+        let (done, answer) = oneshot::channel();
+        self.hand_in(Work::Deliver { delivery, says, done })?;
+        answer.await.map_err(|_| stopping())??;
+        Ok(receipt)
     }
 
     /// Puts a command to an incident. With a request key that was seen before, nothing is done again.
     /// Answers the incident's version.
-    pub async fn command(&self, _id: IncidentId, _actor: Actor, _command: Command, _request: Option<String>) -> Result<u64, EngineError> {
-        Err(EngineError::Unavailable("not started".to_owned()))
+    pub async fn command(&self, id: IncidentId, actor: Actor, command: Command, request: Option<String>) -> Result<u64, EngineError> {
+        let (done, answer) = oneshot::channel();
+        // A key is one person's and one incident's, so that nobody's answers another's.
+        let request = request.map(|key| format!("{id}/{actor}/{key}"));
+        self.hand_in(Work::Put(Put { incident: id, actor, command, settles: None, request, done: Some(done) }))?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    fn hand_in(&self, work: Work) -> Result<(), EngineError> {
+        let beat = self.shared.pulse.begin();
+        self.queue.try_send(Item { work, beat }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => overloaded(),
+            mpsc::error::TrySendError::Closed(_) => stopping(),
+        })
+    }
+
+    fn demand_ready(&self) -> Result<(), EngineError> {
+        let health = self.health();
+        // A database that failed is tried anew with the next delivery: that is how it is found to have healed.
+        if health.ready || health.detail.is_some() { Ok(()) } else { Err(stopping()) }
     }
 
     /// The rules in force now.
     pub fn rulebook(&self) -> Arc<Rulebook> {
-        self.rulebook.read().map_or_else(|poisoned| poisoned.into_inner().clone(), |guard| guard.clone())
+        self.shared.rulebook()
+    }
+
+    /// Puts other rules and other hands in force; what runs keeps its revision.
+    pub fn reload(&self, rulebook: Rulebook, hands: Hands) {
+        change(&self.shared.rulebook, |current| *current = Arc::new(rulebook));
+        change(&self.shared.hands, |current| *current = hands);
     }
 
     /// Hears of every commit from now on.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.changes.subscribe()
+        self.shared.changes.subscribe()
     }
 
     pub fn health(&self) -> Health {
-        Health::default()
+        read(&self.shared.health).clone()
     }
+
+    /// From now on no new work is taken.
+    pub fn close(&self) {
+        change(&self.shared.health, |health| {
+            health.ready = false;
+            health.detail = None;
+        });
+    }
+
+    /// Carries out everything that is due now; answers when the next thing is due.
+    pub async fn settle(&self) -> Option<Timestamp> {
+        loop {
+            self.shared.pulse.until_quiet().await;
+            let (done, next) = oneshot::channel();
+            self.nudges.send(Nudge::Look(done)).ok()?;
+            let (next, busy) = next.await.ok()?;
+            if !busy {
+                return next;
+            }
+        }
+    }
+}
+
+impl Loops {
+    /// Lets what runs end, for so long at most; puts back what was not begun; commits; ends.
+    pub async fn stop(self, runtime: Runtime, grace: Span) {
+        runtime.close();
+        let _ = self.nudges.send(Nudge::Stop(grace));
+        let _ = self.worker.await;
+        // Pages that are still open hold on to the queue, so its end cannot be waited for; that nothing is under way can.
+        let _ = tokio::time::timeout(LAST_COMMITS, runtime.shared.pulse.until_quiet()).await;
+        self.writer.abort();
+    }
+
+    /// Ends at once, as a crash would.
+    pub fn abort(&self) {
+        self.worker.abort();
+        self.writer.abort();
+    }
+}
+
+fn resume_deliveries(writer: &mut Writer, shared: &Arc<Shared>, resumed: &Resumed) {
+    let rulebook = shared.rulebook();
+    for delivery in &resumed.unworked {
+        match wire::parse(&delivery.body) {
+            Ok(parsed) => writer.resume(said(delivery.id, &delivery.source, parsed, &rulebook), shared.pulse.begin()),
+            Err(error) => tracing::error!(delivery = %delivery.id, %error, "A stored delivery cannot be read any more"),
+        }
+    }
+}
+
+fn said(id: DeliveryId, source: &str, parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
+    let rejected = parsed.rejected.clone();
+    Said { delivery: id, source: source.to_owned(), observations: intake::observations(id, source, parsed, &rulebook.incidents), rejected }
+}
+
+fn overloaded() -> EngineError {
+    EngineError::Unavailable("more is waiting than can be taken now; try again in a moment".to_owned())
+}
+
+fn stopping() -> EngineError {
+    EngineError::Unavailable("Reynard is stopping; try again in a moment".to_owned())
+}
+
+/// A lock that a panic poisoned still holds a whole value: every change below replaces it at once.
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn change<T>(lock: &RwLock<T>, how: impl FnOnce(&mut T)) {
+    how(&mut lock.write().unwrap_or_else(std::sync::PoisonError::into_inner));
 }

@@ -2,9 +2,9 @@
 
 use crate::domain::decide::command::{Effect, Told, ToldOutcome, Wake};
 use crate::domain::decide::turn::Turn;
+use crate::domain::directory::Recipient;
 use crate::domain::escalation::{Due, Plan};
 use crate::domain::incident::Status;
-use crate::domain::directory::Recipient;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Event, recipient};
 

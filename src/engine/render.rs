@@ -1,0 +1,160 @@
+//! Words for people: message templates (Handlebars) filled with an incident. A template that fails still leaves a message.
+//! Knows no channel; templates come as text from whoever read the files.
+
+use std::collections::BTreeMap;
+
+use handlebars::Handlebars;
+use serde_json::Value;
+
+/// A template longer than this is refused.
+const LONGEST_TEMPLATE: usize = 16 * 1024;
+
+/// A message in every form that channels take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    pub chat: String,
+}
+
+/// The message templates: `NAME.txt.hbs`, `NAME.html.hbs`, `NAME.chat.hbs`.
+pub struct Messages {
+    plain: Handlebars<'static>,
+    html: Handlebars<'static>,
+    chat: Handlebars<'static>,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        let mut plain = Handlebars::new();
+        plain.register_escape_fn(handlebars::no_escape);
+        let mut chat = Handlebars::new();
+        chat.register_escape_fn(escape_chat);
+        Self { plain, html: Handlebars::new(), chat }
+    }
+}
+
+impl Messages {
+    /// Reads templates by file name. Answers what could be read, and a fault for each that could not.
+    pub fn load(files: &BTreeMap<String, String>) -> (Self, Vec<String>) {
+        let mut messages = Self::default();
+        let mut faults = Vec::new();
+        for (name, text) in files {
+            if let Err(why) = messages.add(name, text) {
+                faults.push(format!("templates/messages/{name}: {why}"));
+            }
+        }
+        (messages, faults)
+    }
+
+    fn add(&mut self, file: &str, text: &str) -> Result<(), String> {
+        if text.len() > LONGEST_TEMPLATE {
+            return Err(format!("longer than {LONGEST_TEMPLATE} bytes"));
+        }
+        // Partials that include each other end the process, so no template may have any.
+        if text.contains("{{>") || text.contains("{{#>") || text.contains("{{#*") || text.contains("{{~>") {
+            return Err("partials ({{> …}}) are not taken in messages".to_owned());
+        }
+        let (engine, name) = if let Some(name) = file.strip_suffix(".txt.hbs") {
+            (&mut self.plain, name)
+        } else if let Some(name) = file.strip_suffix(".html.hbs") {
+            (&mut self.html, name)
+        } else if let Some(name) = file.strip_suffix(".chat.hbs") {
+            (&mut self.chat, name)
+        } else {
+            return Err("name it NAME.txt.hbs, NAME.html.hbs or NAME.chat.hbs".to_owned());
+        };
+        engine.register_template_string(name, text).map_err(|error| error.to_string())
+    }
+
+    pub fn knows(&self, name: &str) -> bool {
+        self.plain.has_template(name)
+    }
+
+    /// Fills a template in. What cannot be filled in is told in plain words, because a page must go out.
+    pub fn render(&self, name: &str, data: &Value) -> Words {
+        let plain = fallback(data);
+        let custom = data.get("text").and_then(Value::as_str);
+        let filled = |engine: &Handlebars<'_>| engine.render(name, data).ok();
+        let text = custom.map(|text| format!("Subject: {}\n\n{text}\n\n{}", plain.subject, url(data))).or_else(|| filled(&self.plain));
+        let Some((subject, text)) = text.map(|text| split_subject(text, &plain.subject)) else { return plain };
+        if custom.is_some() {
+            return Words { subject, html: paragraphs(&text), chat: escape_chat(&text), text };
+        }
+        Words {
+            subject,
+            html: filled(&self.html).unwrap_or_else(|| paragraphs(&text)),
+            chat: filled(&self.chat).unwrap_or_else(|| escape_chat(&text)),
+            text,
+        }
+    }
+}
+
+fn fallback(data: &Value) -> Words {
+    let field = |name: &str| data["incident"][name].as_str().unwrap_or_default().to_owned();
+    let subject = format!("[{} #{}] {}", field("priority"), data["incident"]["number"], field("title"));
+    let text = format!("{subject}\n{}\n{}", data["reason"].as_str().unwrap_or_default(), url(data));
+    Words { html: paragraphs(&text), chat: escape_chat(&text), subject, text }
+}
+
+fn url(data: &Value) -> String {
+    data["incident"]["url"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The first line `Subject: …` names the mail; the rest is its text.
+fn split_subject(text: String, otherwise: &str) -> (String, String) {
+    match text.strip_prefix("Subject:").and_then(|rest| rest.split_once('\n')) {
+        Some((subject, rest)) => (one_line(subject), rest.trim_start_matches('\n').to_owned()),
+        None => (one_line(otherwise), text),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(240).collect()
+}
+
+fn paragraphs(text: &str) -> String {
+    text.lines().map(|line| format!("<p>{}</p>", handlebars::html_escape(line))).collect()
+}
+
+/// Chats in Slack's manner treat these three as their own.
+fn escape_chat(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn data() -> Value {
+        json!({"incident": {"number": 7, "title": "db <down>", "priority": "P1", "url": "http://x/incidents/7"}, "reason": "it opened", "text": null})
+    }
+
+    #[test]
+    fn a_template_names_the_mail_and_escapes_where_it_must() {
+        let files = BTreeMap::from([
+            ("a.txt.hbs".to_owned(), "Subject: {{incident.title}}\n\nHello {{incident.title}}".to_owned()),
+            ("a.html.hbs".to_owned(), "<b>{{incident.title}}</b>".to_owned()),
+        ]);
+        let (messages, faults) = Messages::load(&files);
+        assert!(faults.is_empty(), "{faults:?}");
+        let words = messages.render("a", &data());
+        assert_eq!((words.subject.as_str(), words.text.as_str()), ("db <down>", "Hello db <down>"));
+        assert_eq!(words.html, "<b>db &lt;down&gt;</b>");
+        assert_eq!(words.chat, "Hello db &lt;down&gt;");
+    }
+
+    #[test]
+    fn a_message_goes_out_even_without_a_template() {
+        let words = Messages::default().render("gone", &data());
+        assert!(words.text.contains("it opened") && words.subject.starts_with("[P1 #7]"), "{words:?}");
+    }
+
+    #[test]
+    fn partials_are_refused() {
+        let files = BTreeMap::from([("a.txt.hbs".to_owned(), "{{> b}}".to_owned())]);
+        assert_eq!(Messages::load(&files).1.len(), 1);
+    }
+}

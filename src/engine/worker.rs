@@ -1,0 +1,403 @@
+//! Does what commits ask for: timers when their time has come, attempts, messages, measurements; each result is the next command.
+//! Knows no concrete action or channel and decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::action::OnInterrupt;
+use crate::domain::decide::command::{Command, Effect, Failure, Performed, Told, ToldOutcome};
+use crate::domain::settings::SignalQuery;
+use crate::domain::time::{Span, Timestamp};
+use crate::domain::timeline::Actor;
+use crate::engine::brief::{Attempt, Brief, Telling};
+use crate::engine::commit::{Asked, Item, Put, Work};
+use crate::engine::ports::{ActionError, Call, Delivered, Message};
+use crate::engine::pulse::Beat;
+use crate::engine::runtime::Shared;
+use crate::engine::store::{Job, Journal};
+
+/// Timers further away than this stay on disk until they come near.
+const HORIZON: Span = Span::hours(1);
+const PAGE: u32 = 5_000;
+/// Attempts under way at once.
+const ATTEMPTS: usize = 64;
+/// Messages under way at once on one channel; channels do not wait for each other.
+const MESSAGES: usize = 4;
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+const MEASURE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A word to the worker from outside.
+pub enum Nudge {
+    /// Do what is due; answer when the next thing is due and whether anything was.
+    Look(oneshot::Sender<(Option<Timestamp>, bool)>),
+    /// A job is over.
+    Over(i64),
+    /// Begin nothing more; wait so long for what is under way.
+    Stop(Span),
+}
+
+/// The worker's own state: what is due, and what is under way.
+pub struct Worker {
+    journal: Arc<dyn Journal>,
+    hand: Hand,
+    due: BTreeSet<(Timestamp, i64)>,
+    jobs: HashMap<i64, Asked>,
+    under_way: BTreeSet<i64>,
+    refill_at: Timestamp,
+    horizon: Timestamp,
+    /// Whether the disk may hold timers beyond the horizon; an idle engine without any never looks there.
+    beyond: bool,
+    tasks: TaskTracker,
+    senders: BTreeMap<String, Arc<Semaphore>>,
+    attempts: Arc<Semaphore>,
+    closing: CancellationToken,
+}
+
+/// What a task carries with it.
+#[derive(Clone)]
+struct Hand {
+    shared: Arc<Shared>,
+    queue: mpsc::Sender<Item>,
+    nudges: mpsc::WeakUnboundedSender<Nudge>,
+}
+
+impl Worker {
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        shared: Arc<Shared>,
+        queue: mpsc::Sender<Item>,
+        nudges: mpsc::WeakUnboundedSender<Nudge>,
+    ) -> Self {
+        Self {
+            journal,
+            hand: Hand { shared, queue, nudges },
+            due: BTreeSet::new(),
+            jobs: HashMap::new(),
+            under_way: BTreeSet::new(),
+            refill_at: Timestamp(i64::MIN),
+            horizon: Timestamp(i64::MIN),
+            beyond: true,
+            tasks: TaskTracker::new(),
+            senders: BTreeMap::new(),
+            attempts: Arc::new(Semaphore::new(ATTEMPTS)),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    /// Works until told to stop. `interrupted` are the attempts that the last life left under way.
+    pub async fn work(
+        mut self,
+        mut asks: mpsc::UnboundedReceiver<(Vec<Asked>, Beat)>,
+        mut nudges: mpsc::UnboundedReceiver<Nudge>,
+        interrupted: Vec<Job>,
+    ) {
+        for job in interrupted {
+            if let Effect::Perform { attempt } = &job.effect {
+                self.hand.put(&job, Command::Interrupted(attempt.clone()));
+            }
+        }
+        loop {
+            let busy = self.begin_due().await;
+            let clock = self.hand.shared.clock.clone();
+            let next = self.next_at();
+            tokio::select! {
+                biased;
+                Some((asked, _beat)) = asks.recv() => asked.into_iter().for_each(|asked| self.take(asked)),
+                Some(nudge) = nudges.recv() => match nudge {
+                    Nudge::Look(done) => {
+                        let busy = self.begin_due().await || busy;
+                        let _ = done.send((self.next_at(), busy));
+                    }
+                    Nudge::Over(id) => {
+                        self.under_way.remove(&id);
+                    }
+                    Nudge::Stop(grace) => return self.stop(grace, &mut asks).await,
+                },
+                () = wait(clock, next) => {}
+                else => return,
+            }
+        }
+    }
+
+    fn next_at(&self) -> Option<Timestamp> {
+        let refill = self.beyond.then_some(self.refill_at);
+        self.due.first().map(|(at, _)| *at).into_iter().chain(refill).min()
+    }
+
+    fn take(&mut self, asked: Asked) {
+        let id = asked.job.id;
+        if asked.job.due_at > self.horizon {
+            self.beyond = true;
+            return;
+        }
+        if !self.under_way.contains(&id) {
+            self.due.insert((asked.job.due_at, id));
+            self.jobs.insert(id, asked);
+        }
+    }
+
+    /// Begins everything whose time has come. True when there was any.
+    async fn begin_due(&mut self) -> bool {
+        let now = self.hand.shared.clock.now();
+        if self.beyond && now >= self.refill_at {
+            self.refill(now).await;
+        }
+        let mut any = false;
+        while let Some((at, id)) = self.due.first().copied()
+            && at <= now
+        {
+            self.due.pop_first();
+            if let Some(asked) = self.jobs.remove(&id) {
+                any = true;
+                self.under_way.insert(id);
+                self.begin(asked);
+            }
+        }
+        any
+    }
+
+    async fn refill(&mut self, now: Timestamp) {
+        self.horizon = now + HORIZON;
+        self.refill_at = now + Span(HORIZON.as_millis() / 2);
+        let mut after = 0;
+        loop {
+            match self.journal.jobs_due(self.horizon, after, PAGE).await {
+                Ok(jobs) => {
+                    let full = jobs.len() == PAGE as usize;
+                    after = jobs.last().map_or(after, |job| job.id);
+                    for job in jobs {
+                        self.take(Asked { job, brief: None });
+                    }
+                    if !full {
+                        // What lies beyond is not counted: it is enough to look again before it can be due.
+                        self.beyond = true;
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "The jobs on disk cannot be read; trying again in a second");
+                    self.refill_at = now + Span::seconds(1);
+                    self.beyond = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, asked: Asked) {
+        let Asked { job, brief } = asked;
+        let hand = self.hand.clone();
+        if let Effect::Wake { wake } = &job.effect {
+            return hand.put(&job, Command::Wake(wake.clone()));
+        }
+        let limit = match &brief {
+            Some(Brief::Send(telling)) => self.channel(&telling.channel),
+            _ => self.attempts.clone(),
+        };
+        let closing = self.closing.clone();
+        let beat = hand.shared.pulse.begin();
+        self.tasks.spawn(async move {
+            let permit = tokio::select! {
+                permit = limit.acquire_owned() => permit.ok(),
+                () = closing.cancelled() => None,
+            };
+            // Not begun, and shutting down: the job stays on disk, an attempt as if it had never been handed out.
+            if permit.is_none() || closing.is_cancelled() {
+                return hand.release(&job);
+            }
+            hand.carry_out(job, brief).await;
+            drop(beat);
+        });
+    }
+
+    fn channel(&mut self, name: &str) -> Arc<Semaphore> {
+        self.senders.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(MESSAGES))).clone()
+    }
+
+    async fn stop(mut self, grace: Span, asks: &mut mpsc::UnboundedReceiver<(Vec<Asked>, Beat)>) {
+        self.closing.cancel();
+        self.tasks.close();
+        let tasks = self.tasks.clone();
+        let bound = tokio::time::sleep(grace.to_std());
+        tokio::pin!(bound);
+        loop {
+            tokio::select! {
+                () = tasks.wait() => break,
+                () = &mut bound => break,
+                Some((asked, _)) = asks.recv() => asked.into_iter().for_each(|asked| self.take(asked)),
+            }
+        }
+        self.jobs.drain().for_each(|(_, asked)| self.hand.release(&asked.job));
+    }
+}
+
+async fn wait(clock: Arc<dyn crate::engine::ports::Clock>, at: Option<Timestamp>) {
+    match at {
+        Some(at) => clock.wait_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Hand {
+    /// Hands the writer a command that settles the job; the worker hears when it is committed.
+    fn put(&self, job: &Job, command: Command) {
+        let (done, answer) = oneshot::channel();
+        let put = Put { incident: job.incident, actor: Actor::engine(), command, settles: Some(job.id), request: None, done: Some(done) };
+        let item = Item { work: Work::Put(put), beat: self.shared.pulse.begin() };
+        let (queue, nudges, id) = (self.queue.clone(), self.nudges.clone(), job.id);
+        tokio::spawn(async move {
+            if queue.send(item).await.is_ok() {
+                let _ = answer.await;
+            }
+            if let Some(nudges) = nudges.upgrade() {
+                let _ = nudges.send(Nudge::Over(id));
+            }
+        });
+    }
+
+    fn release(&self, job: &Job) {
+        if job.started {
+            let item = Item { work: Work::Release(vec![job.id]), beat: self.shared.pulse.begin() };
+            let queue = self.queue.clone();
+            tokio::spawn(async move { queue.send(item).await });
+        }
+    }
+
+    async fn carry_out(&self, job: Job, brief: Option<Brief>) {
+        let brief = match brief {
+            Some(brief) => Some(brief),
+            None => self.ask_for_brief(&job).await,
+        };
+        let command = match brief {
+            Some(Brief::Perform(attempt)) => self.perform(*attempt).await,
+            Some(Brief::Send(telling)) => self.send(*telling, &job.effect).await,
+            Some(Brief::Measure(scope)) => self.measure(scope).await,
+            // Its reason is gone: the job is settled by a command that nothing follows from.
+            None => match &job.effect {
+                Effect::Perform { attempt } => Command::Interrupted(attempt.clone()),
+                Effect::Send { notification, attempt } => {
+                    let outcome = ToldOutcome::Never("its reason is gone".to_owned());
+                    Command::Told(Told { notification: *notification, attempt: *attempt, outcome })
+                }
+                Effect::Measure | Effect::Wake { .. } => Command::Measured { signals: BTreeMap::new(), warnings: Vec::new() },
+            },
+        };
+        self.put(&job, command);
+    }
+
+    async fn ask_for_brief(&self, job: &Job) -> Option<Brief> {
+        let (done, answer) = oneshot::channel();
+        let item = Item { work: Work::Brief { job: job.clone(), done }, beat: self.shared.pulse.begin() };
+        self.queue.send(item).await.ok()?;
+        answer.await.ok().flatten()
+    }
+
+    async fn perform(&self, attempt: Attempt) -> Command {
+        let began = self.shared.clock.now();
+        let result = self.try_action(&attempt).await;
+        let duration_ms = self.shared.clock.now().since(began).as_millis();
+        Command::Performed(Performed { attempt: attempt.reference, result, duration_ms })
+    }
+
+    async fn try_action(&self, attempt: &Attempt) -> Result<Value, Failure> {
+        if let Some(name) = &attempt.missing_target {
+            return Err(Failure::Fatal(format!("there is no target \"{name}\" in reynard.yaml")));
+        }
+        let Some(action) = self.shared.hands().actions.get(attempt.action.as_str()).cloned() else {
+            return Err(Failure::Fatal(format!("there is no action \"{}\"", attempt.action)));
+        };
+        let timeout = attempt.timeout.to_std();
+        let call = Call {
+            key: attempt.key.clone(),
+            attempt: attempt.reference.attempt,
+            target: attempt.target.clone(),
+            params: attempt.params.clone(),
+            timeout,
+        };
+        let deed = async { if attempt.reference.undo { action.undo(&call).await } else { action.perform(&call).await } };
+        match tokio::time::timeout(timeout, deed).await {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(ActionError::Retry(reason))) => Err(Failure::Retry(reason)),
+            Ok(Err(ActionError::Fatal(reason))) => Err(Failure::Fatal(reason)),
+            Ok(Err(ActionError::Unknown(reason))) => Err(Failure::Unknown(reason)),
+            Err(_) => {
+                let reason = format!("no answer within {}", attempt.timeout);
+                // What may be done again simply failed; of the rest nobody knows.
+                Err(if attempt.on_interrupt == OnInterrupt::Retry { Failure::Retry(reason) } else { Failure::Unknown(reason) })
+            }
+        }
+    }
+
+    async fn send(&self, telling: Telling, effect: &Effect) -> Command {
+        let Effect::Send { notification, attempt } = *effect else {
+            return Command::Measured { signals: BTreeMap::new(), warnings: Vec::new() };
+        };
+        let hands = self.shared.hands();
+        let outcome = match hands.senders.get(&telling.channel) {
+            None => ToldOutcome::Never(format!("there is no channel \"{}\" in reynard.yaml", telling.channel)),
+            Some(sender) => {
+                let words = hands.messages.render(&telling.template, &telling.data);
+                let message = Message {
+                    key: telling.key,
+                    person: telling.person,
+                    email: telling.email,
+                    slack: telling.slack,
+                    subject: words.subject,
+                    text: words.text,
+                    html: words.html,
+                    chat: words.chat,
+                    data: telling.data,
+                };
+                match tokio::time::timeout(SEND_TIMEOUT, sender.send(&message)).await {
+                    Ok(Delivered::Sent(reply)) => ToldOutcome::Sent(reply),
+                    Ok(Delivered::Again { reason, after }) => {
+                        ToldOutcome::Again { reason, after: after.map(|after| Span(u64::try_from(after.as_millis()).unwrap_or(u64::MAX))) }
+                    }
+                    Ok(Delivered::Never(reason)) => ToldOutcome::Never(reason),
+                    Err(_) => ToldOutcome::Again { reason: "no answer in time".to_owned(), after: None },
+                }
+            }
+        };
+        Command::Told(Told { notification, attempt, outcome })
+    }
+
+    /// Asks Prometheus for the numbers that no label or annotation gave; two seconds in all.
+    async fn measure(&self, scope: Value) -> Command {
+        let rulebook = self.shared.rulebook();
+        let queries: Vec<(String, SignalQuery)> =
+            rulebook.signals.iter().filter_map(|(name, source)| source.prometheus.clone().map(|query| (name.clone(), query))).collect();
+        let asked = queries.into_iter().map(|(name, query)| {
+            let scope = &scope;
+            async move {
+                let answer = tokio::time::timeout(MEASURE_TIMEOUT, self.query(&query, scope)).await;
+                (name, answer.unwrap_or_else(|_| Err("no answer within 2s".to_owned())))
+            }
+        });
+        let (mut signals, mut warnings) = (BTreeMap::new(), Vec::new());
+        for (name, answer) in futures_util::future::join_all(asked).await {
+            match answer {
+                Ok(Some(number)) => {
+                    signals.insert(name, number);
+                }
+                Ok(None) => {}
+                Err(why) => warnings.push(format!("signal {name} could not be had: {why}; classified without it")),
+            }
+        }
+        Command::Measured { signals, warnings }
+    }
+
+    async fn query(&self, query: &SignalQuery, scope: &Value) -> Result<Option<f64>, String> {
+        let text = query.query.render(scope).map_err(|error| error.to_string())?;
+        let action = self.shared.hands().actions.get("prometheus.query").cloned().ok_or("there is no action prometheus.query")?;
+        let target = self.shared.rulebook().targets.get(&query.target).cloned();
+        let call = Call { key: "signal".to_owned(), attempt: 1, target, params: json!({"query": text}), timeout: MEASURE_TIMEOUT };
+        let output = action.perform(&call).await.map_err(|error| error.to_string())?;
+        Ok(output.get("value").and_then(Value::as_f64))
+    }
+}
