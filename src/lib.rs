@@ -1,4 +1,8 @@
 //! Reynard: alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
 
+pub mod action;
+pub mod channel;
 pub mod domain;
 pub mod engine;
+#[cfg(test)]
+mod recorder;
