@@ -8,7 +8,7 @@ use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reynard::action::postgres_pool_reset::PostgresPoolReset;
 use reynard::action::postgres_pool_status::PostgresPoolStatus;
@@ -144,10 +144,15 @@ async fn a_database_stops_writes_of_open_sessions_and_its_undo_brings_them_back(
     assert_eq!(orders.items().await, before, "the transaction under way was not kept");
 
     let again = action.perform(&call).await.unwrap();
-    assert_eq!((&again["verified"], &again["terminated"]), (&json!(true), &json!(0)), "twice with one key: nobody is disturbed: {again}");
+    assert_eq!(again["verified"], json!(true), "twice with one key");
 
     let mut opened_read_only = orders.app().await;
     assert!(write(&mut opened_read_only).await.is_err());
+    // The pools hold sessions again, read-only ones.
+    assert_eq!(code(eventually_answers(&pool).await), "25006");
+    if let Some((_, pool)) = &bouncer {
+        assert_eq!(code(eventually_answers(pool).await), "25006");
+    }
     let output = action.undo(&call).await.unwrap();
     println!("{output}");
     assert_eq!((&output["read_only"], &output["verified"]), (&json!(false), &json!(true)));
@@ -158,6 +163,40 @@ async fn a_database_stops_writes_of_open_sessions_and_its_undo_brings_them_back(
     }
     write(&mut orders.app().await).await.unwrap();
     action.undo(&call).await.unwrap();
+}
+
+#[tokio::test]
+async fn under_a_storm_of_writers_not_one_write_begins_after_the_step_has_succeeded() {
+    let Some(orders) = Orders::start().await else { return };
+    let writers: Vec<_> = (0..6)
+        .map(|_| {
+            let options = orders.options("app");
+            tokio::spawn(async move {
+                let mut last_written = None;
+                let end = Instant::now() + Duration::from_secs(4);
+                while Instant::now() < end {
+                    let Ok(mut connection) = options.connect().await else { continue };
+                    for _ in 0..20 {
+                        let begun = Instant::now();
+                        if write(&mut connection).await.is_err() {
+                            break;
+                        }
+                        last_written = Some(begun);
+                    }
+                }
+                last_written
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let output = PostgresReadOnly::new(None).perform(&orders.call(&orders.options("admin"), json!({}))).await.unwrap();
+    let stopped = Instant::now();
+    println!("{output}");
+    for writer in writers {
+        let last_written = writer.await.unwrap().expect("it wrote before");
+        assert!(last_written < stopped, "written {:?} after", last_written - stopped);
+        println!("last write {:?} before the step succeeded", stopped - last_written);
+    }
 }
 
 #[tokio::test]

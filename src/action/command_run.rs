@@ -133,18 +133,22 @@ async fn run(command: &Command, arguments: &[String], limit: Duration) -> Result
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let waiting = async {
         let status = timeout(limit, child.wait()).await;
+        // At once, for the readers below wait for the whole group.
+        if status.is_ok() {
+            group.leave()
+        } else {
+            group.kill()
+        }
         let _ = done.send(true);
         status
     };
     let (status, stdout, stderr) = tokio::join!(waiting, tail(stdout, finished.clone()), tail(stderr, finished));
     let Ok(status) = status else {
-        drop(group);
         let _ = child.wait().await;
         let limit = Span(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
         return Err(ActionError::Unknown(format!("{} was stopped after {limit}; it may have done part of its work", command.name)));
     };
     let status = status.map_err(|error| ActionError::Unknown(format!("{}: its end was not seen: {error}", command.name)))?;
-    group.leave();
     Ok(Ended { status, stdout, stderr })
 }
 
@@ -178,13 +182,17 @@ impl Group {
     fn leave(&mut self) {
         self.0 = None;
     }
+
+    fn kill(&mut self) {
+        if let Some(group) = self.0.take() {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0.take() {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        self.kill();
     }
 }
 
@@ -279,7 +287,7 @@ mod tests {
         let error = perform(&action("/bin/sh", &["-c", "sleep 4711 & sleep 4711"], ""), json!({})).await.unwrap_err();
         assert!(matches!(error, ActionError::Unknown(_)), "{error:?}");
         assert!(begun.elapsed() < Duration::from_secs(4));
-        assert!(!running("sleep\04711"));
+        assert!(!running("sleep\x004711"));
     }
 
     #[tokio::test]
@@ -287,7 +295,7 @@ mod tests {
         let action = action("/bin/sh", &["-c", "sleep 4712 & sleep 4712"], "");
         let _ = timeout(Duration::from_millis(300), perform(&action, json!({}))).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
-        assert!(!running("sleep\04712"));
+        assert!(!running("sleep\x004712"));
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! session that began before is ended, and pools come back read-only. It needs the database's owner, and `pg_signal_backend` when
 //! others are connected. `system` changes the whole server's default and reloads: idle sessions stay and follow from their next
 //! transaction on; only transactions already under way are ended, after a pause. It needs a superuser.
+//! Done twice it ends sessions twice: which of them began after the first time cannot be told.
 //! Both change a default, not a right: a session that itself asks for `begin read write` gets it. Those caught writing are ended.
 
 use std::collections::BTreeSet;

@@ -81,9 +81,7 @@ impl Sender for Email {
 
 /// 5xx stays; everything else may pass, a certificate that is mended too.
 fn failed(error: &SmtpError) -> Delivered {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let cause = causes.last().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
-    let reason = one_line(&cause);
+    let reason = one_line(&error.to_string());
     if error.is_permanent() { Delivered::Never(reason) } else { again(reason) }
 }
 
