@@ -10,6 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use reynard::action::egress::Egress;
+use reynard::action::http::Http;
+use reynard::action::http_request::HttpRequest;
 use reynard::action::postgres_pool_reset::PostgresPoolReset;
 use reynard::action::postgres_pool_status::PostgresPoolStatus;
 use reynard::action::postgres_read_only::PostgresReadOnly;
@@ -343,6 +346,36 @@ async fn encryption_is_used_when_offered_and_its_certificate_is_checked() {
     assert!(lines.next().is_some());
 }
 
+#[tokio::test]
+async fn a_certificate_nobody_vouches_for_is_refused_before_anything_is_sent() {
+    if !real() {
+        return;
+    }
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (folder, port) = (certificate(), free_port());
+    let child = Command::new("openssl")
+        .args(["s_server", "-quiet", "-www", "-cert", "cert.pem", "-key", "key.pem", "-accept", &port.to_string()])
+        .current_dir(folder.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _server = Server { child: Some(child), _folder: Some(folder) };
+    eventually(|| tokio::net::TcpStream::connect(("localhost", port))).await;
+    let target = Target {
+        name: "orders-admin".to_owned(),
+        kind: TargetKind::Http,
+        service: None,
+        url: Secret::new(format!("https://localhost:{port}")),
+        headers: BTreeMap::new(),
+        extra: BTreeMap::new(),
+    };
+    let params = json!({ "method": "POST" });
+    let call = Call { key: "run:step:1".to_owned(), attempt: 1, target: Some(target), params, timeout: Duration::from_secs(10) };
+    let error = HttpRequest::new(Http::new(Egress::default())).perform(&call).await.unwrap_err();
+    println!("{error}");
+    assert!(matches!(&error, ActionError::Retry(text) if text.contains("certificate")), "{error:?}");
+}
+
 fn real() -> bool {
     let real = std::env::var("REYNARD_REAL").is_ok_and(|value| value == "1");
     if !real {
@@ -428,40 +461,46 @@ asyncio.run(main())
 "#;
 
 fn start_smtp(encrypted: bool) -> (Server, u16, std::io::Lines<BufReader<std::process::ChildStdout>>) {
-    let (folder, port) = (TempDir::new().unwrap(), free_port());
+    let (folder, port) = (certificate(), free_port());
     let script = folder.path().join("smtp.py");
     std::fs::File::create(&script).unwrap().write_all(SMTP.as_bytes()).unwrap();
     let mut command = Command::new("/usr/bin/python3");
     command.arg(&script).arg(port.to_string());
     if encrypted {
-        let made = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-days",
-                "1",
-                "-subj",
-                "/CN=localhost",
-                "-addext",
-                "subjectAltName=DNS:localhost",
-                "-keyout",
-                "key.pem",
-                "-out",
-                "cert.pem",
-            ])
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         command.arg(folder.path());
     }
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().expect("install python3-aiosmtpd").unwrap(), "ready");
     (Server { child: Some(child), _folder: Some(folder) }, port, lines)
+}
+
+/// A folder with a certificate for localhost that nobody vouches for.
+fn certificate() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "cert.pem",
+        ])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    folder
 }
 
 fn email(smtp: &str) -> Email {

@@ -6,7 +6,8 @@
 //! others are connected. `system` changes the whole server's default and reloads: idle sessions stay and follow from their next
 //! transaction on; only transactions already under way are ended, after a pause. It needs a superuser.
 //! Done twice it ends sessions twice: which of them began after the first time cannot be told.
-//! Both change a default, not a right: a session that itself asks for `begin read write` gets it. Those caught writing are ended.
+//! Both change a default, not a right: a session that itself asks for `begin read write` gets it. Those seen writing at the end make
+//! the step fail with their number. The server's own workers (logical replication, autovacuum) are left alone.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
