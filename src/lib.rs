@@ -1,5 +1,10 @@
 //! Reynard: alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
 
+pub mod action;
+pub mod channel;
 pub mod domain;
 pub mod engine;
 pub mod store;
+
+#[cfg(test)]
+mod recorder;

@@ -1,0 +1,99 @@
+//! `prometheus.query`: asks for numbers now. Waits for nothing.
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::action::http::Http;
+use crate::action::{params, prometheus};
+use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
+use crate::engine::ports::{Action, ActionError, Call};
+
+pub const SPEC: Spec = Spec {
+    name: "prometheus.query",
+    doc: "Asks an instant query.",
+    performer: Performer::Worker,
+    destructive: false,
+    on_interrupt: OnInterrupt::Retry,
+    targets: &[TargetKind::Prometheus],
+    params: &[Param::required("query", ParamType::Text, "PromQL that gives an instant vector or a scalar")],
+    undoable: false,
+    output: &[("value", "the first sample's number, or null"), ("samples", "the first 100: labels and value")],
+};
+
+/// The action.
+pub struct PrometheusQuery {
+    http: Http,
+}
+
+#[derive(Deserialize)]
+struct Params {
+    query: String,
+}
+
+impl PrometheusQuery {
+    pub fn new(http: Http) -> Self {
+        Self { http }
+    }
+}
+
+#[async_trait]
+impl Action for PrometheusQuery {
+    fn spec(&self) -> Spec {
+        SPEC
+    }
+
+    async fn perform(&self, call: &Call) -> Result<Value, ActionError> {
+        let params: Params = params::read(call)?;
+        Ok(prometheus::query(&self.http, call, &params.query).await?.output())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::action::http::tests::{call, http};
+    use crate::recorder::Recorder;
+
+    async fn perform(server: &Recorder) -> Result<Value, ActionError> {
+        let call = call(TargetKind::Prometheus, &format!("{}/prom/", server.url), json!({ "query": "up{a=\"b\"} == 1" }));
+        PrometheusQuery::new(http()).perform(&call).await
+    }
+
+    #[tokio::test]
+    async fn twice_with_one_key_asks_twice() {
+        let body = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"job":"a"},"value":[1.5,"0.25"]},{"metric":{},"value":[1,"NaN"]}]}}"#;
+        let server = Recorder::always(200, body).await;
+        for _ in 0..2 {
+            let output = perform(&server).await.unwrap();
+            assert_eq!(
+                output,
+                json!({ "value": 0.25, "samples": [{ "labels": { "job": "a" }, "value": 0.25 }, { "labels": {}, "value": null }] })
+            );
+        }
+        assert_eq!(server.seen()[1].path, "/prom/api/v1/query");
+        assert_eq!(server.seen()[1].query, "query=up%7Ba%3D%22b%22%7D+%3D%3D+1");
+    }
+
+    #[tokio::test]
+    async fn scalars_and_empty_answers_are_answers() {
+        let scalar = Recorder::always(200, r#"{"status":"success","data":{"resultType":"scalar","result":[1,"42"]}}"#).await;
+        assert_eq!(perform(&scalar).await.unwrap()["value"], json!(42.0));
+        let empty = Recorder::always(200, r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#).await;
+        assert_eq!(perform(&empty).await.unwrap(), json!({ "value": null, "samples": [] }));
+    }
+
+    #[tokio::test]
+    async fn a_broken_query_is_not_asked_again_and_a_busy_server_is() {
+        let broken = Recorder::always(400, r#"{"status":"error","errorType":"bad_data","error":"parse error at char 3"}"#).await;
+        assert_eq!(perform(&broken).await, Err(ActionError::Fatal("thing: parse error at char 3".to_owned())));
+        let busy = Recorder::always(503, r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#).await;
+        assert!(matches!(perform(&busy).await, Err(ActionError::Retry(_))));
+        let other = Recorder::always(200, "<html>").await;
+        assert!(matches!(perform(&other).await, Err(ActionError::Fatal(_))));
+        let matrix = Recorder::always(200, r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#).await;
+        assert!(matches!(perform(&matrix).await, Err(ActionError::Fatal(_))));
+    }
+}

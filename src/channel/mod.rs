@@ -1,0 +1,7 @@
+//! Ways to tell people: one file a channel; the catalogue builds them from settings. No action, store or page is known here.
+
+pub mod catalog;
+pub mod email;
+pub mod http;
+pub mod slack;
+pub mod webhook;
