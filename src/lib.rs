@@ -1,4 +1,5 @@
 //! Reynard: alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
 
+pub mod config;
 pub mod domain;
 pub mod engine;
