@@ -1,11 +1,14 @@
 //! Files to domain: `reynard.yaml` and playbooks are read, checked and typed here; knows no database, no action's deed, no web.
 
 pub mod channels;
+pub mod check;
 pub mod classification;
 pub mod commands;
 pub mod diagnostic;
 pub mod escalation;
+pub mod files;
 pub mod limits;
+pub mod load;
 pub mod names;
 pub mod on_call;
 pub mod playbooks;
