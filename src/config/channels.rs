@@ -24,7 +24,12 @@ pub fn read(at: At<'_>, secrets: &dyn Secrets) -> BTreeMap<String, Channel> {
 fn channel(key: Name<'_>, at: At<'_>, secrets: &dyn Secrets) -> Option<Channel> {
     let name = names::name(key);
     let fields = at.fields()?;
-    let kind = fields.required("kind")?.one_of(&[("email", Kind::Email), ("slack", Kind::Slack), ("webhook", Kind::Webhook)])?;
+    let Some(kind) =
+        fields.required("kind").and_then(|at| at.one_of(&[("email", Kind::Email), ("slack", Kind::Slack), ("webhook", Kind::Webhook)]))
+    else {
+        fields.abandon();
+        return None;
+    };
     let kind = match kind {
         Kind::Email => email(&fields, secrets).map(ChannelKind::Email),
         Kind::Slack => web_address(&fields, secrets).map(|url| ChannelKind::Slack { url }),

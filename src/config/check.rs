@@ -97,3 +97,60 @@ fn add(path: &Path, found: &mut Files) -> io::Result<()> {
 fn is_settings(path: &Path) -> bool {
     path.file_stem().is_some_and(|stem| stem == "reynard")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::samples::{self, Sampled};
+
+    fn verdict(folder: &Path, paths: &[&str]) -> (Verdict, usize) {
+        let paths: Vec<PathBuf> = paths.iter().map(|path| folder.join(path)).collect();
+        let (settings, playbooks) = (folder.join("reynard.yaml"), folder.join("playbooks"));
+        let request = Request { settings: &settings, playbooks: &playbooks, paths: &paths };
+        let checked = check(request, &samples::specs(), &Sampled);
+        (checked.verdict, checked.files.len())
+    }
+
+    #[test]
+    fn an_empty_folder_is_good_and_a_missing_file_cannot_be_checked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(verdict(folder.path(), &[]), (Verdict::Good, 0));
+        let (verdict, _) = verdict(folder.path(), &["nope.yaml"]);
+        assert_eq!(verdict.exit_code(), 2, "{verdict:?}");
+    }
+
+    #[test]
+    fn files_folders_and_the_working_folder_are_checked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |path: &str, text: &str| fs::write(folder.path().join(path), text).expect("it is written");
+        fs::create_dir_all(folder.path().join("playbooks/tests")).expect("folders");
+        write("reynard.yaml", samples::SETTINGS);
+        write("playbooks/database_connection_failure.yaml", samples::PLAYBOOK);
+        write("playbooks/tests/x.yaml", "not: a playbook");
+        write("playbooks/.hidden.yaml", "not: a playbook");
+        assert_eq!(verdict(folder.path(), &[]), (Verdict::Good, 2));
+        assert_eq!(verdict(folder.path(), &["."]), (Verdict::Good, 2));
+        write("playbooks/bad.yml", "steps: []");
+        assert_eq!(verdict(folder.path(), &[]), (Verdict::Faults, 3));
+        assert_eq!(verdict(folder.path(), &["playbooks/database_connection_failure.yaml"]), (Verdict::Good, 2));
+        assert_eq!(verdict(folder.path(), &["playbooks"]), (Verdict::Faults, 3));
+        assert_eq!(verdict(folder.path(), &["reynard.yaml"]), (Verdict::Good, 1));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_out_of_the_folder_is_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inside = folder.path().join("playbooks");
+        fs::create_dir_all(inside.join("data")).expect("folders");
+        fs::write(folder.path().join("outside.yaml"), "x").expect("it is written");
+        fs::write(inside.join("data/real.yaml"), "on: {}").expect("it is written");
+        std::os::unix::fs::symlink(folder.path().join("outside.yaml"), inside.join("out.yaml")).expect("a link");
+        std::os::unix::fs::symlink("data/real.yaml", inside.join("in.yaml")).expect("a link");
+        let found = files::folder(&inside).expect("it can be read").expect("it is there");
+        assert_eq!(found.len(), 1);
+        assert!(found[0].path.ends_with("in.yaml"));
+    }
+}

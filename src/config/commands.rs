@@ -58,7 +58,7 @@ fn program(at: At<'_>) -> Option<String> {
 fn argument(at: At<'_>, known: &[&str]) -> Option<String> {
     let text = at.text()?;
     for hole in holes(text) {
-        let name = text[hole.clone()].trim();
+        let name = &text[hole.clone()];
         if !known.contains(&name) {
             let help = suggest::hint(name, known.iter().copied()).or(Some("declare it under params, with a pattern".to_owned()));
             at.part(hole).error(Code::UnknownName, format!("\"{name}\" is no parameter of this command"), help);
@@ -67,13 +67,15 @@ fn argument(at: At<'_>, known: &[&str]) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// What stands between `{{` and `}}`.
+/// What stands between `{{` and `}}`, without the blanks around it.
 fn holes(text: &str) -> Vec<Range<usize>> {
     let mut holes = Vec::new();
     let mut from = 0;
     while let Some(start) = text[from..].find("{{").map(|at| from + at + 2) {
         let end = text[start..].find("}}").map_or(text.len(), |at| start + at);
-        holes.push(start..end);
+        let inner = &text[start..end];
+        let begin = start + inner.len() - inner.trim_start().len();
+        holes.push(begin..begin + inner.trim().len());
         from = end;
     }
     holes

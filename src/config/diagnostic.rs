@@ -199,3 +199,25 @@ fn bytes_of(text: &str, fault: &Diagnostic) -> Range<usize> {
     let at = |column: usize| start + line.char_indices().nth(column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
     at(fault.column)..at(fault.end_column)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::samples;
+
+    const BROKEN: &str = "# Grüße\npeople: { \u{fc}: x }\nserver:\n  listn: 127.0.0.1:5001\n";
+
+    #[test]
+    fn faults_read_like_a_compilers() {
+        let text = samples::load(BROKEN, &[]).diagnostics.to_text(false);
+        let expected = "error[unknown-field]: unknown field \"listn\"\n --> reynard.yaml:4:3\n  |\n4 |   listn: 127.0.0.1:5001\n  |   ^^^^^\n  |\n  = help: did you mean \"listen\"?\n";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn programs_read_json() {
+        let json = samples::load("automation: liv", &[]).diagnostics.to_json();
+        let expected = serde_json::json!({ "code": "bad-value", "severity": "error", "file": "reynard.yaml", "line": 1, "column": 13,
+            "end_column": 16, "message": "\"liv\" is not one of live, shadow, held", "help": "did you mean \"live\"?" });
+        assert_eq!((&json["diagnostics"][0], &json["errors"]), (&expected, &1.into()));
+    }
+}

@@ -118,3 +118,79 @@ impl Shelf<'_> {
         book.broken = self.broken;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::samples::{self, Sampled};
+
+    const GOOD: &str = "on: { type: x }\nsteps: [ { id: a, wait: 5m } ]\n";
+
+    fn reload(playbooks: Vec<TextFile>, previous: &Settings) -> Settings {
+        let files = Files { settings: None, playbooks };
+        load(&files, &samples::specs(), &Sampled, Some(&previous.rulebook)).settings.expect("no settings, no fault in them")
+    }
+
+    #[test]
+    fn a_broken_playbook_keeps_its_last_good_revision() {
+        let first = samples::load("", &[("playbooks/x.yaml", GOOD)]).settings.expect("it is good");
+        let good = first.rulebook.playbooks["x"].revision.clone();
+        let second = reload(vec![TextFile::new("playbooks/x.yaml", "on: {}\nsteps: [ { id: a, wiat: 5m } ]\n")], &first);
+        assert_eq!(second.rulebook.playbooks["x"].revision, good);
+        let words = &second.rulebook.broken["playbooks/x.yaml"];
+        assert!(words.contains("playbooks/x.yaml:2:19: unknown field \"wiat\"; did you mean \"wait\"?"), "{words}");
+        let mended = format!("{GOOD}# mended\n");
+        let third = reload(vec![TextFile::new("playbooks/x.yaml", &*mended)], &second);
+        assert_ne!(third.rulebook.playbooks["x"].revision, good);
+        assert!(third.rulebook.broken.is_empty() && third.rulebook.revisions.contains_key(&good));
+        let gone = reload(Vec::new(), &third);
+        assert!(gone.rulebook.playbooks.is_empty() && gone.rulebook.revisions.len() == 2);
+    }
+
+    #[test]
+    fn an_unreadable_playbook_is_a_broken_one() {
+        let first = samples::load("", &[("playbooks/x.yaml", GOOD)]).settings.expect("it is good");
+        let file = TextFile { path: "playbooks/x.yaml".to_owned(), text: Err("permission denied".to_owned()) };
+        let second = reload(vec![file], &first);
+        assert!(second.rulebook.playbooks.contains_key("x") && second.rulebook.broken["playbooks/x.yaml"].contains("permission denied"));
+    }
+
+    #[test]
+    fn faults_of_all_files_come_at_once() {
+        let loaded =
+            samples::load("automation: liv", &[("playbooks/a.yaml", "steps: 1"), ("playbooks/b.yaml", GOOD), ("playbooks/b.yml", GOOD)]);
+        let files: Vec<_> = loaded.diagnostics.iter().map(|fault| fault.file.as_str()).collect();
+        assert_eq!(files, ["reynard.yaml", "playbooks/a.yaml", "playbooks/a.yaml", "playbooks/b.yml"]);
+        assert!(loaded.settings.is_none());
+    }
+
+    #[test]
+    fn settings_that_are_no_yaml_do_not_make_playbooks_look_wrong() {
+        let loaded = samples::load("a: [", &[("playbooks/database_connection_failure.yaml", samples::PLAYBOOK)]);
+        assert_eq!(loaded.diagnostics.iter().map(|fault| fault.file.as_str()).collect::<Vec<_>>(), ["reynard.yaml"]);
+    }
+
+    #[test]
+    fn hostile_files_are_told_briefly() {
+        let many = |line: &str| (0..9_000).map(|n| line.replace('#', &n.to_string())).collect::<String>();
+        for text in [
+            many("k#: 1\n"),
+            "k: 1\n".repeat(9_000),
+            format!("on: {{}}\nsteps:\n{}", many("- {id: a#}\n")),
+            format!("on: {{}}\nsteps:\n- {{id: a, action: notify, with: {{to: [{}]}}}}", many("nobody#,")),
+            format!("on: {{}}\nsteps:\n- {{id: a, action: notify, with: {{{}}}}}", many("k#: 1,")),
+        ] {
+            let diagnostics = samples::load(samples::SETTINGS, &[("playbooks/x.yaml", &text)]).diagnostics;
+            assert!((1..=100).contains(&diagnostics.errors()), "{}", diagnostics.errors());
+            diagnostics.to_text(false);
+        }
+    }
+
+    #[test]
+    fn an_editor_checks_one_playbook_against_what_is_in_force() {
+        let settings = samples::load(samples::SETTINGS, &[]).settings.expect("it is good");
+        assert!(playbook("playbooks/x.yaml", samples::PLAYBOOK, &settings).0.is_some());
+        let (broken, faults) = playbook("playbooks/x.yaml", "on: {}\nsteps: [ { id: a, action: nope } ]", &settings);
+        assert!(broken.is_none() && faults.errors() == 1);
+    }
+}

@@ -23,3 +23,6 @@ pub mod suggest;
 pub mod targets;
 pub mod with;
 pub mod yaml;
+
+#[cfg(test)]
+mod samples;

@@ -49,7 +49,7 @@ impl Names {
     /// A text of `to:` or `notify:` that stands for somebody.
     pub fn recipient(&self, at: At<'_>) -> Option<String> {
         let name = at.words()?;
-        if self.complete && !self.tells(name) {
+        if self.complete && !self.tells(name) && !at.document.is_full() {
             let known = [&self.people, &self.schedules, &self.channels].into_iter().flatten().map(String::as_str);
             let help = suggest::hint(name, known.chain([ON_CALL]));
             at.place().error(Code::UnknownName, format!("\"{name}\" is no person, schedule or channel, nor on-call"), help);
@@ -67,6 +67,9 @@ impl Names {
         let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
         if !self.complete || known.contains(&name) {
             return Some(name.to_owned());
+        }
+        if at.document.is_full() {
+            return None;
         }
         at.place().error(Code::UnknownName, format!("there is no {what} \"{name}\""), suggest::hint(name, known));
         None

@@ -69,3 +69,129 @@ fn trigger(at: At<'_>) -> Option<Trigger> {
 fn matcher(at: At<'_>) -> Option<Matcher> {
     at.words()?.parse().map_err(|error: String| at.error(Code::BadMatcher, error)).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::samples;
+    use crate::domain::action::OnInterrupt;
+    use crate::domain::playbook::{OnFailure, Undo};
+    use crate::domain::time::Span;
+
+    fn told(playbook: &str) -> Vec<String> {
+        samples::told(&samples::load(samples::SETTINGS, &[("playbooks/x.yaml", playbook)]).diagnostics)
+    }
+
+    #[test]
+    fn the_documented_example_is_read_as_it_stands() {
+        let loaded = samples::load(samples::SETTINGS, &[("playbooks/database_connection_failure.yaml", samples::PLAYBOOK)]);
+        assert_eq!(samples::told(&loaded.diagnostics), [""; 0]);
+        let settings = loaded.settings.expect("it is good");
+        let playbook = &settings.rulebook.playbooks["database_connection_failure"];
+        assert_eq!(playbook.title, "Database connection failure");
+        assert_eq!(playbook.revision.len(), 64);
+        assert!(settings.rulebook.revisions.contains_key(&playbook.revision));
+        let step = |id: &str| playbook.step(id).expect("the step is there").clone();
+        assert_eq!(step("protect").undo, Undo::After(Span::minutes(30)));
+        assert!(step("protect").destructive && !step("tell").destructive);
+        assert_eq!(step("pause").action, "wait");
+        assert_eq!((step("reset").on_interrupt, step("reset").retry.attempts), (OnInterrupt::Ask, 3));
+        assert_eq!((step("recovered").timeout, step("recovered").on_failure), (Span::minutes(11), OnFailure::Escalate));
+        assert_eq!(step("reload").check.as_ref().map(|check| check.action.as_str()), Some("pgbouncer.pool_status"));
+        assert_eq!((step("ticket").title.as_str(), step("unit").on_interrupt), ("Ticket", OnInterrupt::Fail));
+    }
+
+    #[test]
+    fn a_manual_playbook_says_so() {
+        assert_eq!(told("on: {}\nsteps: [ { id: a, wait: 5m } ]"), [""; 0]);
+        assert_eq!(told("steps: [ { id: a, wait: 5m } ]"), ["missing-field 1:1-31"]);
+    }
+
+    #[test]
+    fn a_slug_is_a_files_name() {
+        let loaded = samples::load("", &[("playbooks/No Good.yaml", "on: {}\nsteps: [ { id: a, wait: 5m } ]")]);
+        assert_eq!(loaded.diagnostics.iter().map(|fault| fault.code.to_string()).collect::<Vec<_>>(), ["bad-name"]);
+    }
+
+    #[test]
+    fn every_fault_of_a_step_is_told_at_its_place() {
+        let table = [
+            ("id: a, acton: notify", "unknown-field 3:12-17 did you mean \"action\"?"),
+            ("id: a, wait: 5", "bad-value 3:18-19 write for example 5s or 5m"),
+            ("id: a, wait: 5m, action: notify", "unknown-field 3:12-16 make it two steps"),
+            ("wait: 5m", "missing-field 3:3-15"),
+            ("id: A1, wait: 5m", "bad-name 3:9-11 a name has up to 64 small letters, digits, - and _, and begins with a letter"),
+            ("id: first, wait: 5m", "duplicate-name 3:9-14"),
+            ("id: a, action: notfy, with: { to: bo }", "unknown-action 3:20-25 did you mean \"notify\"?"),
+            ("id: a, action: postgres.vacuum", "unknown-action 3:20-35 known here: postgres.read_only"),
+            ("id: a, action: notify", "missing-param 3:12-18 who is told"),
+            ("id: a, action: notify, with: { to: bo, txt: x }", "unknown-param 3:44-47 did you mean \"text\"?"),
+            ("id: a, action: notify, with: { to: boo }", "unknown-name 3:40-43 did you mean \"bo\"?"),
+            ("id: a, action: notify, with: { to: bo, text: 5 }", "wrong-type 3:50-51 write it in quotes: \"5\""),
+            ("id: a, action: notify, with: { to: bo, text: '${env:TOKEN}' }", "misplaced-secret 3:50-64"),
+            (
+                "id: a, action: http.request, target: orders-admin, with: { follow: no }",
+                "wrong-type 3:72-74 write false; in YAML 1.2 this is a text",
+            ),
+            ("id: a, action: http.request, target: orders-admin, with: { expect: '200' }", "wrong-type 3:72-77 leave the quotes out"),
+            ("id: a, action: http.request, target: orders-admin, with: { headers: { a: 1 } }", "wrong-type 3:78-79"),
+            ("id: a, action: prometheus.wait_until, target: prom, with: { query: x, for: soon }", "bad-value 3:80-84"),
+            ("id: a, action: postgres.read_only", "wrong-target 3:12-18 name a postgres target of reynard.yaml"),
+            ("id: a, action: postgres.read_only, target: orders-pool", "wrong-target 3:48-59"),
+            ("id: a, action: postgres.read_only, target: order-db", "unknown-name 3:48-56 did you mean \"orders-db\"?"),
+            ("id: a, action: notify, target: prom, with: { to: bo }", "wrong-target 3:28-34"),
+            (
+                "id: a, action: pgbouncer.pool_reset, target: orders-pool, on_interrupt: retry",
+                "weaker-on-interrupt 3:77-82 stricter is: retry, check, ask, fail",
+            ),
+            ("id: a, action: pgbouncer.pool_reset, target: orders-pool, undo: on_resolve", "not-undoable 3:69-79"),
+            ("id: a, action: postgres.read_only, target: orders-db, undo: on_resolv", "bad-value 3:65-74 did you mean \"on_resolve\"?"),
+            ("id: a, action: postgres.read_only, target: orders-db, undo: after lunch", "bad-value 3:65-76"),
+            ("id: a, action: http.request, target: orders-admin, on_interrupt: check", "bad-check 3:56-68 give the step a check"),
+            (
+                "id: a, action: http.request, target: orders-admin, on_interrupt: check, check: { action: pgbouncer.pool_reset, target: orders-pool }",
+                "bad-check 3:94-114 a check only reads",
+            ),
+            ("id: a, action: command.run, with: { command: restart-unti }", "unknown-name 3:50-62 did you mean \"restart-unit\"?"),
+            ("id: a, wait: 5m, retry: { attempts: 0 }", "bad-value 3:41-42"),
+            ("id: a, wait: 5m, retry: { backoff: 1s }", "missing-field 3:29-44"),
+            ("id: a, wait: 5m, on_failure: contineu", "bad-value 3:34-42 did you mean \"continue\"?"),
+            ("parallel: [ { id: b, wait: 1m } ]", "not-yet-supported 3:5-13 leave it out for now"),
+            ("id: a, for_each: alerts, as: alert, action: notify, max: 5", "not-yet-supported 3:12-20"),
+            ("id: a, approval: { by: operator }, action: notify", "not-yet-supported 3:12-20"),
+        ];
+        let mut wrong = Vec::new();
+        for (step, expected) in table {
+            let told = told(&format!("on: {{}}\nsteps: [ {{ id: first, wait: 1m }},\n  {{ {step} }} ]"));
+            if told.len() != 1 || !told[0].starts_with(expected) {
+                wrong.push(format!("{step}\n  wanted {expected}\n  told   {told:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn the_rest_of_the_file_is_checked_too() {
+        for (text, expected) in [
+            ("on: { typ: x }\nsteps: [ { id: a, wait: 1m } ]", "unknown-field 1:7-10 did you mean \"type\"?"),
+            ("on: { priority: P9 }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 1:17-19 did you mean \"P1\"?"),
+            ("on: { match: 'severity=~\"(\"' }\nsteps: [ { id: a, wait: 1m } ]", "bad-matcher 1:14-29"),
+            ("on: { schedule: x }\nsteps: [ { id: a, wait: 1m } ]", "not-yet-supported 1:7-15"),
+            ("on: {}\nvars: { a: 1 }\nsteps: [ { id: a, wait: 1m } ]", "not-yet-supported 2:1-5"),
+            ("on: {}\nlimits: { concurrency: 0 }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:24-25"),
+            ("on: {}\nsteps: []", "bad-value 2:8-10"),
+            ("on: {}\nsteps: [ { id: a, wait: 1m } ]\nstep: 1", "unknown-field 3:1-5 did you mean \"steps\"?"),
+            ("on: {}\nsteps: [ { id: a, wait: 1m } ]\n--- {}", "yaml-unsupported 3:1-4 put it into a file of its own"),
+        ] {
+            let told = told(text);
+            assert!(told.len() == 1 && told[0].starts_with(expected), "{text}\n  wanted {expected}\n  told   {told:?}");
+        }
+    }
+
+    #[test]
+    fn warnings_leave_the_playbook_usable() {
+        let step = "{ id: a, action: prometheus.wait_until, target: prom, timeout: 1m, with: { query: x, within: 10m } }";
+        let loaded = samples::load(samples::SETTINGS, &[("playbooks/x.yaml", &format!("on: {{}}\nsteps: [ {step} ]"))]);
+        assert_eq!(loaded.diagnostics.iter().map(|fault| fault.code.to_string()).collect::<Vec<_>>(), ["timeout-too-short"]);
+        assert!(loaded.settings.expect("it is good").rulebook.playbooks.contains_key("x"));
+    }
+}

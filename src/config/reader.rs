@@ -11,6 +11,9 @@ use crate::config::suggest;
 use crate::config::yaml::{self, Key, Node, Value, YamlFault};
 use crate::domain::time::Span;
 
+/// The most errors, and the most warnings, that one file is told; nobody mends more at once.
+pub const MAX_FAULTS: usize = 100;
+
 /// A file's text and what was found wrong with it so far.
 #[derive(Debug)]
 pub struct Document {
@@ -39,6 +42,15 @@ impl Document {
         self.faults.borrow().iter().any(|fault| fault.severity == Severity::Error)
     }
 
+    /// Whether a further error would not be told any more, so that no work need go into its words.
+    pub fn is_full(&self) -> bool {
+        self.count(Severity::Error) >= MAX_FAULTS
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.faults.borrow().iter().filter(|fault| fault.severity == severity).count()
+    }
+
     pub fn into_faults(self) -> Vec<Diagnostic> {
         self.faults.into_inner()
     }
@@ -65,6 +77,9 @@ impl Place<'_> {
     }
 
     fn push(&self, code: Code, severity: Severity, message: String, help: Option<String>) {
+        if self.document.count(severity) >= MAX_FAULTS {
+            return;
+        }
         let text = &*self.document.text;
         let start = floor(text, self.span.start);
         let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -207,7 +222,7 @@ impl<'a> At<'a> {
     /// The fields of a map whose names are known.
     pub fn fields(self) -> Option<Fields<'a>> {
         match &self.node.value {
-            Value::Map(entries) => Some(Fields { at: self, entries, known: RefCell::default() }),
+            Value::Map(entries) => Some(Fields { at: self, entries, known: RefCell::default(), missing: RefCell::default() }),
             _ => self.wrong_type("a map", None),
         }
     }
@@ -250,12 +265,20 @@ pub struct Fields<'a> {
     at: At<'a>,
     entries: &'a [(Key, Node)],
     known: RefCell<Vec<&'static str>>,
+    missing: RefCell<Vec<Missing>>,
+}
+
+/// A field that must be there, and what it is for.
+#[derive(Debug)]
+struct Missing {
+    name: &'static str,
+    help: Option<String>,
 }
 
 impl<'a> Fields<'a> {
     /// A map without any field.
     pub fn none(at: At<'a>) -> Self {
-        Self { at, entries: &[], known: RefCell::default() }
+        Self { at, entries: &[], known: RefCell::default(), missing: RefCell::default() }
     }
 
     pub fn at(&self) -> At<'a> {
@@ -269,13 +292,18 @@ impl<'a> Fields<'a> {
         (node.value != Value::Null).then_some(At { document: self.at.document, node })
     }
 
-    /// The field's value; leaving it out is a fault.
+    /// The field's value; leaving it out is a fault, told by `finish` or `abandon`.
     pub fn required(&self, name: &'static str) -> Option<At<'a>> {
         let found = self.optional(name);
         if found.is_none() {
-            self.place_of(name).error(Code::MissingField, format!("\"{name}\" is missing"), None);
+            self.miss(name, None);
         }
         found
+    }
+
+    /// Says that a field is missing.
+    pub fn miss(&self, name: &'static str, help: Option<String>) {
+        self.missing.borrow_mut().push(Missing { name, help });
     }
 
     /// Says that the field is planned; true when it is there.
@@ -295,13 +323,37 @@ impl<'a> Fields<'a> {
         key.map_or_else(|| self.at.place(), |(key, _)| Place { document: self.at.document, span: key.span.clone() })
     }
 
-    /// Reports every field that was never asked for.
+    /// Reports what is missing and every field that was never asked for.
     pub fn finish(self) {
-        let known = self.known.into_inner();
-        for (key, _) in self.entries.iter().filter(|(key, _)| !known.contains(&key.text.as_str())) {
-            let place = Place { document: self.at.document, span: key.span.clone() };
-            let help = suggest::hint(&key.text, known.iter().copied());
-            place.error(Code::UnknownField, format!("unknown field \"{}\"", key.text), help);
+        let known = self.known.borrow().clone();
+        let unknown = self.entries.iter().map(|(key, _)| key).filter(|key| !known.contains(&key.text.as_str()));
+        let mistyped: Vec<&str> = unknown.take(MAX_FAULTS).filter_map(|key| self.unknown(key, &known)).collect();
+        self.report_missing(&mistyped);
+    }
+
+    /// Reports only what is missing, for when it decides which other fields there are.
+    pub fn abandon(self) {
+        let missing: Vec<&str> = self.missing.borrow().iter().map(|missing| missing.name).collect();
+        let near = |key: &&Key| !missing.contains(&key.text.as_str()) && suggest::nearest(&key.text, &missing).is_some();
+        let near: Vec<&Key> = self.entries.iter().map(|(key, _)| key).filter(near).collect();
+        let mistyped: Vec<&str> = near.into_iter().filter_map(|key| self.unknown(key, &missing)).collect();
+        self.report_missing(&mistyped);
+    }
+
+    /// Reports an unknown field; answers the known one that was probably meant.
+    fn unknown<'k>(&self, key: &Key, known: &[&'k str]) -> Option<&'k str> {
+        let place = Place { document: self.at.document, span: key.span.clone() };
+        let help = suggest::hint(&key.text, known.iter().copied());
+        place.error(Code::UnknownField, format!("unknown field \"{}\"", key.text), help);
+        suggest::nearest(&key.text, known)
+    }
+
+    /// A field that was only mistyped has been told already.
+    fn report_missing(&self, mistyped: &[&str]) {
+        for Missing { name, help } in self.missing.take() {
+            if !mistyped.contains(&name) {
+                self.place_of(name).error(Code::MissingField, format!("\"{name}\" is missing"), help);
+            }
         }
     }
 }

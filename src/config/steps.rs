@@ -28,6 +28,8 @@ pub struct Context<'a> {
 
 const ORDER: [(&str, OnInterrupt); 4] =
     [("retry", OnInterrupt::Retry), ("check", OnInterrupt::Check), ("ask", OnInterrupt::Ask), ("fail", OnInterrupt::Fail)];
+/// More than anybody oversees; it also bounds the work of checking what each step may read.
+const MAX_STEPS: usize = 200;
 const DEFAULT_TIMEOUT: Span = Span::minutes(1);
 
 /// Every step that is whole, in the file's order.
@@ -35,6 +37,10 @@ pub fn read(at: At<'_>, context: Context<'_>) -> Vec<Arc<Step>> {
     let items = at.list();
     if items.is_empty() && matches!(at.node.value, Value::List(_)) {
         at.error(Code::BadValue, "a playbook needs a step");
+    }
+    if items.len() > MAX_STEPS {
+        at.error(Code::BadValue, format!("a playbook has at most {MAX_STEPS} steps, this one has {}", items.len()));
+        return Vec::new();
     }
     let ids: Vec<Option<&str>> = items.iter().map(|item| id_of(item.node)).collect();
     let all: Vec<&str> = ids.iter().copied().flatten().collect();
@@ -109,7 +115,7 @@ fn deed(fields: &Fields<'_>, scope: &StepScope, context: Context<'_>) -> Option<
             forget_rest(fields)
         }
         (None, None) => {
-            fields.at().error_help(Code::MissingField, "\"action\" is missing", "a step has an action: or a wait:");
+            fields.miss("action", Some("a step has an action: or a wait:".to_owned()));
             forget_rest(fields)
         }
     }
@@ -186,7 +192,6 @@ fn spec<'a>(at: At<'_>, context: Context<'a>) -> Option<&'a Spec> {
 }
 
 /// None: a fault was said. `Some(None)`: the step needs no target.
-#[allow(clippy::option_option, reason = "a fault and an absence are different answers here")]
 fn target(fields: &Fields<'_>, spec: &Spec, context: Context<'_>) -> Option<Option<String>> {
     let kinds = spec.targets.iter().map(TargetKind::to_string).collect::<Vec<_>>().join(" or ");
     let Some(at) = fields.optional("target") else {

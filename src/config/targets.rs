@@ -54,7 +54,10 @@ pub fn address(at: At<'_>, secrets: &dyn Secrets, schemes: &[&str]) -> Option<Se
 fn target(key: Name<'_>, at: At<'_>, secrets: &dyn Secrets) -> Option<Target> {
     let name = names::name(key);
     let fields = at.fields()?;
-    let kind = fields.required("kind")?.one_of(&KINDS)?;
+    let Some(kind) = fields.required("kind").and_then(|at| at.one_of(&KINDS)) else {
+        fields.abandon();
+        return None;
+    };
     let service = fields.optional("service").and_then(At::words).map(str::to_owned);
     let url = url(&fields, kind, secrets);
     let target = headers_and_extra(&fields, kind, secrets);

@@ -14,6 +14,7 @@ pub fn check(with: Option<At<'_>>, fields: &Fields<'_>, spec: &Spec, names: &Nam
     for (key, at) in &entries {
         match spec.params.iter().find(|param| param.name == key.text()) {
             Some(param) => value(*at, param),
+            None if at.document.is_full() => {}
             None => {
                 let help = suggest::hint(key.text(), spec.params.iter().map(|param| param.name));
                 let message = format!("{} takes no parameter \"{}\"", spec.name, key.text());

