@@ -109,8 +109,7 @@ fn rota(at: At<'_>, names: &Names) -> Vec<String> {
 
 fn cron(at: At<'_>) -> Option<Cron> {
     let text = at.words()?;
-    let fault = |why: String| at.error_help(Code::BadValue, why, "minute hour day month weekday, for example 0 9 * * MON");
-    Cron::parse(text).map_err(fault).ok()
+    Cron::parse(text).map_err(|error| at.error(Code::BadValue, error.to_string())).ok()
 }
 
 fn instant(at: At<'_>) -> Option<Timestamp> {

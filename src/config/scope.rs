@@ -1,11 +1,13 @@
 //! What conditions and `{{ … }}` holes may read, and their faults brought to the right place in the file. Knows no values.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::config::diagnostic::Code;
 use crate::config::reader::At;
+use crate::config::yaml::Value;
 use crate::domain::expression::condition::Expression;
-use crate::domain::expression::schema::{Fault, Schema, Type};
+use crate::domain::expression::schema::{Schema, Type};
 use crate::domain::expression::template::{Template, ValueTemplate};
 
 /// What a classification rule may read.
@@ -50,43 +52,60 @@ fn after(ids: &[&str], target: Option<&BTreeMap<String, String>>) -> Schema {
 /// A step's condition.
 pub fn step_expression(at: At<'_>, scope: &StepScope) -> Option<Expression> {
     let text = at.words()?;
-    let report_all = |faults| {
+    let parsed = Expression::parse(text, &scope.earlier);
+    if let Err(faults) = &parsed {
         let early = Expression::parse(text, &scope.all).is_ok();
-        report(at, Code::BadExpression, early, faults);
-    };
-    Expression::parse(text, &scope.earlier).map_err(report_all).ok()
+        report(at, Code::BadExpression, early, faults.iter().map(|fault| (fault.span.clone(), fault.message.clone(), fault.hint.clone())));
+    }
+    parsed.ok()
 }
 
 /// A step's parameters, whatever they are made of, with holes in their texts.
 pub fn step_values(at: At<'_>, json: &serde_json::Value, scope: &StepScope) -> Option<ValueTemplate> {
-    let report_all = |faults: Vec<(String, Fault)>| {
-        let early = ValueTemplate::parse(json, &scope.all).is_ok();
-        for (path, fault) in faults {
-            report(At { node: at.node.at_pointer(&path), ..at }, Code::BadTemplate, early, vec![fault]);
+    let parsed = ValueTemplate::parse(json, &scope.earlier);
+    if parsed.is_err() {
+        step_texts(at, scope);
+    }
+    parsed.ok()
+}
+
+/// Says what is wrong with each text below; a text knows its place best when it is read by itself.
+fn step_texts(at: At<'_>, scope: &StepScope) {
+    match &at.node.value {
+        Value::Text(text) => {
+            if let Err(faults) = Template::parse(text, &scope.earlier) {
+                let early = Template::parse(text, &scope.all).is_ok();
+                report(at, Code::BadTemplate, early, faults.into_iter().map(|fault| (fault.span, fault.message, fault.hint)));
+            }
         }
-    };
-    ValueTemplate::parse(json, &scope.earlier).map_err(report_all).ok()
+        Value::List(items) => items.iter().for_each(|node| step_texts(At { node, ..at }, scope)),
+        Value::Map(entries) => entries.iter().for_each(|(_, node)| step_texts(At { node, ..at }, scope)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// The text as a condition.
 pub fn expression(at: At<'_>, schema: &Schema) -> Option<Expression> {
-    Expression::parse(at.words()?, schema).map_err(|faults| report(at, Code::BadExpression, false, faults)).ok()
+    let say = |faults: Vec<_>| report(at, Code::BadExpression, false, faults);
+    let parsed = Expression::parse(at.words()?, schema);
+    parsed.map_err(|faults| say(faults.into_iter().map(|fault| (fault.span, fault.message, fault.hint)).collect())).ok()
 }
 
 /// The text as a template.
 pub fn template(at: At<'_>, schema: &Schema) -> Option<Template> {
-    Template::parse(at.words()?, schema).map_err(|faults| report(at, Code::BadTemplate, false, faults)).ok()
+    let say = |faults: Vec<_>| report(at, Code::BadTemplate, false, faults);
+    let parsed = Template::parse(at.words()?, schema);
+    parsed.map_err(|faults| say(faults.into_iter().map(|fault| (fault.span, fault.message, fault.hint)).collect())).ok()
 }
 
-/// Says each fault where it is written.
-fn report(at: At<'_>, code: Code, early: bool, faults: Vec<Fault>) {
-    for fault in faults {
-        let place = at.part(fault.span);
+/// Says each fault (where, what, what to do) at its place in the file.
+fn report(at: At<'_>, code: Code, early: bool, faults: impl IntoIterator<Item = (Range<usize>, String, Option<String>)>) {
+    for (span, message, hint) in faults {
         if early {
             let help = "a step reads only the results of the steps above it".to_owned();
-            place.error(Code::StepOrder, "this step's result is not there yet", Some(help));
+            at.part(span).error(Code::StepOrder, "this step's result is not there yet", Some(help));
         } else {
-            place.error(code, fault.message, fault.hint);
+            at.part(span).error(code, message, hint);
         }
     }
 }

@@ -133,9 +133,9 @@ fn pause(wait: At<'_>, fields: &Fields<'_>, scope: &StepScope) -> Option<Deed> {
     if fields.optional("target").is_some() {
         fields.place_of("target").error(Code::WrongTarget, "a wait takes no target", None);
     }
-    let length = if matches!(&wait.node.value, Value::Text(text) if text.contains("{{")) { None } else { Some(wait.span()?) };
-    let json = length.map_or_else(|| wait.node.to_json(), |span| json!(format!("{}ms", span.as_millis())));
-    let with = scope::step_values(wait, &json!({ "for": json }), scope)?;
+    let has_hole = matches!(&wait.node.value, Value::Text(text) if text.contains("{{"));
+    let length = if has_hole { wait.node.to_json() } else { json!(format!("{}ms", wait.span()?.as_millis())) };
+    let with = scope::step_values(wait, &json!({ "for": length }), scope)?;
     Some(Deed {
         action: "wait".to_owned(),
         target: None,

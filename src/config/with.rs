@@ -109,8 +109,9 @@ fn has_hole(at: At<'_>) -> bool {
     matches!(&at.node.value, Value::Text(text) if text.contains("{{"))
 }
 
-/// The longest that a step waits by its own parameters.
+/// The longest that a step waits by its own parameter `within`; what is left out or computed counts as ten minutes.
 pub fn own_wait(with: Option<At<'_>>, spec: &Spec) -> Option<Span> {
     let declared = spec.params.iter().any(|param| param.name == "within" && param.kind == ParamType::Span);
-    if declared { literal(with, "within").and_then(|text| text.parse().ok()) } else { None }
+    let written = literal(with, "within").and_then(|text| text.parse().ok());
+    declared.then(|| written.unwrap_or(Span::minutes(10)))
 }
