@@ -11,7 +11,7 @@ use crate::domain::classification::Rule;
 use crate::domain::escalation::Policy;
 use crate::domain::expression::template::Template;
 use crate::domain::limits::GlobalLimits;
-use crate::domain::on_call::Directory;
+use crate::domain::directory::Directory;
 use crate::domain::playbook::Playbook;
 use crate::domain::secret::Secret;
 use crate::domain::time::Span;

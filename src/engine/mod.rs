@@ -1,3 +1,5 @@
 //! The thin durable runtime between the pure core and the outer rooms.
 
 pub mod ports;
+pub mod runtime;
+pub mod store;

@@ -1,0 +1,216 @@
+//! The words of deciding: what may be asked of an incident, what is answered, and what is asked of the world.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::id::{DeliveryId, RunId};
+use crate::domain::labels::Labels;
+use crate::domain::priority::Priority;
+use crate::domain::time::{Span, Timestamp};
+use crate::domain::timeline::Outcome;
+
+/// What a delivery says about one incident.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    pub delivery: DeliveryId,
+    pub source: String,
+    pub receiver: String,
+    pub group_key: String,
+    pub alerts: Vec<ObservedAlert>,
+    /// Alerts that the sender left out.
+    pub truncated: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ObservedAlert {
+    pub fingerprint: String,
+    pub firing: bool,
+    pub starts_at: Timestamp,
+    pub labels: Labels,
+    pub annotations: Labels,
+}
+
+/// A wish.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    Observe(Observation),
+    /// The numbers that had to be fetched have arrived, or why not.
+    Measured {
+        signals: BTreeMap<String, f64>,
+        warnings: Vec<String>,
+    },
+    Wake(Wake),
+    Performed(Performed),
+    /// The attempt was cut off by a crash.
+    Interrupted(AttemptRef),
+    Told(Told),
+    Acknowledge {
+        note: String,
+    },
+    Unacknowledge,
+    Resolve {
+        note: String,
+    },
+    Reopen {
+        note: String,
+    },
+    Snooze {
+        span: Span,
+    },
+    SetPriority {
+        priority: Priority,
+        note: String,
+    },
+    Comment {
+        text: String,
+    },
+    Assign {
+        to: String,
+    },
+    Escalate {
+        note: String,
+    },
+    StartRun {
+        playbook: String,
+    },
+    CancelRun {
+        run: RunId,
+        note: String,
+    },
+    SettleStep {
+        run: RunId,
+        step: String,
+        outcome: Outcome,
+        note: String,
+    },
+    RetryStep {
+        run: RunId,
+        step: String,
+        note: String,
+    },
+    SkipStep {
+        run: RunId,
+        step: String,
+        note: String,
+    },
+}
+
+/// An attempt's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Performed {
+    pub attempt: AttemptRef,
+    pub result: Result<Value, Failure>,
+    pub duration_ms: u64,
+}
+
+/// How an attempt failed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    Retry(String),
+    Fatal(String),
+    /// Nobody knows whether it happened.
+    Unknown(String),
+}
+
+/// How one sending went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    pub notification: u32,
+    pub attempt: u32,
+    pub outcome: ToldOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToldOutcome {
+    Sent(String),
+    Again { reason: String, after: Option<Span> },
+    Never(String),
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRef {
+    pub run: RunId,
+    pub step: String,
+    pub attempt: u32,
+    #[serde(default)]
+    pub undo: bool,
+    /// Whether this runs the step's `check:` to learn what an interrupted attempt did.
+    #[serde(default)]
+    pub check: bool,
+}
+
+/// What the core asks of the world; each becomes a job in the same commit as the facts that caused it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Effect {
+    Perform { attempt: AttemptRef },
+    Send { notification: u32, attempt: u32 },
+    Measure,
+    Wake { wake: Wake },
+}
+
+/// Simply time passing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "wake", rename_all = "snake_case")]
+pub enum Wake {
+    Escalate {
+        generation: u64,
+    },
+    Settle {
+        since: Timestamp,
+    },
+    Stale,
+    /// A wait is over, a retry is due, a limit may have room again.
+    Step {
+        run: RunId,
+        step: Option<String>,
+        attempt: u32,
+    },
+    Undo {
+        run: RunId,
+        step: String,
+    },
+    /// A person's later way of being told is due.
+    Tell {
+        generation: u64,
+        channel: String,
+        person: Option<String>,
+        template: String,
+        reason: String,
+    },
+}
+
+/// An effect and when it is due.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Due {
+    pub at: Timestamp,
+    pub effect: Effect,
+}
+
+/// A polite no.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the incident is resolved; reopen it first")]
+    Resolved,
+    #[error("the incident is not resolved")]
+    NotResolved,
+    #[error("{by} acknowledged it already")]
+    AlreadyAcknowledged { by: String },
+    #[error("nobody has acknowledged it")]
+    NotAcknowledged,
+    #[error("there is no playbook \"{0}\"; the playbooks page lists those that can start")]
+    UnknownPlaybook(String),
+    #[error("the incident has no such run")]
+    UnknownRun,
+    #[error("the run is over")]
+    RunOver,
+    #[error("the run has no step \"{0}\"")]
+    UnknownStep(String),
+    #[error("step \"{step}\" is {status}, so this cannot be said of it")]
+    StepNot { step: String, status: &'static str },
+    #[error("{0}")]
+    Invalid(String),
+}

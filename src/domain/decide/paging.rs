@@ -1,0 +1,211 @@
+//! Telling people: escalation by plan, out of turn when automation needs a human, and what came of each message.
+
+use crate::domain::decide::command::{Effect, Told, ToldOutcome, Wake};
+use crate::domain::decide::turn::Turn;
+use crate::domain::escalation::{Due, Plan};
+use crate::domain::incident::Status;
+use crate::domain::directory::Recipient;
+use crate::domain::time::{Span, Timestamp};
+use crate::domain::timeline::{Event, recipient};
+
+/// Sending is given up after this many tries, spread over about a day.
+const SEND_ATTEMPTS: u32 = 60;
+const FIRST_PAUSE: Span = Span::seconds(2);
+const LONGEST_PAUSE: Span = Span::minutes(30);
+const POLICY: &str = "default";
+
+/// A message to a set of names.
+pub(super) struct Page<'a> {
+    pub to: &'a [String],
+    pub template: &'a str,
+    pub text: Option<String>,
+    pub reason: &'a str,
+}
+
+/// Who was told, and why some were not.
+#[derive(Default)]
+pub(super) struct Reached {
+    pub told: Vec<String>,
+    pub nobody: Vec<String>,
+}
+
+impl Turn<'_, '_> {
+    fn plan(&self) -> Option<Plan> {
+        self.rulebook.policies.get(POLICY).and_then(|policy| policy.plan(self.state.priority)).cloned()
+    }
+
+    pub(super) fn begin_escalation_if_classified(&mut self, reason: &str) {
+        if self.state.classification.is_some() && self.state.status == Status::Triggered {
+            self.begin_escalation(self.now, reason);
+        }
+    }
+
+    pub(super) fn begin_escalation(&mut self, start: Timestamp, reason: &str) {
+        let Some(plan) = self.plan() else { return };
+        if let Some(due) = plan.due(start, 0, self.now) {
+            self.carry_out(&plan, start, &due, reason);
+        }
+    }
+
+    /// A timer of the plan rang, or the time of several passed while nobody was there to hear.
+    pub(super) fn escalation_due(&mut self, generation: u64) {
+        let escalation = &self.state.escalation;
+        if escalation.generation != generation || self.state.status != Status::Triggered {
+            return;
+        }
+        if let Some(until) = escalation.snoozed_until {
+            return self.begin_escalation(until, "the snooze is over");
+        }
+        let (Some(start), Some(plan)) = (escalation.started_at, self.plan()) else { return };
+        if let Some(due) = plan.due(start, escalation.done, self.now) {
+            self.carry_out(&plan, start, &due, "nobody has acknowledged");
+        }
+    }
+
+    fn carry_out(&mut self, plan: &Plan, start: Timestamp, due: &Due, reason: &str) {
+        let mut to: Vec<String> = due.levels.iter().flat_map(|at| plan.levels[*at].notify.iter().cloned()).collect();
+        to.dedup();
+        let template = if due.moment.level <= 1 && due.moment.round == 1 { "incident-opened" } else { "escalated" };
+        let reached = self.resolve_names(&to);
+        let last = due.next_at.is_none();
+        let reason =
+            if last && due.moment.round > 1 { format!("{reason}; this is the last level of the last round") } else { reason.to_owned() };
+        self.emit_engine(Event::Escalated {
+            level: due.moment.level,
+            round: due.moment.round,
+            told: reached.told,
+            nobody: reached.nobody,
+            done: due.done,
+            started_at: Some(start),
+            late_ms: due.late.as_millis(),
+            reason: reason.clone(),
+            next_at: due.next_at,
+        });
+        self.page(&Page { to: &to, template, text: None, reason: &reason });
+        if let Some(next_at) = due.next_at {
+            self.wake_at(next_at, Wake::Escalate { generation: self.state.escalation.generation });
+        }
+    }
+
+    pub(super) fn priority_rose(&mut self) {
+        match self.state.status {
+            Status::Triggered => self.begin_escalation(self.now, "the priority rose"),
+            Status::Acknowledged => self.page_level_one("incident-opened", "the priority rose after it was acknowledged"),
+            Status::Resolved => {}
+        }
+    }
+
+    /// Tells level 1 out of turn; the plan itself goes on as it was.
+    pub(super) fn page_level_one(&mut self, template: &str, reason: &str) {
+        self.page_level(0, template, reason);
+    }
+
+    /// Tells the level after the one that was told last.
+    pub(super) fn page_level_after(&mut self, reason: &str) {
+        let levels = self.plan().map_or(0, |plan| plan.levels.len());
+        let next = (self.state.escalation.level as usize).min(levels.saturating_sub(1));
+        self.page_level(next, "escalated", reason);
+    }
+
+    fn page_level(&mut self, at: usize, template: &str, reason: &str) {
+        let to: Vec<String> = self.plan().and_then(|plan| plan.levels.get(at).map(|level| level.notify.clone())).unwrap_or_default();
+        let reached = self.resolve_names(&to);
+        self.emit_engine(Event::Escalated {
+            level: u32::try_from(at + 1).unwrap_or(u32::MAX),
+            round: 1,
+            told: reached.told,
+            nobody: reached.nobody,
+            done: self.state.escalation.done,
+            started_at: None,
+            late_ms: 0,
+            reason: reason.to_owned(),
+            next_at: self.state.escalation.next_at,
+        });
+        self.page(&Page { to: &to, template, text: None, reason });
+    }
+
+    fn resolve_names(&self, to: &[String]) -> Reached {
+        let resolution = self.rulebook.directory.resolve(to, None, self.now);
+        let told = resolution
+            .recipients
+            .iter()
+            .map(|r| match r {
+                Recipient::Person { name, channel, .. } => recipient(channel, Some(name)),
+                Recipient::Channel { channel } => channel.clone(),
+            })
+            .collect();
+        let nobody = if resolution.recipients.is_empty() && resolution.unknown.is_empty() {
+            vec!["the plan names nobody".to_owned()]
+        } else {
+            resolution.unknown
+        };
+        Reached { told, nobody }
+    }
+
+    /// Queues one message a person and channel; later ways of being told become timers.
+    pub(super) fn page(&mut self, page: &Page<'_>) {
+        for recipient in self.rulebook.directory.resolve(page.to, None, self.now).recipients {
+            match recipient {
+                Recipient::Person { name, channel, after } if after > Span::ZERO => {
+                    let generation = self.state.escalation.generation;
+                    let wake = Wake::Tell {
+                        generation,
+                        channel,
+                        person: Some(name),
+                        template: page.template.to_owned(),
+                        reason: page.reason.to_owned(),
+                    };
+                    self.wake_at(self.now + after, wake);
+                }
+                Recipient::Person { name, channel, .. } => self.queue(channel, Some(name), page),
+                Recipient::Channel { channel } => self.queue(channel, None, page),
+            }
+        }
+    }
+
+    pub(super) fn tell_later(&mut self, generation: u64, channel: String, person: Option<String>, template: String, reason: String) {
+        if self.state.escalation.generation == generation && self.state.status == Status::Triggered {
+            self.queue(channel, person, &Page { to: &[], template: &template, text: None, reason: &reason });
+        }
+    }
+
+    fn queue(&mut self, channel: String, person: Option<String>, page: &Page<'_>) {
+        let notification = self.state.notifications.keys().last().map_or(1, |last| last + 1);
+        let (template, text, reason) = (page.template.to_owned(), page.text.clone(), page.reason.to_owned());
+        self.emit_engine(Event::NotificationQueued { notification, channel, person, template, text, reason });
+        self.ask(Effect::Send { notification, attempt: 1 });
+    }
+
+    pub(super) fn told(&mut self, told: Told) {
+        let Some(queued) = self.state.notifications.get(&told.notification) else { return };
+        let (notification, attempt) = (told.notification, told.attempt);
+        let (channel, person) = (queued.channel.clone(), queued.person.clone());
+        match told.outcome {
+            ToldOutcome::Sent(reply) => self.emit_engine(Event::NotificationSent { notification, channel, person, reply, attempt }),
+            ToldOutcome::Again { reason, after } if attempt < SEND_ATTEMPTS => {
+                let retry_at =
+                    self.now + after.unwrap_or_default().max(pause(FIRST_PAUSE, LONGEST_PAUSE, attempt, u64::from(notification)));
+                self.emit_engine(Event::NotificationFailed { notification, channel, person, reason, attempt, retry_at: Some(retry_at) });
+                self.ask_at(retry_at, Effect::Send { notification, attempt: attempt + 1 });
+            }
+            ToldOutcome::Again { reason, .. } | ToldOutcome::Never(reason) => {
+                self.emit_engine(Event::NotificationFailed { notification, channel, person, reason, attempt, retry_at: None });
+            }
+        }
+    }
+
+    /// Those who were told that it began are told that it is over.
+    pub(super) fn tell_resolved(&mut self, reason: &str) {
+        for (channel, person) in self.state.told() {
+            self.queue(channel, person, &Page { to: &[], template: "resolved", text: None, reason });
+        }
+    }
+}
+
+/// Exponential with jitter: the pause before the try after `attempt`, between half and all of the doubled pause.
+pub(super) fn pause(first: Span, longest: Span, attempt: u32, salt: u64) -> Span {
+    let doubled = first.times(1u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX)).min(longest).as_millis();
+    // Chance is not at hand in here, so the jitter comes from who asks: enough to keep a crowd from coming back in step.
+    let mixed = (salt ^ u64::from(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    Span(doubled / 2 + if doubled > 1 { mixed % (doubled / 2) } else { 0 })
+}

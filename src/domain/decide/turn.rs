@@ -1,0 +1,121 @@
+//! One turn of deciding: the state as it changes, the facts that happened, the effects asked for.
+//! Every fact goes through `emit`, so that what is decided next sees what was decided before.
+
+use crate::domain::decide::command::{Command, Due, Effect, Refusal, Wake};
+use crate::domain::incident::Incident;
+use crate::domain::limits::Ledger;
+use crate::domain::settings::Rulebook;
+use crate::domain::time::Timestamp;
+use crate::domain::timeline::{Actor, Entry, Event};
+
+/// What an incident answers to a command.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    pub entries: Vec<Entry>,
+    pub effects: Vec<Due>,
+}
+
+/// What deciding may look at besides the incident.
+#[derive(Debug)]
+pub struct World<'a> {
+    pub rulebook: &'a Rulebook,
+    pub ledger: &'a mut Ledger,
+    pub now: Timestamp,
+    /// The number a new incident gets.
+    pub next_number: u64,
+}
+
+/// One turn.
+#[derive(Debug)]
+pub struct Turn<'a, 'w> {
+    pub state: &'a mut Incident,
+    pub rulebook: &'w Rulebook,
+    pub ledger: &'a mut Ledger,
+    pub now: Timestamp,
+    pub next_number: u64,
+    pub actor: Actor,
+    pub decision: Decision,
+}
+
+/// Decides one command; the state already holds the decision's facts afterwards. A refusal has changed nothing.
+pub fn decide(state: &mut Incident, actor: Actor, command: Command, world: World<'_>) -> Result<Decision, Refusal> {
+    let mut turn = Turn {
+        state,
+        rulebook: world.rulebook,
+        ledger: world.ledger,
+        now: world.now,
+        next_number: world.next_number,
+        actor,
+        decision: Decision::default(),
+    };
+    turn.answer(command)?;
+    Ok(turn.decision)
+}
+
+impl Turn<'_, '_> {
+    fn answer(&mut self, command: Command) -> Result<(), Refusal> {
+        match command {
+            Command::Observe(observation) => self.observe(observation),
+            Command::Measured { signals, warnings } => self.measured(signals, warnings),
+            Command::Wake(wake) => self.wake(wake),
+            Command::Performed(performed) => self.performed(performed),
+            Command::Interrupted(attempt) => self.interrupted(&attempt),
+            Command::Told(told) => self.told(told),
+            Command::Acknowledge { note } => return self.acknowledge(note),
+            Command::Unacknowledge => return self.unacknowledge(),
+            Command::Resolve { note } => return self.resolve_by_person(note),
+            Command::Reopen { note } => return self.reopen_by_person(note),
+            Command::Snooze { span } => return self.snooze(span),
+            Command::SetPriority { priority, note } => return self.set_priority(priority, note),
+            Command::Comment { text } => return self.comment(text),
+            Command::Assign { to } => return self.assign(to),
+            Command::Escalate { note } => return self.escalate_now(note),
+            Command::StartRun { playbook } => return self.start_by_person(&playbook),
+            Command::CancelRun { run, note } => return self.cancel_run(run, &note),
+            Command::SettleStep { run, step, outcome, note } => return self.settle_step(run, &step, outcome, note),
+            Command::RetryStep { run, step, note } => return self.retry_step(run, &step, &note),
+            Command::SkipStep { run, step, note } => return self.skip_step(run, &step, &note),
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, wake: Wake) {
+        match wake {
+            Wake::Escalate { generation } => self.escalation_due(generation),
+            Wake::Settle { since } => self.settled(since),
+            Wake::Stale => self.stale(),
+            Wake::Step { run, step, attempt } => self.step_due(run, step.as_deref(), attempt),
+            Wake::Undo { run, step } => self.undo_due(run, &step),
+            Wake::Tell { generation, channel, person, template, reason } => self.tell_later(generation, channel, person, template, reason),
+        }
+    }
+
+    /// A fact by whoever asked.
+    pub(super) fn emit(&mut self, event: Event) {
+        self.emit_as(self.actor.clone(), event);
+    }
+
+    /// A fact by the engine, whoever asked.
+    pub(super) fn emit_engine(&mut self, event: Event) {
+        self.emit_as(Actor::engine(), event);
+    }
+
+    pub(super) fn emit_as(&mut self, actor: Actor, event: Event) {
+        let entry = Entry { seq: self.state.seq + 1, at: self.now, actor, event };
+        self.state.apply(&entry);
+        self.decision.entries.push(entry);
+    }
+
+    /// Asks for an effect now.
+    pub(super) fn ask(&mut self, effect: Effect) {
+        self.ask_at(self.now, effect);
+    }
+
+    pub(super) fn ask_at(&mut self, at: Timestamp, effect: Effect) {
+        self.decision.effects.push(Due { at, effect });
+    }
+
+    pub(super) fn wake_at(&mut self, at: Timestamp, wake: Wake) {
+        self.ask_at(at, Effect::Wake { wake });
+    }
+}

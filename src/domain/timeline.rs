@@ -1,0 +1,430 @@
+//! The timeline: every fact that can happen to an incident, and the sentence a tired human reads for it.
+//! It is the log: the engine folds it into state, the web shows it, tests assert on it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::classification::Classification;
+use crate::domain::id::{DeliveryId, RunId};
+use crate::domain::labels::Labels;
+use crate::domain::priority::Priority;
+use crate::domain::time::{Span, Timestamp};
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "name", rename_all = "snake_case")]
+pub enum Actor {
+    Engine(String),
+    Person(String),
+    Source(String),
+}
+
+impl Actor {
+    pub fn engine() -> Self {
+        Self::Engine("reynard".to_owned())
+    }
+
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Engine(_) => "engine",
+            Self::Person(_) => "person",
+            Self::Source(_) => "source",
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Engine(name) | Self::Person(name) | Self::Source(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One line of an incident's log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// 1, 2, 3 … without gaps.
+    pub seq: u64,
+    pub at: Timestamp,
+    pub actor: Actor,
+    pub event: Event,
+}
+
+/// An alert as the log names it; its labels live in a row of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertRef {
+    pub fingerprint: String,
+    pub starts_at: Timestamp,
+}
+
+/// Which attempt of which step of which run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRef {
+    pub run: RunId,
+    pub step: String,
+    #[serde(default)]
+    pub attempt: u32,
+    /// Whether this takes the step back rather than carrying it out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undo: bool,
+}
+
+/// A fact. Facts are never rewritten: a new meaning is a new kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    Opened {
+        number: u64,
+        source: String,
+        receiver: String,
+        group_key: String,
+        title: String,
+        service: String,
+        labels: Labels,
+        annotations: Labels,
+    },
+    AlertFired {
+        delivery: DeliveryId,
+        alerts: Vec<AlertRef>,
+        labels: Labels,
+        annotations: Labels,
+        truncated: u64,
+    },
+    AlertResolved {
+        delivery: DeliveryId,
+        alerts: Vec<AlertRef>,
+        truncated: u64,
+    },
+    Classified {
+        classification: Classification,
+    },
+    PriorityChanged {
+        from: Priority,
+        to: Priority,
+        reason: String,
+    },
+    RunStarted {
+        run: RunId,
+        ordinal: u32,
+        playbook: String,
+        title: String,
+        revision: String,
+    },
+    StepStarted {
+        at: StepRef,
+        title: String,
+        action: String,
+        target: Option<String>,
+        params: Value,
+        destructive: bool,
+    },
+    StepSucceeded {
+        at: StepRef,
+        title: String,
+        output: Value,
+        duration_ms: u64,
+    },
+    StepFailed {
+        at: StepRef,
+        title: String,
+        reason: String,
+        retry_at: Option<Timestamp>,
+        duration_ms: u64,
+    },
+    StepSkipped {
+        at: StepRef,
+        title: String,
+        reason: String,
+    },
+    StepInDoubt {
+        at: StepRef,
+        title: String,
+        reason: String,
+    },
+    StepSettled {
+        at: StepRef,
+        title: String,
+        outcome: Outcome,
+        note: String,
+    },
+    StepUndone {
+        at: StepRef,
+        title: String,
+        output: Value,
+        duration_ms: u64,
+    },
+    RunSucceeded {
+        run: RunId,
+        playbook: String,
+        duration_ms: u64,
+    },
+    RunFailed {
+        run: RunId,
+        playbook: String,
+        reason: String,
+    },
+    RunCancelled {
+        run: RunId,
+        playbook: String,
+        reason: String,
+    },
+    NotificationQueued {
+        notification: u32,
+        channel: String,
+        person: Option<String>,
+        template: String,
+        text: Option<String>,
+        reason: String,
+    },
+    NotificationSent {
+        notification: u32,
+        channel: String,
+        person: Option<String>,
+        reply: String,
+        attempt: u32,
+    },
+    NotificationFailed {
+        notification: u32,
+        channel: String,
+        person: Option<String>,
+        reason: String,
+        attempt: u32,
+        retry_at: Option<Timestamp>,
+    },
+    Escalated {
+        level: u32,
+        round: u32,
+        told: Vec<String>,
+        nobody: Vec<String>,
+        done: u32,
+        started_at: Option<Timestamp>,
+        late_ms: u64,
+        reason: String,
+        next_at: Option<Timestamp>,
+    },
+    Acknowledged {
+        note: String,
+    },
+    Unacknowledged {
+        next_at: Option<Timestamp>,
+    },
+    Snoozed {
+        until: Timestamp,
+    },
+    Assigned {
+        to: String,
+    },
+    Commented {
+        text: String,
+    },
+    Resolved {
+        reason: String,
+    },
+    Reopened {
+        reason: String,
+    },
+    LimitHit {
+        run: RunId,
+        step: Option<String>,
+        limit: String,
+        count: u32,
+        free_at: Timestamp,
+    },
+    AutomationHeld {
+        reason: String,
+    },
+    AutomationReleased {
+        reason: String,
+    },
+    Recovered {
+        down_for_ms: u64,
+    },
+}
+
+/// What a person says of a step in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Succeeded,
+    Failed,
+}
+
+impl Event {
+    /// The kind, as the contract names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "opened",
+            Self::AlertFired { .. } => "alert_fired",
+            Self::AlertResolved { .. } => "alert_resolved",
+            Self::Classified { .. } => "classified",
+            Self::PriorityChanged { .. } => "priority_changed",
+            Self::RunStarted { .. } => "run_started",
+            Self::StepStarted { .. } => "step_started",
+            Self::StepSucceeded { .. } => "step_succeeded",
+            Self::StepFailed { .. } => "step_failed",
+            Self::StepSkipped { .. } => "step_skipped",
+            Self::StepInDoubt { .. } => "step_in_doubt",
+            Self::StepSettled { .. } => "step_settled",
+            Self::StepUndone { .. } => "step_undone",
+            Self::RunSucceeded { .. } => "run_succeeded",
+            Self::RunFailed { .. } => "run_failed",
+            Self::RunCancelled { .. } => "run_cancelled",
+            Self::NotificationQueued { .. } => "notification_queued",
+            Self::NotificationSent { .. } => "notification_sent",
+            Self::NotificationFailed { .. } => "notification_failed",
+            Self::Escalated { .. } => "escalated",
+            Self::Acknowledged { .. } => "acknowledged",
+            Self::Unacknowledged { .. } => "unacknowledged",
+            Self::Snoozed { .. } => "snoozed",
+            Self::Assigned { .. } => "assigned",
+            Self::Commented { .. } => "commented",
+            Self::Resolved { .. } => "resolved",
+            Self::Reopened { .. } => "reopened",
+            Self::LimitHit { .. } => "limit_hit",
+            Self::AutomationHeld { .. } => "automation_held",
+            Self::AutomationReleased { .. } => "automation_released",
+            Self::Recovered { .. } => "recovered",
+        }
+    }
+
+    /// The step this is about, if it is about one.
+    pub fn step(&self) -> Option<&StepRef> {
+        match self {
+            Self::StepStarted { at, .. }
+            | Self::StepSucceeded { at, .. }
+            | Self::StepFailed { at, .. }
+            | Self::StepSkipped { at, .. }
+            | Self::StepInDoubt { at, .. }
+            | Self::StepSettled { at, .. }
+            | Self::StepUndone { at, .. } => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The run this is about, if it is about one.
+    pub fn run(&self) -> Option<RunId> {
+        match self {
+            Self::RunStarted { run, .. }
+            | Self::RunSucceeded { run, .. }
+            | Self::RunFailed { run, .. }
+            | Self::RunCancelled { run, .. }
+            | Self::LimitHit { run, .. } => Some(*run),
+            other => other.step().map(|at| at.run),
+        }
+    }
+
+    pub fn duration_ms(&self) -> Option<u64> {
+        match self {
+            Self::StepSucceeded { duration_ms, .. }
+            | Self::StepFailed { duration_ms, .. }
+            | Self::StepUndone { duration_ms, .. }
+            | Self::RunSucceeded { duration_ms, .. } => Some(*duration_ms),
+            _ => None,
+        }
+    }
+
+    /// What happened, as one plain sentence without markup.
+    pub fn sentence(&self, actor: &Actor) -> String {
+        match self {
+            Self::Opened { title, .. } => format!("Opened: {title}"),
+            Self::AlertFired { alerts, truncated: 0, .. } => format!("{} fired", alert_count(alerts.len())),
+            Self::AlertFired { alerts, truncated, .. } => {
+                format!("{} fired; {truncated} more did not fit the delivery", alert_count(alerts.len()))
+            }
+            Self::AlertResolved { alerts, truncated: 0, .. } => format!("{} resolved", alert_count(alerts.len())),
+            Self::AlertResolved { alerts, truncated, .. } => {
+                format!("{} resolved; {truncated} more did not fit the delivery", alert_count(alerts.len()))
+            }
+            Self::Classified { classification } => classified(classification),
+            Self::PriorityChanged { from, to, reason } => format!("Priority {from} → {to}: {reason}"),
+            Self::RunStarted { playbook, title, .. } => format!("Playbook {playbook} started: {title}"),
+            Self::StepStarted { at, title, action, target, .. } => started(at, title, action, target.as_deref()),
+            Self::StepSucceeded { title, duration_ms, .. } => format!("\"{title}\" succeeded in {}", Span(*duration_ms)),
+            Self::StepFailed { at, title, reason, retry_at: Some(_), .. } => {
+                format!("\"{title}\" failed on attempt {}, will be tried again: {reason}", at.attempt)
+            }
+            Self::StepFailed { at, title, reason, .. } if at.undo => format!("\"{title}\" could not be undone: {reason}"),
+            Self::StepFailed { title, reason, .. } => format!("\"{title}\" failed: {reason}"),
+            Self::StepSkipped { title, reason, .. } => format!("\"{title}\" skipped: {reason}"),
+            Self::StepInDoubt { title, reason, .. } => {
+                format!("\"{title}\" is in doubt: {reason}. It will not be sent again until a person says what happened")
+            }
+            Self::StepSettled { title, outcome: Outcome::Succeeded, note, .. } => {
+                format!("{actor} says \"{title}\" took effect{}", tail(note))
+            }
+            Self::StepSettled { title, outcome: Outcome::Failed, note, .. } => {
+                format!("{actor} says \"{title}\" did not take effect{}", tail(note))
+            }
+            Self::StepUndone { title, .. } => format!("\"{title}\" was undone"),
+            Self::RunSucceeded { playbook, duration_ms, .. } => format!("Playbook {playbook} finished in {}", Span(*duration_ms)),
+            Self::RunFailed { playbook, reason, .. } => format!("Playbook {playbook} failed: {reason}"),
+            Self::RunCancelled { playbook, reason, .. } => format!("Playbook {playbook} cancelled: {reason}"),
+            Self::NotificationQueued { channel, person, reason, .. } => {
+                format!("Telling {}: {reason}", recipient(channel, person.as_deref()))
+            }
+            Self::NotificationSent { channel, person, .. } => format!("{} was told", recipient(channel, person.as_deref())),
+            Self::NotificationFailed { channel, person, reason, retry_at, .. } => {
+                format!(
+                    "{} could not be told{}: {reason}",
+                    recipient(channel, person.as_deref()),
+                    if retry_at.is_some() { " yet" } else { "" }
+                )
+            }
+            Self::Escalated { level, round, told, nobody, late_ms, reason, .. } => {
+                escalated(*level, *round, told, nobody, *late_ms, reason)
+            }
+            Self::Acknowledged { note } => format!("Acknowledged by {actor}{}", tail(note)),
+            Self::Unacknowledged { .. } => format!("{actor} took the acknowledgement back"),
+            Self::Snoozed { until } => format!("Snoozed by {actor} until {until}"),
+            Self::Assigned { to } => format!("Assigned to {to} by {actor}"),
+            Self::Commented { text } => text.clone(),
+            Self::Resolved { reason } => format!("Resolved: {reason}"),
+            Self::Reopened { reason } => format!("Reopened: {reason}"),
+            Self::LimitHit { limit, count, free_at, .. } => {
+                format!("Held back by the limit {limit} ({count} used); free again at {free_at}")
+            }
+            Self::AutomationHeld { reason } => format!("Automation held by {actor}: {reason}"),
+            Self::AutomationReleased { reason } => format!("Automation released by {actor}: {reason}"),
+            Self::Recovered { down_for_ms } => format!("Reynard is back after {}", Span(*down_for_ms)),
+        }
+    }
+}
+
+/// Whom a notification goes to: `ana by email`, `chat`.
+pub fn recipient(channel: &str, person: Option<&str>) -> String {
+    person.map_or_else(|| channel.to_owned(), |person| format!("{person} by {channel}"))
+}
+
+fn alert_count(n: usize) -> String {
+    if n == 1 { "1 alert".to_owned() } else { format!("{n} alerts") }
+}
+
+fn classified(c: &Classification) -> String {
+    let next = c.next.as_deref().map_or_else(String::new, |next| format!("; without it rule \"{next}\" would have decided"));
+    format!("Classified {} {} by rule \"{}\": {}{next}", c.priority, c.kind, c.rule, c.reason)
+}
+
+fn started(at: &StepRef, title: &str, action: &str, target: Option<&str>) -> String {
+    let on = target.map_or_else(String::new, |target| format!(" on {target}"));
+    let attempt = if at.attempt > 1 { format!(", attempt {}", at.attempt) } else { String::new() };
+    if at.undo { format!("Undoing \"{title}\" ({action}{on}{attempt})") } else { format!("\"{title}\" started ({action}{on}{attempt})") }
+}
+
+fn escalated(level: u32, round: u32, told: &[String], nobody: &[String], late_ms: u64, reason: &str) -> String {
+    let round = if round > 1 { format!(", round {round}") } else { String::new() };
+    let who = if told.is_empty() { "nobody could be told".to_owned() } else { format!("telling {}", told.join(", ")) };
+    let missing = if nobody.is_empty() { String::new() } else { format!("; {}", nobody.join("; ")) };
+    let late = if late_ms > 2_000 { format!(" ({} late)", Span(late_ms)) } else { String::new() };
+    format!("Level {level}{round}: {who}{missing}{late}: {reason}")
+}
+
+fn tail(note: &str) -> String {
+    if note.is_empty() { String::new() } else { format!(": {note}") }
+}

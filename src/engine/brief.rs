@@ -1,0 +1,121 @@
+//! What a worker is told about a job: everything it needs to act, taken from the state at the commit.
+
+use serde_json::{Value, json};
+
+use crate::domain::action::OnInterrupt;
+use crate::domain::decide::command::{AttemptRef, Effect};
+use crate::domain::decide::scope::{incident_scope, incident_url};
+use crate::domain::incident::{Incident, NotificationStatus};
+use crate::domain::settings::{Rulebook, Target};
+use crate::domain::time::Span;
+
+/// A job with all it takes to do it.
+#[derive(Clone, Debug)]
+pub enum Brief {
+    Perform(Box<Attempt>),
+    Send(Box<Telling>),
+    /// Expressions' variables, for queries with holes.
+    Measure(Value),
+}
+
+/// An attempt to make.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub reference: AttemptRef,
+    pub action: String,
+    pub target: Option<Target>,
+    /// A target that is named and not to be had any more.
+    pub missing_target: Option<String>,
+    pub params: Value,
+    pub timeout: Span,
+    pub key: String,
+    pub on_interrupt: OnInterrupt,
+}
+
+/// A message to send.
+#[derive(Clone, Debug)]
+pub struct Telling {
+    pub key: String,
+    pub channel: String,
+    pub person: Option<String>,
+    pub email: Option<String>,
+    pub slack: Option<String>,
+    pub template: String,
+    /// What templates and webhooks see.
+    pub data: Value,
+}
+
+/// The brief for an effect, or none when its reason is gone.
+pub fn brief(incident: &Incident, rulebook: &Rulebook, effect: &Effect) -> Option<Brief> {
+    match effect {
+        Effect::Perform { attempt } => perform(incident, rulebook, attempt).map(|attempt| Brief::Perform(Box::new(attempt))),
+        Effect::Send { notification, .. } => send(incident, rulebook, *notification).map(|telling| Brief::Send(Box::new(telling))),
+        Effect::Measure => Some(Brief::Measure(incident_scope(incident))),
+        Effect::Wake { .. } => None,
+    }
+}
+
+fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> Option<Attempt> {
+    let run = incident.runs.get(&reference.run)?;
+    let step = rulebook.revisions.get(&run.revision)?.step(&reference.step)?.clone();
+    let state = run.steps.get(&reference.step)?;
+    let (action, target, params) = match (&step.check, reference.check) {
+        (Some(check), true) => {
+            let mut scope = incident_scope(incident);
+            scope["steps"] = json!({});
+            (check.action.clone(), check.target.clone(), check.with.render(&scope).unwrap_or(Value::Null))
+        }
+        _ => (step.action.clone(), step.target.clone(), state.params.clone()),
+    };
+    let found = target.as_ref().and_then(|name| rulebook.targets.get(name)).cloned();
+    let kind = if reference.undo { ":undo" } else { "" };
+    Some(Attempt {
+        reference: reference.clone(),
+        action,
+        missing_target: target.filter(|_| found.is_none()),
+        target: found,
+        params,
+        timeout: step.timeout,
+        // The visit is 1: no step is passed twice in a run yet.
+        key: format!("{}:{}:1{kind}", reference.run, reference.step),
+        on_interrupt: step.on_interrupt,
+    })
+}
+
+fn send(incident: &Incident, rulebook: &Rulebook, id: u32) -> Option<Telling> {
+    let notification = incident.notifications.get(&id).filter(|n| n.status == NotificationStatus::Queued)?;
+    let person = notification.person.as_ref().and_then(|name| rulebook.directory.people.get(name));
+    Some(Telling {
+        key: format!("{}-{id}", incident.id),
+        channel: notification.channel.clone(),
+        person: notification.person.clone(),
+        email: person.and_then(|person| person.email.clone()),
+        slack: person.and_then(|person| person.slack.clone()),
+        template: notification.template.clone(),
+        data: message_data(incident, rulebook, &notification.reason, notification.text.as_deref()),
+    })
+}
+
+/// What message templates see.
+pub fn message_data(incident: &Incident, rulebook: &Rulebook, reason: &str, text: Option<&str>) -> Value {
+    let alerts: Vec<Value> = incident
+        .alerts
+        .values()
+        .take(20)
+        .map(|mark| json!({"labels": mark.labels, "annotations": mark.annotations, "firing": mark.firing, "starts_at": mark.starts_at.to_rfc3339()}))
+        .collect();
+    json!({
+        "incident": {
+            "id": incident.id, "number": incident.number, "title": incident.title, "priority": incident.priority, "type": incident.kind,
+            "service": incident.service, "status": incident.status, "opened_at": incident.opened_at.to_rfc3339(),
+            "url": incident_url(rulebook, incident.number), "labels": incident.labels, "annotations": incident.annotations,
+            "firing": incident.counts.firing, "resolved": incident.counts.resolved,
+        },
+        "reason": reason,
+        "text": text,
+        "level": incident.escalation.level,
+        "actor": incident.acknowledged_by,
+        "summary": incident.annotations.get("description").or_else(|| incident.annotations.get("summary")),
+        "alerts": alerts,
+    })
+}

@@ -1,0 +1,222 @@
+//! What the engine needs of a database, as two traits: one for the single writer, one for everybody who reads.
+//! Knows no SQL; both databases answer the same verbs.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use crate::domain::decide::command::Effect;
+use crate::domain::id::{DeliveryId, IncidentId, RunId};
+use crate::domain::incident::{AlertMark, Incident};
+use crate::domain::limits::Spent;
+use crate::domain::time::Timestamp;
+use crate::domain::timeline::Entry;
+
+/// The database's no. Absence is never an error.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was changed, and the same may go well later: busy, full, gone.
+    #[error("the database does not answer: {0}")]
+    Unavailable(String),
+    /// This one thing cannot be stored, ever.
+    #[error("the database refuses this: {0}")]
+    Refused(String),
+}
+
+/// A webhook call as it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub id: DeliveryId,
+    pub source: String,
+    pub received_at: Timestamp,
+    pub body: Vec<u8>,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryReport {
+    pub delivery: Delivery,
+    pub worked_at: Option<Timestamp>,
+    /// The incidents it spoke of.
+    pub incidents: Vec<IncidentId>,
+    /// Alerts that could not be read: index and reason.
+    pub rejected: Vec<RejectedAlert>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct RejectedAlert {
+    pub index: usize,
+    pub reason: String,
+}
+
+/// A stored effect; a timer is a job due later.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub id: i64,
+    pub incident: IncidentId,
+    pub due_at: Timestamp,
+    pub effect: Effect,
+    /// Set on an attempt from the commit that starts it; cleared when a shutdown finds it not begun.
+    pub started: bool,
+}
+
+/// Everything that one commit makes true, or nothing of it.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    pub deliveries: Vec<Delivery>,
+    pub worked: Vec<Worked>,
+    pub entries: Vec<(IncidentId, Entry)>,
+    /// The states that the entries lead to, one an incident.
+    pub incidents: Vec<IncidentRow>,
+    pub alerts: Vec<AlertRow>,
+    pub jobs: Vec<Job>,
+    /// Jobs that are settled.
+    pub settled: Vec<i64>,
+    /// Attempts that a shutdown found not begun.
+    pub released: Vec<i64>,
+    pub spent: Vec<Spent>,
+    /// Idempotency keys of people's requests, with when they came.
+    pub requests: Vec<(String, Timestamp)>,
+    /// The position of the first entry in the whole log.
+    pub first_position: i64,
+}
+
+impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.deliveries.is_empty()
+            && self.worked.is_empty()
+            && self.entries.is_empty()
+            && self.incidents.is_empty()
+            && self.alerts.is_empty()
+            && self.jobs.is_empty()
+            && self.settled.is_empty()
+            && self.released.is_empty()
+            && self.requests.is_empty()
+    }
+}
+
+/// A delivery that intake is done with.
+#[derive(Clone, Debug)]
+pub struct Worked {
+    pub delivery: DeliveryId,
+    pub at: Timestamp,
+    pub incidents: Vec<IncidentId>,
+    pub rejected: Vec<RejectedAlert>,
+}
+
+/// An incident's projected row.
+#[derive(Clone, Debug)]
+pub struct IncidentRow {
+    pub key: String,
+    pub state: Incident,
+}
+
+/// An alert's row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertRow {
+    pub incident: IncidentId,
+    pub fingerprint: String,
+    pub mark: AlertMark,
+    pub last_seen_at: Timestamp,
+}
+
+/// What the writer needs to go on after a start.
+#[derive(Clone, Debug, Default)]
+pub struct Resumed {
+    pub last_number: u64,
+    pub last_position: i64,
+    pub last_job: i64,
+    /// The latest instant that any commit knew; time does not run backwards over a restart.
+    pub last_commit_at: Timestamp,
+    pub spent: Vec<Spent>,
+    /// Runs now open, by playbook.
+    pub running: BTreeMap<String, u32>,
+    /// Deliveries stored and not worked yet, oldest first.
+    pub unworked: Vec<Delivery>,
+    /// Attempts that were under way.
+    pub interrupted: Vec<Job>,
+}
+
+/// The writer's side. One owner at a time.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    async fn resume(&self, now: Timestamp) -> Result<Resumed, StoreError>;
+
+    /// All or nothing, fsynced before it returns.
+    async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The newest incident of each key, with its alerts.
+    async fn newest_of_keys(&self, keys: &[String]) -> Result<Vec<(String, Incident)>, StoreError>;
+
+    async fn load(&self, ids: &[IncidentId]) -> Result<Vec<(String, Incident)>, StoreError>;
+
+    /// Jobs due before `until` with an id above `after`, at most `limit`, by id.
+    async fn jobs_due(&self, until: Timestamp, after: i64, limit: u32) -> Result<Vec<Job>, StoreError>;
+
+    async fn request_known(&self, key: &str) -> Result<bool, StoreError>;
+
+    /// Keeps a playbook's text for as long as a run may be pinned to it.
+    async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The texts that open runs are pinned to: revision, slug, text.
+    async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError>;
+}
+
+/// Which incidents a list shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IncidentQuery {
+    /// `open` for everything that is not resolved, or one status word.
+    pub status: Option<String>,
+    pub priority: Option<u8>,
+    pub service: Option<String>,
+    /// Words looked for in title, service and type.
+    pub q: Option<String>,
+    /// Show incidents with smaller numbers than this.
+    pub before: Option<u64>,
+    pub limit: u32,
+}
+
+/// How an incident is named in an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncidentName {
+    Id(IncidentId),
+    Number(u64),
+}
+
+/// A commit that changed an incident, for live pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub position: i64,
+    pub incident: IncidentId,
+    pub number: u64,
+    pub seq: u64,
+}
+
+/// How many of what there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Open incidents, P1 first.
+    pub open: [u64; 4],
+    pub unacknowledged: u64,
+    pub jobs_pending: u64,
+    pub deliveries: u64,
+    pub last_delivery_at: Option<Timestamp>,
+}
+
+/// Everybody else's side; it never waits for the writer.
+#[async_trait]
+pub trait Reads: Send + Sync {
+    /// Newest first. States come without their alerts.
+    async fn incidents(&self, query: &IncidentQuery) -> Result<Vec<Incident>, StoreError>;
+    async fn incident(&self, name: IncidentName) -> Result<Option<Incident>, StoreError>;
+    /// Entries with numbers above `after`, oldest first.
+    async fn timeline(&self, id: IncidentId, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError>;
+    /// Entries with numbers below `before`, newest first.
+    async fn timeline_backwards(&self, id: IncidentId, before: u64, limit: u32) -> Result<Vec<Entry>, StoreError>;
+    /// Firing ones first.
+    async fn alerts(&self, id: IncidentId, limit: u32) -> Result<Vec<AlertRow>, StoreError>;
+    async fn incident_of_run(&self, run: RunId) -> Result<Option<IncidentId>, StoreError>;
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, StoreError>;
+    async fn changes_since(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError>;
+    async fn totals(&self) -> Result<Totals, StoreError>;
+}

@@ -1,0 +1,3 @@
+//! Databases: each answers the verbs of `engine::store` in its own dialect.
+
+pub mod sqlite;

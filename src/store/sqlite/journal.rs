@@ -1,0 +1,320 @@
+//! The writer's verbs on SQLite: one transaction a batch, one statement a table.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
+
+use crate::domain::id::IncidentId;
+use crate::domain::incident::Incident;
+use crate::domain::limits::Spent;
+use crate::domain::run::Run;
+use crate::domain::time::{Span, Timestamp};
+use crate::domain::timeline::Entry;
+use crate::engine::store::{Batch, Job, Journal, Resumed, StoreError};
+use crate::store::sqlite::open::{SqliteStore, store_error};
+use crate::store::sqlite::rows;
+
+/// Limits look back this far at most.
+const LONGEST_WINDOW: Span = Span::hours(24 * 7);
+
+const NEWEST_OF_KEYS: &str = "
+    select key, state, heard_at
+    from incidents as i
+    where key in (select value from json_each($1))
+      and number = (select max(number) from incidents where key = i.key)";
+
+const LOAD: &str = "
+    select key, state, heard_at
+    from incidents
+    where id in (select value from json_each($1))";
+
+const ALERTS_OF: &str = "
+    select *
+    from alerts
+    where incident in (select value from json_each($1))";
+
+const JOBS_DUE: &str = "
+    select id, incident, due_at, started, effect
+    from jobs
+    where started = 0 and due_at <= $1 and id > $2
+    order by id
+    limit $3";
+
+#[async_trait]
+impl Journal for SqliteStore {
+    async fn resume(&self, now: Timestamp) -> Result<Resumed, StoreError> {
+        self.read_resumed(now).await.map_err(store_error)
+    }
+
+    async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().await;
+        let mut connection = match writer.take() {
+            Some(connection) => connection,
+            None => SqliteConnection::connect_with(&self.options).await.map_err(store_error)?,
+        };
+        let written = write(&mut connection, batch, now).await;
+        match written {
+            Ok(()) => {
+                *writer = Some(connection);
+                Ok(())
+            }
+            Err(error) => {
+                // Whatever state the connection is in, a new one knows better; SQLite has rolled back what was not committed.
+                let _ = connection.close().await;
+                Err(store_error(error))
+            }
+        }
+    }
+
+    async fn newest_of_keys(&self, keys: &[String]) -> Result<Vec<(String, Incident)>, StoreError> {
+        self.incidents_with_alerts(NEWEST_OF_KEYS, rows::to_json(&keys)).await.map_err(store_error)
+    }
+
+    async fn load(&self, ids: &[IncidentId]) -> Result<Vec<(String, Incident)>, StoreError> {
+        self.incidents_with_alerts(LOAD, rows::to_json(&ids)).await.map_err(store_error)
+    }
+
+    async fn jobs_due(&self, until: Timestamp, after: i64, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let found = sqlx::query(JOBS_DUE).bind(until.0).bind(after).bind(limit).fetch_all(&self.readers).await.map_err(store_error)?;
+        found.iter().map(rows::job).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn request_known(&self, key: &str) -> Result<bool, StoreError> {
+        let found = sqlx::query("select 1 from requests where key = $1").bind(key).fetch_optional(&self.readers).await;
+        Ok(found.map_err(store_error)?.is_some())
+    }
+
+    async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().await;
+        if writer.is_none() {
+            *writer = Some(SqliteConnection::connect_with(&self.options).await.map_err(store_error)?);
+        }
+        let Some(connection) = writer.as_mut() else { return Ok(()) };
+        sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
+            .bind(revision)
+            .bind(slug)
+            .bind(source)
+            .bind(now.0)
+            .execute(connection)
+            .await
+            .map_err(store_error)?;
+        Ok(())
+    }
+
+    async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
+        const PINNED: &str = "
+            select revision, slug, source
+            from revisions
+            where revision in (select r.revision from runs as r join incidents as i on i.id = r.incident
+                               where r.ended_at is null or i.status <> 'resolved')";
+        sqlx::query_as(PINNED).fetch_all(&self.readers).await.map_err(store_error)
+    }
+}
+
+impl SqliteStore {
+    async fn incidents_with_alerts(&self, text: &'static str, names: String) -> Result<Vec<(String, Incident)>, sqlx::Error> {
+        let mut found = Vec::new();
+        for row in sqlx::query(text).bind(names).fetch_all(&self.readers).await? {
+            found.push((row.try_get::<String, _>("key")?, rows::incident(&row)?));
+        }
+        let ids: Vec<IncidentId> = found.iter().map(|(_, incident)| incident.id).collect();
+        let mut by_id: BTreeMap<IncidentId, &mut Incident> = found.iter_mut().map(|(_, incident)| (incident.id, incident)).collect();
+        for row in sqlx::query(ALERTS_OF).bind(rows::to_json(&ids)).fetch_all(&self.readers).await? {
+            let alert = rows::alert(&row)?;
+            if let Some(incident) = by_id.get_mut(&alert.incident) {
+                incident.alerts.insert(alert.fingerprint, alert.mark);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn read_resumed(&self, now: Timestamp) -> Result<Resumed, sqlx::Error> {
+        let number = async |text: &'static str| -> Result<i64, sqlx::Error> { sqlx::query_scalar(text).fetch_one(&self.readers).await };
+        let mut resumed = Resumed {
+            last_number: number("select coalesce(max(number), 0) from incidents").await?.unsigned_abs(),
+            last_position: number("select coalesce(max(position), 0) from timeline").await?,
+            last_job: number("select max(coalesce((select max(id) from jobs), 0), coalesce((select cast(value as integer) from meta where name = 'last_job'), 0))").await?,
+            last_commit_at: Timestamp(number("select coalesce((select cast(value as integer) from meta where name = 'last_commit_at'), 0)").await?),
+            ..Resumed::default()
+        };
+        for row in sqlx::query("select at, playbook, target from spent where at > $1 order by at")
+            .bind((now - LONGEST_WINDOW).0)
+            .fetch_all(&self.readers)
+            .await?
+        {
+            resumed.spent.push(Spent {
+                at: Timestamp(row.try_get("at")?),
+                playbook: row.try_get("playbook")?,
+                target: row.try_get("target")?,
+            });
+        }
+        for row in sqlx::query("select playbook, count(*) as n from runs where ended_at is null group by playbook")
+            .fetch_all(&self.readers)
+            .await?
+        {
+            resumed.running.insert(row.try_get("playbook")?, row.try_get("n")?);
+        }
+        let unworked = "select id, source, received_at, body from deliveries where worked_at is null order by received_at, id";
+        for row in sqlx::query(unworked).fetch_all(&self.readers).await? {
+            resumed.unworked.push(rows::delivery(&row)?);
+        }
+        for row in sqlx::query("select id, incident, due_at, started, effect from jobs where started = 1 order by id")
+            .fetch_all(&self.readers)
+            .await?
+        {
+            resumed.interrupted.push(rows::job(&row)?);
+        }
+        Ok(resumed)
+    }
+}
+
+async fn write(connection: &mut SqliteConnection, batch: &Batch, now: Timestamp) -> Result<(), sqlx::Error> {
+    let mut tx = connection.begin_with("begin immediate").await?;
+    write_deliveries(&mut tx, batch).await?;
+    write_log(&mut tx, batch).await?;
+    write_incidents(&mut tx, batch).await?;
+    write_jobs(&mut tx, batch).await?;
+    write_rest(&mut tx, batch, now).await?;
+    tx.commit().await
+}
+
+async fn write_deliveries(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
+    let into = ("insert into deliveries (id, source, received_at, body)", 4, "");
+    rows::insert_many(tx, into, &batch.deliveries, |q, d| q.bind(d.id.to_string()).bind(&d.source).bind(d.received_at.0).bind(&d.body))
+        .await?;
+    if batch.worked.is_empty() {
+        return Ok(());
+    }
+    // One statement for the whole set: the rows ride in as JSON.
+    const WORKED: &str = "
+        update deliveries
+        set worked_at = w.value ->> 'at', incidents = w.value ->> 'incidents', rejected = w.value ->> 'rejected'
+        from json_each($1) as w
+        where id = w.value ->> 'id'";
+    let worked: Vec<_> = batch
+        .worked
+        .iter()
+        .map(|w| {
+            let (incidents, rejected) = (rows::to_json(&w.incidents), rows::to_json(&w.rejected));
+            serde_json::json!({"id": w.delivery, "at": w.at, "incidents": incidents, "rejected": rejected})
+        })
+        .collect();
+    sqlx::query(WORKED).bind(rows::to_json(&worked)).execute(&mut **tx).await?;
+    Ok(())
+}
+
+async fn write_log(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
+    let numbered: Vec<(i64, &(IncidentId, Entry))> = (batch.first_position..).zip(&batch.entries).collect();
+    let into = ("insert into timeline (position, incident, seq, at, kind, actor_kind, actor, event)", 8, "");
+    rows::insert_many(tx, into, &numbered, |q, (position, (incident, entry))| {
+        q.bind(position)
+            .bind(incident.to_string())
+            .bind(entry.seq.cast_signed())
+            .bind(entry.at.0)
+            .bind(entry.event.kind())
+            .bind(entry.actor.kind())
+            .bind(entry.actor.name())
+            .bind(rows::to_json(&entry.event))
+    })
+    .await
+}
+
+async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
+    let into = (
+        "insert into incidents (id, number, key, status, priority, type, service, title, opened_at, heard_at, seq, state)",
+        12,
+        "on conflict (id) do update set status = excluded.status, priority = excluded.priority, type = excluded.type,
+             service = excluded.service, title = excluded.title, heard_at = excluded.heard_at, seq = excluded.seq, state = excluded.state",
+    );
+    rows::insert_many(tx, into, &batch.incidents, |q, row| {
+        let i = &row.state;
+        q.bind(i.id.to_string())
+            .bind(i.number.cast_signed())
+            .bind(&row.key)
+            .bind(i.status.word())
+            .bind(i.priority.number())
+            .bind(&i.kind)
+            .bind(&i.service)
+            .bind(&i.title)
+            .bind(i.opened_at.0)
+            .bind(i.heard_at.0)
+            .bind(i.seq.cast_signed())
+            .bind(rows::to_json(i))
+    })
+    .await?;
+    let into = (
+        "insert into alerts (incident, fingerprint, firing, starts_at, changed_at, last_seen_at, labels, annotations)",
+        8,
+        "on conflict (incident, fingerprint) do update set firing = excluded.firing, starts_at = excluded.starts_at,
+             changed_at = excluded.changed_at, last_seen_at = excluded.last_seen_at, labels = excluded.labels, annotations = excluded.annotations",
+    );
+    rows::insert_many(tx, into, &batch.alerts, |q, row| {
+        q.bind(row.incident.to_string())
+            .bind(&row.fingerprint)
+            .bind(row.mark.firing)
+            .bind(row.mark.starts_at.0)
+            .bind(row.mark.changed_at.0)
+            .bind(row.last_seen_at.0)
+            .bind(rows::to_json(&row.mark.labels))
+            .bind(rows::to_json(&row.mark.annotations))
+    })
+    .await?;
+    let runs: Vec<(IncidentId, &Run)> =
+        batch.incidents.iter().flat_map(|row| row.state.runs.values().map(|run| (row.state.id, run))).collect();
+    let into = (
+        "insert into runs (id, incident, playbook, revision, status, started_at, ended_at)",
+        7,
+        "on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at",
+    );
+    rows::insert_many(tx, into, &runs, |q, (incident, run)| {
+        q.bind(run.id.to_string())
+            .bind(incident.to_string())
+            .bind(&run.playbook)
+            .bind(&run.revision)
+            .bind(run.status.word())
+            .bind(run.started_at.0)
+            .bind(run.ended_at.map(|at| at.0))
+    })
+    .await
+}
+
+async fn write_jobs(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
+    let into = ("insert into jobs (id, incident, kind, due_at, started, effect)", 6, "");
+    rows::insert_many(tx, into, &batch.jobs, |q, job| {
+        let effect = rows::to_json(&job.effect);
+        q.bind(job.id).bind(job.incident.to_string()).bind(kind_of(job)).bind(job.due_at.0).bind(job.started).bind(effect)
+    })
+    .await?;
+    if !batch.released.is_empty() {
+        let released = rows::to_json(&batch.released);
+        sqlx::query("update jobs set started = 0 where id in (select value from json_each($1))").bind(released).execute(&mut **tx).await?;
+    }
+    if !batch.settled.is_empty() {
+        let settled = rows::to_json(&batch.settled);
+        sqlx::query("delete from jobs where id in (select value from json_each($1))").bind(settled).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+async fn write_rest(tx: &mut Transaction<'_, Sqlite>, batch: &Batch, now: Timestamp) -> Result<(), sqlx::Error> {
+    let into = ("insert into spent (at, playbook, target)", 3, "");
+    rows::insert_many(tx, into, &batch.spent, |q, s| q.bind(s.at.0).bind(&s.playbook).bind(&s.target)).await?;
+    let into = ("insert into requests (key, at)", 2, "");
+    rows::insert_many(tx, into, &batch.requests, |q, (key, at)| q.bind(key).bind(at.0)).await?;
+    let mut marks = vec![("last_commit_at", now.0)];
+    // Ids of jobs are never used twice, even when the newest one is settled before a restart.
+    marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id)));
+    let into = ("insert into meta (name, value)", 2, "on conflict (name) do update set value = excluded.value");
+    rows::insert_many(tx, into, &marks, |q, (name, value)| q.bind(*name).bind(value.to_string())).await
+}
+
+fn kind_of(job: &Job) -> &'static str {
+    use crate::domain::decide::command::Effect;
+    match job.effect {
+        Effect::Perform { .. } => "perform",
+        Effect::Send { .. } => "send",
+        Effect::Measure => "measure",
+        Effect::Wake { .. } => "timer",
+    }
+}

@@ -1,0 +1,6 @@
+//! SQLite, the embedded default: one file, one owner, one writer; readers never wait for it.
+
+pub mod journal;
+pub mod open;
+pub mod reads;
+pub mod rows;

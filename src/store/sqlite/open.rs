@@ -1,0 +1,99 @@
+//! Opening the database file: one owner, durable settings, migrations, a writer's connection and readers of their own.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::sync::Mutex;
+
+use crate::engine::store::StoreError;
+
+/// The first release without the bug that could corrupt a database when two connections reset the log at once.
+const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+const READERS: u32 = 4;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// The store on one SQLite file.
+pub struct SqliteStore {
+    pub(super) options: SqliteConnectOptions,
+    /// None after an error: the next commit opens it anew, so that a healed disk heals the store.
+    pub(super) writer: Mutex<Option<SqliteConnection>>,
+    pub(super) readers: SqlitePool,
+    /// Held for as long as the store lives: a second process on the same file is refused.
+    _lock: File,
+}
+
+/// Why the file cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{path} is in use by another Reynard; stop it first, or give this one a database of its own with --database-url")]
+    InUse { path: PathBuf },
+    #[error("cannot open {path}: {why}")]
+    Unusable { path: PathBuf, why: String },
+    #[error("SQLite {0} is older than 3.51.3 and may corrupt the file; build against the bundled one")]
+    TooOld(String),
+}
+
+impl SqliteStore {
+    /// Opens the file, making it and its folder if they are not there.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        let unusable = |why: String| OpenError::Unusable { path: path.to_owned(), why };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|error| unusable(error.to_string()))?;
+        }
+        let lock = lock(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(5))
+            // The log file is kept at its size: truncating it makes every commit change the file's length.
+            .pragma("journal_size_limit", "-1")
+            .pragma("wal_autocheckpoint", "4000")
+            .statement_cache_capacity(200)
+            .disable_statement_logging();
+        let mut writer = SqliteConnection::connect_with(&options).await.map_err(|error| unusable(error.to_string()))?;
+        demand_version(&mut writer).await?;
+        MIGRATIONS.run(&mut writer).await.map_err(|error| unusable(error.to_string()))?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .min_connections(0)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_lazy_with(options.clone().read_only(true).create_if_missing(false).pragma("query_only", "on"));
+        Ok(Self { options, writer: Mutex::new(Some(writer)), readers, _lock: lock })
+    }
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let beside = path.with_extension("lock");
+    let unusable = |why: String| OpenError::Unusable { path: beside.clone(), why };
+    let file = File::options().create(true).truncate(false).write(true).open(&beside).map_err(|error| unusable(error.to_string()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(unusable(error.to_string())),
+    }
+}
+
+async fn demand_version(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    let version: String = sqlx::query_scalar("select sqlite_version()").fetch_one(connection).await.unwrap_or_default();
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    if (next(), next(), next()) < OLDEST_SQLITE { Err(OpenError::TooOld(version)) } else { Ok(()) }
+}
+
+/// Sorts the database's errors: what may heal, and what is wrong with the thing itself.
+pub(super) fn store_error(error: sqlx::Error) -> StoreError {
+    let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff);
+    match code {
+        // SQLITE_CONSTRAINT and SQLITE_TOOBIG
+        Some(19 | 18) => StoreError::Refused(error.to_string()),
+        Some(13) => StoreError::Unavailable("the disk is full".to_owned()),
+        Some(8) => StoreError::Unavailable("the database file is read-only".to_owned()),
+        _ => StoreError::Unavailable(error.to_string()),
+    }
+}

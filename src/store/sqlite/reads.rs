@@ -1,0 +1,178 @@
+//! Everybody else's verbs on SQLite, over connections that cannot write.
+
+use async_trait::async_trait;
+use sqlx::Row;
+
+use crate::domain::id::{DeliveryId, IncidentId, RunId};
+use crate::domain::incident::Incident;
+use crate::domain::time::Timestamp;
+use crate::domain::timeline::Entry;
+use crate::engine::store::{AlertRow, Change, DeliveryReport, IncidentName, IncidentQuery, Reads, StoreError, Totals};
+use crate::store::sqlite::open::{SqliteStore, store_error};
+use crate::store::sqlite::rows;
+
+const INCIDENTS: &str = "
+    select state, heard_at
+    from incidents
+    where ($1 is null or status = $1 or ($1 = 'open' and status <> 'resolved'))
+      and ($2 is null or priority = $2)
+      and ($3 is null or service = $3)
+      and ($4 is null or title like $4 escape '\\' or service like $4 escape '\\' or type like $4 escape '\\')
+      and ($5 is null or number < $5)
+    order by number desc
+    limit $6";
+
+const TIMELINE: &str = "
+    select seq, at, actor_kind, actor, event
+    from timeline
+    where incident = $1 and seq > $2
+    order by seq
+    limit $3";
+
+const TIMELINE_BACKWARDS: &str = "
+    select seq, at, actor_kind, actor, event
+    from timeline
+    where incident = $1 and seq < $2
+    order by seq desc
+    limit $3";
+
+const ALERTS: &str = "
+    select *
+    from alerts
+    where incident = $1
+    order by firing desc, starts_at
+    limit $2";
+
+const CHANGES_SINCE: &str = "
+    select max(t.position) as position, t.incident, i.number, max(t.seq) as seq
+    from timeline as t
+    join incidents as i on i.id = t.incident
+    where t.position > $1
+    group by t.incident
+    order by position
+    limit $2";
+
+const TOTALS: &str = "
+    select
+        (select count(*) from incidents where status <> 'resolved' and priority = 1) as p1,
+        (select count(*) from incidents where status <> 'resolved' and priority = 2) as p2,
+        (select count(*) from incidents where status <> 'resolved' and priority = 3) as p3,
+        (select count(*) from incidents where status <> 'resolved' and priority = 4) as p4,
+        (select count(*) from incidents where status = 'triggered') as unacknowledged,
+        (select count(*) from jobs) as jobs_pending,
+        (select max(rowid) from deliveries) as deliveries,
+        (select received_at from deliveries order by rowid desc limit 1) as last_delivery_at";
+
+#[async_trait]
+impl Reads for SqliteStore {
+    async fn incidents(&self, query: &IncidentQuery) -> Result<Vec<Incident>, StoreError> {
+        let found = sqlx::query(INCIDENTS)
+            .bind(&query.status)
+            .bind(query.priority)
+            .bind(&query.service)
+            .bind(query.q.as_deref().map(pattern))
+            .bind(query.before.map(u64::cast_signed))
+            .bind(query.limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(store_error)?;
+        found.iter().map(rows::incident).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn incident(&self, name: IncidentName) -> Result<Option<Incident>, StoreError> {
+        let query = match name {
+            IncidentName::Id(id) => sqlx::query("select state, heard_at from incidents where id = $1").bind(id.to_string()),
+            IncidentName::Number(number) => {
+                sqlx::query("select state, heard_at from incidents where number = $1").bind(number.cast_signed())
+            }
+        };
+        let found = query.fetch_optional(&self.readers).await.map_err(store_error)?;
+        found.as_ref().map(rows::incident).transpose().map_err(store_error)
+    }
+
+    async fn timeline(&self, id: IncidentId, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        self.entries(TIMELINE, id, after, limit).await
+    }
+
+    async fn timeline_backwards(&self, id: IncidentId, before: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        self.entries(TIMELINE_BACKWARDS, id, before.min(i64::MAX.unsigned_abs()), limit).await
+    }
+
+    async fn alerts(&self, id: IncidentId, limit: u32) -> Result<Vec<AlertRow>, StoreError> {
+        let found = sqlx::query(ALERTS).bind(id.to_string()).bind(limit).fetch_all(&self.readers).await.map_err(store_error)?;
+        found.iter().map(rows::alert).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn incident_of_run(&self, run: RunId) -> Result<Option<IncidentId>, StoreError> {
+        let found = sqlx::query("select incident from runs where id = $1")
+            .bind(run.to_string())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(store_error)?;
+        found.as_ref().map(|row| rows::incident_id(row, "incident")).transpose().map_err(store_error)
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, StoreError> {
+        let found = sqlx::query("select * from deliveries where id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(store_error)?;
+        found.as_ref().map(report).transpose().map_err(store_error)
+    }
+
+    async fn changes_since(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError> {
+        let found = sqlx::query(CHANGES_SINCE).bind(position).bind(limit).fetch_all(&self.readers).await.map_err(store_error)?;
+        let change = |row: &sqlx::sqlite::SqliteRow| -> Result<Change, sqlx::Error> {
+            let (number, seq): (i64, i64) = (row.try_get("number")?, row.try_get("seq")?);
+            Ok(Change {
+                position: row.try_get("position")?,
+                incident: rows::incident_id(row, "incident")?,
+                number: number.unsigned_abs(),
+                seq: seq.unsigned_abs(),
+            })
+        };
+        found.iter().map(change).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        let row = sqlx::query(TOTALS).fetch_one(&self.readers).await.map_err(store_error)?;
+        let number = |name: &str| row.try_get::<Option<i64>, _>(name).map(|n| n.unwrap_or(0).unsigned_abs()).map_err(store_error);
+        Ok(Totals {
+            open: [number("p1")?, number("p2")?, number("p3")?, number("p4")?],
+            unacknowledged: number("unacknowledged")?,
+            jobs_pending: number("jobs_pending")?,
+            deliveries: number("deliveries")?,
+            last_delivery_at: row.try_get::<Option<i64>, _>("last_delivery_at").map_err(store_error)?.map(Timestamp),
+        })
+    }
+}
+
+impl SqliteStore {
+    async fn entries(&self, text: &'static str, id: IncidentId, from: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        let found = sqlx::query(text)
+            .bind(id.to_string())
+            .bind(from.cast_signed())
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(store_error)?;
+        found.iter().map(rows::entry).collect::<Result<_, _>>().map_err(store_error)
+    }
+}
+
+fn report(row: &sqlx::sqlite::SqliteRow) -> Result<DeliveryReport, sqlx::Error> {
+    let list = |column: &str| row.try_get::<Option<String>, _>(column).map(|text| text.unwrap_or_else(|| "[]".to_owned()));
+    Ok(DeliveryReport {
+        delivery: rows::delivery(row)?,
+        worked_at: row.try_get::<Option<i64>, _>("worked_at")?.map(Timestamp),
+        incidents: rows::from_json(&list("incidents")?)?,
+        rejected: rows::from_json(&list("rejected")?)?,
+    })
+}
+
+/// Words as a `like` pattern; the user's own `%` and `_` are only letters.
+fn pattern(words: &str) -> String {
+    let plain = words.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{plain}%")
+}

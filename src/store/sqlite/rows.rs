@@ -1,0 +1,105 @@
+//! Rows to values and back, and inserts of many rows in one statement. Knows no verbs.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection};
+
+use crate::domain::id::{DeliveryId, IncidentId};
+use crate::domain::incident::{AlertMark, Incident};
+use crate::domain::time::Timestamp;
+use crate::domain::timeline::{Actor, Entry};
+use crate::engine::store::{AlertRow, Delivery, Job};
+
+/// Rows a statement takes: a few sizes, so that every text is in the statement cache.
+const SIZES: [usize; 4] = [64, 16, 4, 1];
+
+pub(super) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+/// Inserts all rows with as few statements as the sizes allow. `head` ends before `values`, `tail` comes after the rows.
+pub(super) async fn insert_many<'q, T>(
+    connection: &mut SqliteConnection,
+    (head, columns, tail): (&str, usize, &str),
+    rows: &'q [T],
+    bind: impl Fn(Statement<'q>, &'q T) -> Statement<'q>,
+) -> Result<(), sqlx::Error> {
+    let mut rest = rows;
+    for size in SIZES {
+        while rest.len() >= size {
+            let (now, later) = rest.split_at(size);
+            let row = format!("({})", vec!["?"; columns].join(", "));
+            let text = format!("{head} values {} {tail}", vec![row; size].join(", "));
+            let statement = now.iter().fold(sqlx::query(AssertSqlSafe(text)), &bind);
+            statement.execute(&mut *connection).await?;
+            rest = later;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn to_json(value: &impl Serialize) -> String {
+    // Our own types have text keys and no failing serialisers.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+pub(super) fn incident(row: &SqliteRow) -> Result<Incident, sqlx::Error> {
+    let mut state: Incident = from_json(row.try_get("state")?)?;
+    state.heard_at = Timestamp(row.try_get("heard_at")?);
+    Ok(state)
+}
+
+pub(super) fn alert(row: &SqliteRow) -> Result<AlertRow, sqlx::Error> {
+    Ok(AlertRow {
+        incident: incident_id(row, "incident")?,
+        fingerprint: row.try_get("fingerprint")?,
+        last_seen_at: Timestamp(row.try_get("last_seen_at")?),
+        mark: AlertMark {
+            firing: row.try_get("firing")?,
+            starts_at: Timestamp(row.try_get("starts_at")?),
+            changed_at: Timestamp(row.try_get("changed_at")?),
+            labels: from_json(row.try_get("labels")?)?,
+            annotations: from_json(row.try_get("annotations")?)?,
+        },
+    })
+}
+
+pub(super) fn entry(row: &SqliteRow) -> Result<Entry, sqlx::Error> {
+    let name: String = row.try_get("actor")?;
+    let actor = match row.try_get("actor_kind")? {
+        "person" => Actor::Person(name),
+        "source" => Actor::Source(name),
+        _ => Actor::Engine(name),
+    };
+    let seq: i64 = row.try_get("seq")?;
+    Ok(Entry { seq: seq.unsigned_abs(), at: Timestamp(row.try_get("at")?), actor, event: from_json(row.try_get("event")?)? })
+}
+
+pub(super) fn job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
+    Ok(Job {
+        id: row.try_get("id")?,
+        incident: incident_id(row, "incident")?,
+        due_at: Timestamp(row.try_get("due_at")?),
+        effect: from_json(row.try_get("effect")?)?,
+        started: row.try_get("started")?,
+    })
+}
+
+pub(super) fn delivery(row: &SqliteRow) -> Result<Delivery, sqlx::Error> {
+    let id: &str = row.try_get("id")?;
+    Ok(Delivery {
+        id: id.parse::<DeliveryId>().map_err(|error| sqlx::Error::Decode(error.into()))?,
+        source: row.try_get("source")?,
+        received_at: Timestamp(row.try_get("received_at")?),
+        body: row.try_get("body")?,
+    })
+}
+
+pub(super) fn incident_id(row: &SqliteRow, column: &str) -> Result<IncidentId, sqlx::Error> {
+    let text: &str = row.try_get(column)?;
+    text.parse().map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
+}

@@ -1,0 +1,16 @@
+//! Stories with real parts: the released binary, Prometheus, Alertmanager, PostgreSQL and a mail server on this machine.
+//! `tests/run` plays them; without `REYNARD_REAL=1` each is skipped with a word, so that `cargo test` needs no server.
+
+mod examples;
+mod parts;
+mod parts_work;
+mod whole_chain;
+
+/// Whether the real parts are wanted; says so where they are not.
+fn real(story: &str) -> bool {
+    let wanted = std::env::var_os("REYNARD_REAL").is_some_and(|value| value == "1");
+    if !wanted {
+        println!("skipped: {story} needs real servers; tests/run starts them (REYNARD_REAL=1)");
+    }
+    wanted
+}

@@ -1,0 +1,12 @@
+//! The parts of the rig: each starts on a free port, keeps its files in a folder of its own and ends on drop.
+
+pub mod alertmanager;
+pub mod gauge;
+pub mod http;
+pub mod postgres;
+pub mod process;
+pub mod prometheus;
+pub mod recorder;
+pub mod reynard;
+pub mod smtp;
+pub mod wait;

@@ -1,0 +1,112 @@
+//! A PostgreSQL with an empty database. It refuses to run as root, so there it runs as nobody.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+
+use crate::parts::process::{Process, program};
+
+pub struct Postgres {
+    pub port: u16,
+    process: Process,
+    _folder: TempDir,
+}
+
+#[derive(Clone, Copy)]
+struct Account {
+    user: u32,
+    group: u32,
+}
+
+impl Postgres {
+    pub async fn start() -> Result<Postgres> {
+        let folder = tempfile::tempdir()?;
+        let account = account()?;
+        let data = make_home(folder.path(), account)?;
+        let binaries = binaries()?;
+        initialise(&binaries.join("initdb"), &data, account)?;
+        let build = |port: u16| {
+            let mut command = run_as(&binaries.join("postgres"), account, &data);
+            command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
+            command.args(["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=30"]);
+            command
+        };
+        let ready = async |port| Ok(PgConnection::connect(&url(port, "admin")).await.is_ok());
+        let (process, port) = Process::serve("postgres", folder.path(), build, ready).await?;
+        Ok(Postgres { port, process, _folder: folder })
+    }
+
+    /// The address for a role; `admin` is the superuser.
+    pub fn url(&self, role: &str) -> String {
+        url(self.port, role)
+    }
+
+    pub async fn connect(&self, role: &str) -> Result<PgConnection> {
+        Ok(PgConnection::connect(&self.url(role)).await?)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.process.end("INT"); // TERM would wait for every session to leave
+    }
+}
+
+fn url(port: u16, role: &str) -> String {
+    format!("postgres://{role}@127.0.0.1:{port}/postgres?sslmode=disable")
+}
+
+/// Whom the server has to run as: nobody when we are root, else ourselves.
+fn account() -> Result<Option<Account>> {
+    if fs::metadata("/proc/self")?.uid() != 0 {
+        return Ok(None);
+    }
+    let users = fs::read_to_string("/etc/passwd")?;
+    let nobody = users.lines().find(|line| line.starts_with("nobody:")).context("root needs a user nobody to run PostgreSQL")?;
+    let fields: Vec<&str> = nobody.split(':').collect();
+    Ok(Some(Account { user: fields[2].parse()?, group: fields[3].parse()? }))
+}
+
+fn make_home(folder: &Path, account: Option<Account>) -> Result<PathBuf> {
+    let data = folder.join("data");
+    fs::create_dir(&data)?;
+    fs::set_permissions(&data, Permissions::from_mode(0o700))?;
+    if let Some(Account { user, group }) = account {
+        fs::set_permissions(folder, Permissions::from_mode(0o711))?;
+        chown(&data, Some(user), Some(group))?;
+    }
+    Ok(data)
+}
+
+fn run_as(program: &Path, account: Option<Account>, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).env("LC_ALL", "C.UTF-8");
+    if let Some(Account { user, group }) = account {
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+fn initialise(initdb: &Path, data: &Path, account: Option<Account>) -> Result<()> {
+    let mut command = run_as(initdb, account, data);
+    command.arg("-D").arg(data).args(["-U", "admin", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale"]);
+    let made = command.output()?;
+    ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    Ok(())
+}
+
+/// The folder of the server's programs: Debian keeps it off PATH, one for each version.
+fn binaries() -> Result<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let newest = versions.filter(|folder| folder.join("initdb").is_file()).max();
+    match newest {
+        Some(folder) => Ok(folder),
+        None => Ok(program(&["initdb"])?.parent().context("a program has a folder")?.to_owned()),
+    }
+}

@@ -1,0 +1,75 @@
+//! Reynard as released, in a folder of its own, spoken to over HTTP only.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::parts::http;
+use crate::parts::process::Process;
+
+pub struct Reynard {
+    pub url: String,
+    _process: Process,
+    _folder: TempDir,
+}
+
+/// What a story gives it: the text of `reynard.yaml`, playbooks by slug, environment variables for the secrets.
+#[derive(Clone, Copy)]
+pub struct Setup<'a> {
+    pub settings: &'a str,
+    pub playbooks: &'a [(&'a str, &'a str)],
+    pub environment: &'a [(&'a str, &'a str)],
+}
+
+impl Reynard {
+    pub async fn start(setup: Setup<'_>) -> Result<Reynard> {
+        let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join("reynard.yaml"), setup.settings)?;
+        fs::create_dir(folder.path().join("playbooks"))?;
+        for (slug, text) in setup.playbooks {
+            fs::write(folder.path().join(format!("playbooks/{slug}.yaml")), text)?;
+        }
+        let build = |port| {
+            let mut command = Command::new(binary());
+            command.current_dir(folder.path()).envs(setup.environment.iter().copied());
+            command.args(["serve", "--config", "reynard.yaml", "--listen", &format!("127.0.0.1:{port}")]);
+            command
+        };
+        let ready = async |port| http::answers(&format!("http://127.0.0.1:{port}/ready")).await;
+        let (process, port) = Process::serve("reynard", folder.path(), build, ready).await?;
+        Ok(Reynard { url: format!("http://127.0.0.1:{port}"), _process: process, _folder: folder })
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        let answer = http::client().get(format!("{}{path}", self.url)).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "GET {path}: {status}: {text}");
+        serde_json::from_str(&text).with_context(|| format!("GET {path}: {text}"))
+    }
+
+    pub async fn post(&self, path: &str) -> Result<()> {
+        let answer = http::client().post(format!("{}{path}", self.url)).json(&json!({})).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "POST {path}: {status}: {text}");
+        Ok(())
+    }
+
+    /// The newest incident, as soon as there is one.
+    pub async fn incident(&self) -> Result<Option<Value>> {
+        Ok(self.get("/api/v1/incidents").await?["items"].as_array().and_then(|items| items.first()).cloned())
+    }
+
+    pub async fn timeline(&self, incident: &str) -> Result<Vec<Value>> {
+        let answer = self.get(&format!("/api/v1/incidents/{incident}/timeline")).await?;
+        answer["items"].as_array().or(answer.as_array()).cloned().context("a timeline is a list")
+    }
+}
+
+/// The binary under test: the released one where `tests/run` built it, else the one of this test build.
+fn binary() -> PathBuf {
+    std::env::var_os("REYNARD_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_reynard").into()).into()
+}
