@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod channel;
+pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod store;

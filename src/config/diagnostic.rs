@@ -1,0 +1,223 @@
+//! A fault in a file: what, where and what to do about it, as compiler-like text or as JSON. Knows nothing of what the files mean.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde::Serialize;
+
+/// The kind of fault, by a name that stays the same when the words change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// A file or folder cannot be read, or is not UTF-8.
+    UnreadableFile,
+    /// The text is no YAML.
+    YamlSyntax,
+    /// More bytes, values or levels than a file may have.
+    YamlTooLarge,
+    /// A key is there twice.
+    YamlDuplicateKey,
+    /// A tag, a merge key, a second document, an alias that contains itself.
+    YamlUnsupported,
+    /// A field that nothing reads.
+    UnknownField,
+    /// A field that must be there.
+    MissingField,
+    /// A list where a text is needed, and the like.
+    WrongType,
+    /// The right type, but not a value that makes sense.
+    BadValue,
+    /// Not a name as Reynard's things have.
+    BadName,
+    /// A name that stands for two things.
+    DuplicateName,
+    /// A name that stands for nothing.
+    UnknownName,
+    /// A condition that cannot be understood.
+    BadExpression,
+    /// A text with `{{ … }}` holes that cannot be understood.
+    BadTemplate,
+    /// A regular expression that cannot be understood.
+    BadPattern,
+    /// An Alertmanager matcher that cannot be understood.
+    BadMatcher,
+    /// `${env:…}` or `${file:…}` stands for nothing.
+    MissingSecret,
+    /// `${…}` where its text would be seen.
+    MisplacedSecret,
+    /// A step reads what is not there yet when it runs.
+    StepOrder,
+    /// No action has this name.
+    UnknownAction,
+    /// The action takes no such parameter.
+    UnknownParam,
+    /// The action needs a parameter that is not given.
+    MissingParam,
+    /// The target is missing, not wanted, or of a kind that the action does not take.
+    WrongTarget,
+    /// `on_interrupt:` is less careful than the action itself.
+    WeakerOnInterrupt,
+    /// `check:` is missing, not wanted, or would change something.
+    BadCheck,
+    /// The action cannot be taken back.
+    NotUndoable,
+    /// The timeout ends the step before it can succeed.
+    TimeoutTooShort,
+    /// Nobody is on call.
+    NobodyOnCall,
+    /// A person whom no channel reaches.
+    Unreachable,
+    /// Planned, but not in this version.
+    NotYetSupported,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// Whether the file can be used all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+/// One fault at its place. Lines and columns count from 1, columns in letters; `end_column` is the first one after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    pub code: Code,
+    pub severity: Severity,
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+    pub end_column: usize,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A fault of a file as a whole.
+    pub fn of_file(code: Code, file: &str, message: impl Into<String>, help: Option<String>) -> Self {
+        let (severity, message) = (Severity::Error, message.into());
+        Self { code, severity, file: file.to_owned(), line: 1, column: 1, end_column: 1, message, help }
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    /// One line: `playbooks/x.yaml:4:7: unknown field "acton"; did you mean "action"?`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, "; {help}"))
+    }
+}
+
+/// Every fault of every file, with the texts they are in.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+    texts: BTreeMap<String, Arc<str>>,
+}
+
+impl Diagnostics {
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.list.push(diagnostic);
+    }
+
+    /// Takes the faults of one file, in the file's order, and keeps its text for excerpts.
+    pub fn add(&mut self, file: &str, text: Arc<str>, mut faults: Vec<Diagnostic>) {
+        faults.sort_by_key(|fault| (fault.line, fault.column));
+        faults.dedup();
+        self.list.extend(faults);
+        self.texts.insert(file.to_owned(), text);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.errors() > 0
+    }
+
+    pub fn errors(&self) -> usize {
+        self.list.iter().filter(|fault| fault.severity == Severity::Error).count()
+    }
+
+    pub fn warnings(&self) -> usize {
+        self.list.len() - self.errors()
+    }
+
+    /// The errors of one file, each in a line; none when it has none.
+    pub fn words_about(&self, file: &str) -> Option<String> {
+        let errors = self.list.iter().filter(|fault| fault.file == file && fault.severity == Severity::Error);
+        let words: Vec<String> = errors.map(Diagnostic::to_string).collect();
+        (!words.is_empty()).then(|| words.join("\n"))
+    }
+
+    /// Compiler-like text with an excerpt for each fault; colours only when asked for.
+    pub fn to_text(&self, coloured: bool) -> String {
+        let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
+        self.list.iter().map(|fault| self.render(fault, &renderer) + "\n\n").collect()
+    }
+
+    /// `{"diagnostics": […], "errors": n, "warnings": n}`.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "diagnostics": self.list, "errors": self.errors(), "warnings": self.warnings() })
+    }
+
+    fn render(&self, fault: &Diagnostic, renderer: &Renderer) -> String {
+        let level = if fault.severity == Severity::Error { Level::ERROR } else { Level::WARNING };
+        let mut group = Group::with_title(level.primary_title(fault.message.as_str()).id(fault.code.to_string()));
+        match self.texts.get(&fault.file) {
+            Some(text) => {
+                let marked = AnnotationKind::Primary.span(bytes_of(text, fault));
+                group = group.element(Snippet::source(&**text).path(fault.file.as_str()).annotation(marked));
+            }
+            None => group = group.element(Level::NOTE.message(format!("in {}", fault.file))),
+        }
+        if let Some(help) = &fault.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        renderer.render(&[group])
+    }
+}
+
+fn bytes_of(text: &str, fault: &Diagnostic) -> Range<usize> {
+    let start: usize = text.split_inclusive('\n').take(fault.line.saturating_sub(1)).map(str::len).sum();
+    let line = text[start..].lines().next().unwrap_or("");
+    let at = |column: usize| start + line.char_indices().nth(column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
+    at(fault.column)..at(fault.end_column)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::samples;
+
+    const BROKEN: &str = "# Grüße\npeople: { \u{fc}: x }\nserver:\n  listn: 127.0.0.1:5001\n";
+
+    #[test]
+    fn faults_read_like_a_compilers() {
+        let text = samples::load(BROKEN, &[]).diagnostics.to_text(false);
+        let expected = "error[unknown-field]: unknown field \"listn\"\n --> reynard.yaml:4:3\n  |\n4 |   listn: 127.0.0.1:5001\n  |   ^^^^^\n  |\n  = help: did you mean \"listen\"?\n";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn programs_read_json() {
+        let json = samples::load("automation: liv", &[]).diagnostics.to_json();
+        let expected = serde_json::json!({ "code": "bad-value", "severity": "error", "file": "reynard.yaml", "line": 1, "column": 13,
+            "end_column": 16, "message": "\"liv\" is not one of live, shadow, held", "help": "did you mean \"live\"?" });
+        assert_eq!((&json["diagnostics"][0], &json["errors"]), (&expected, &1.into()));
+    }
+}

@@ -1,0 +1,196 @@
+//! All files to one rulebook, with every fault of every file; a broken playbook keeps its last good revision. Knows no disk.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::config::files::{Files, TextFile};
+use crate::config::names::Names;
+use crate::config::playbooks;
+use crate::config::reader::Document;
+use crate::config::secrets::Secrets;
+use crate::config::settings;
+use crate::config::steps::Context;
+use crate::domain::action::Specs;
+use crate::domain::playbook::Playbook;
+use crate::domain::settings::{Rulebook, Settings};
+
+/// What loading gave.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// None when `reynard.yaml` has an error: then whatever was in force stays.
+    pub settings: Option<Settings>,
+    pub diagnostics: Diagnostics,
+}
+
+/// Reads and checks everything. `previous` is the rulebook in force, whose revisions runs may still be pinned to.
+pub fn load(files: &Files, specs: &Specs, secrets: &dyn Secrets, previous: Option<&Rulebook>) -> Loaded {
+    let mut diagnostics = Diagnostics::default();
+    let (mut settings, names, usable) = match &files.settings {
+        Some(file) => settings_file(file, specs, secrets, &mut diagnostics),
+        None => {
+            let settings = settings::shipped(specs);
+            let names = Names::of(&settings);
+            (settings, names, true)
+        }
+    };
+    let mut shelf = Shelf { previous, ..Shelf::default() };
+    for file in &files.playbooks {
+        let context = Context { specs, names: &names, targets: &settings.rulebook.targets };
+        let playbook = playbook_file(file, context, &mut diagnostics);
+        shelf.put(file, playbook, &mut diagnostics);
+    }
+    shelf.onto(&mut settings.rulebook);
+    Loaded { settings: usable.then_some(settings), diagnostics }
+}
+
+/// Reads and checks one playbook against settings in force: for an editor, or for a revision that a run is pinned to.
+pub fn playbook(path: &str, text: &str, settings: &Settings) -> (Option<Playbook>, Diagnostics) {
+    let mut diagnostics = Diagnostics::default();
+    let names = Names::of(settings);
+    let context = Context { specs: &settings.rulebook.specs, names: &names, targets: &settings.rulebook.targets };
+    let playbook = playbook_file(&TextFile::new(path, text), context, &mut diagnostics);
+    (playbook, diagnostics)
+}
+
+fn settings_file(file: &TextFile, specs: &Specs, secrets: &dyn Secrets, diagnostics: &mut Diagnostics) -> (Settings, Names, bool) {
+    let Some(document) = document(file, diagnostics) else {
+        return (settings::shipped(specs), Names::default(), false);
+    };
+    let (settings, names) = settings::read(&document, specs, secrets);
+    let usable = !document.has_errors();
+    close(document, diagnostics);
+    (settings, names, usable)
+}
+
+fn playbook_file(file: &TextFile, context: Context<'_>, diagnostics: &mut Diagnostics) -> Option<Playbook> {
+    let document = document(file, diagnostics)?;
+    let playbook = playbooks::read(&document, context);
+    close(document, diagnostics);
+    playbook
+}
+
+fn document(file: &TextFile, diagnostics: &mut Diagnostics) -> Option<Document> {
+    let fault =
+        |why: &String| diagnostics.push(Diagnostic::of_file(Code::UnreadableFile, &file.path, format!("cannot be read: {why}"), None));
+    file.text.as_ref().map_err(fault).ok().map(|text| Document::new(&file.path, text))
+}
+
+fn close(document: Document, diagnostics: &mut Diagnostics) {
+    let (path, text) = (document.path.clone(), document.text.clone());
+    diagnostics.add(&path, text, document.into_faults());
+}
+
+/// The playbooks as they are put together.
+#[derive(Default)]
+struct Shelf<'a> {
+    previous: Option<&'a Rulebook>,
+    /// The file that each slug came from.
+    files: BTreeMap<String, String>,
+    playbooks: BTreeMap<String, Arc<Playbook>>,
+    broken: BTreeMap<String, String>,
+}
+
+impl Shelf<'_> {
+    fn put(&mut self, file: &TextFile, playbook: Option<Playbook>, diagnostics: &mut Diagnostics) {
+        let slug = playbooks::slug_of(&file.path).to_owned();
+        if let Some(first) = self.files.get(&slug) {
+            let message = format!("the playbook \"{slug}\" is already in {first}");
+            diagnostics.push(Diagnostic::of_file(Code::DuplicateName, &file.path, message.clone(), None));
+            self.broken.insert(file.path.clone(), message);
+            return;
+        }
+        self.files.insert(slug.clone(), file.path.clone());
+        let last_good = || self.previous.and_then(|book| book.playbooks.get(&slug).cloned());
+        if playbook.is_none() {
+            let words = diagnostics.words_about(&file.path).unwrap_or_else(|| "it cannot be used".to_owned());
+            self.broken.insert(file.path.clone(), words);
+        }
+        if let Some(playbook) = playbook.map(Arc::new).or_else(last_good) {
+            self.playbooks.insert(slug, playbook);
+        }
+    }
+
+    fn onto(self, book: &mut Rulebook) {
+        book.revisions = self.previous.map(|book| book.revisions.clone()).unwrap_or_default();
+        book.revisions.extend(self.playbooks.values().map(|playbook| (playbook.revision.clone(), playbook.clone())));
+        book.playbooks = self.playbooks;
+        book.broken = self.broken;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::samples::{self, Sampled};
+
+    const GOOD: &str = "on: { type: x }\nsteps: [ { id: a, wait: 5m } ]\n";
+
+    fn reload(playbooks: Vec<TextFile>, previous: &Settings) -> Settings {
+        let files = Files { settings: None, playbooks };
+        load(&files, &samples::specs(), &Sampled, Some(&previous.rulebook)).settings.expect("no settings, no fault in them")
+    }
+
+    #[test]
+    fn a_broken_playbook_keeps_its_last_good_revision() {
+        let first = samples::load("", &[("playbooks/x.yaml", GOOD)]).settings.expect("it is good");
+        let good = first.rulebook.playbooks["x"].revision.clone();
+        let second = reload(vec![TextFile::new("playbooks/x.yaml", "on: {}\nsteps: [ { id: a, wiat: 5m } ]\n")], &first);
+        assert_eq!(second.rulebook.playbooks["x"].revision, good);
+        let words = &second.rulebook.broken["playbooks/x.yaml"];
+        assert!(words.contains("playbooks/x.yaml:2:19: unknown field \"wiat\"; did you mean \"wait\"?"), "{words}");
+        let mended = format!("{GOOD}# mended\n");
+        let third = reload(vec![TextFile::new("playbooks/x.yaml", &*mended)], &second);
+        assert_ne!(third.rulebook.playbooks["x"].revision, good);
+        assert!(third.rulebook.broken.is_empty() && third.rulebook.revisions.contains_key(&good));
+        let gone = reload(Vec::new(), &third);
+        assert!(gone.rulebook.playbooks.is_empty() && gone.rulebook.revisions.len() == 2);
+    }
+
+    #[test]
+    fn an_unreadable_playbook_is_a_broken_one() {
+        let first = samples::load("", &[("playbooks/x.yaml", GOOD)]).settings.expect("it is good");
+        let file = TextFile { path: "playbooks/x.yaml".to_owned(), text: Err("permission denied".to_owned()) };
+        let second = reload(vec![file], &first);
+        assert!(second.rulebook.playbooks.contains_key("x") && second.rulebook.broken["playbooks/x.yaml"].contains("permission denied"));
+    }
+
+    #[test]
+    fn faults_of_all_files_come_at_once() {
+        let loaded =
+            samples::load("automation: liv", &[("playbooks/a.yaml", "steps: 1"), ("playbooks/b.yaml", GOOD), ("playbooks/b.yml", GOOD)]);
+        let files: Vec<_> = loaded.diagnostics.iter().map(|fault| fault.file.as_str()).collect();
+        assert_eq!(files, ["reynard.yaml", "playbooks/a.yaml", "playbooks/a.yaml", "playbooks/b.yml"]);
+        assert!(loaded.settings.is_none());
+    }
+
+    #[test]
+    fn settings_that_are_no_yaml_do_not_make_playbooks_look_wrong() {
+        let loaded = samples::load("a: [", &[("playbooks/database_connection_failure.yaml", samples::PLAYBOOK)]);
+        assert_eq!(loaded.diagnostics.iter().map(|fault| fault.file.as_str()).collect::<Vec<_>>(), ["reynard.yaml"]);
+    }
+
+    #[test]
+    fn hostile_files_are_told_briefly() {
+        let many = |line: &str| (0..9_000).map(|n| line.replace('#', &n.to_string())).collect::<String>();
+        for text in [
+            many("k#: 1\n"),
+            "k: 1\n".repeat(9_000),
+            format!("on: {{}}\nsteps:\n{}", many("- {id: a#}\n")),
+            format!("on: {{}}\nsteps:\n- {{id: a, action: notify, with: {{to: [{}]}}}}", many("nobody#,")),
+            format!("on: {{}}\nsteps:\n- {{id: a, action: notify, with: {{{}}}}}", many("k#: 1,")),
+        ] {
+            let diagnostics = samples::load(samples::SETTINGS, &[("playbooks/x.yaml", &text)]).diagnostics;
+            assert!((1..=100).contains(&diagnostics.errors()), "{}", diagnostics.errors());
+            diagnostics.to_text(false);
+        }
+    }
+
+    #[test]
+    fn an_editor_checks_one_playbook_against_what_is_in_force() {
+        let settings = samples::load(samples::SETTINGS, &[]).settings.expect("it is good");
+        assert!(playbook("playbooks/x.yaml", samples::PLAYBOOK, &settings).0.is_some());
+        let (broken, faults) = playbook("playbooks/x.yaml", "on: {}\nsteps: [ { id: a, action: nope } ]", &settings);
+        assert!(broken.is_none() && faults.errors() == 1);
+    }
+}

@@ -1,0 +1,28 @@
+//! Files to domain: `reynard.yaml` and playbooks are read, checked and typed here; knows no database, no action's deed, no web.
+
+pub mod channels;
+pub mod check;
+pub mod classification;
+pub mod commands;
+pub mod diagnostic;
+pub mod escalation;
+pub mod files;
+pub mod limits;
+pub mod load;
+pub mod names;
+pub mod on_call;
+pub mod playbooks;
+pub mod reader;
+pub mod scope;
+pub mod secrets;
+pub mod settings;
+pub mod signals;
+pub mod sources;
+pub mod steps;
+pub mod suggest;
+pub mod targets;
+pub mod with;
+pub mod yaml;
+
+#[cfg(test)]
+mod samples;

@@ -1,0 +1,197 @@
+//! A playbook's file as a whole: what starts it, what limits it, its steps. Knows no run and no other playbook.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::classification;
+use crate::config::diagnostic::Code;
+use crate::config::limits;
+use crate::config::names::{self, NAME_HELP};
+use crate::config::reader::{At, Document};
+use crate::config::steps::{self, Context};
+use crate::domain::labels::Matcher;
+use crate::domain::playbook::{Playbook, Trigger};
+
+/// The playbook in the document; none when anything is wrong with it, which the document then says.
+pub fn read(document: &Document, context: Context<'_>) -> Option<Playbook> {
+    let slug = slug_of(&document.path);
+    let root = document.parse()?;
+    let at = At::new(document, &root);
+    if !names::is_name(slug) {
+        let help = format!("the file's name is the playbook's: {NAME_HELP}");
+        at.error_help(Code::BadName, format!("\"{slug}\" cannot be a playbook's name"), help);
+    }
+    let fields = at.fields()?;
+    let title = fields.optional("title").and_then(At::words).map_or_else(|| slug.to_owned(), str::to_owned);
+    let trigger = fields.required("on").and_then(trigger);
+    let limits = fields.optional("limits").and_then(limits::playbook).unwrap_or_default();
+    fields.not_yet("vars");
+    let steps = fields.required("steps").map(|at| steps::read(at, context));
+    fields.finish();
+    if document.has_errors() {
+        return None;
+    }
+    let source = document.text.to_string();
+    Some(Playbook { slug: slug.to_owned(), title, revision: revision(&source), source, trigger: trigger?, limits, steps: steps? })
+}
+
+/// A file's name without folder and ending.
+pub fn slug_of(path: &str) -> &str {
+    let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml")).unwrap_or(file)
+}
+
+/// SHA-256 of a playbook's text, in hex.
+pub fn revision(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn trigger(at: At<'_>) -> Option<Trigger> {
+    let fields = at.fields()?;
+    let items = |name| fields.optional(name).map(At::one_or_many).unwrap_or_default().into_iter();
+    let trigger = Trigger {
+        types: items("type").filter_map(|at| at.words().map(str::to_owned)).collect(),
+        priorities: items("priority").filter_map(classification::priority).collect(),
+        matchers: items("match").filter_map(matcher).collect(),
+    };
+    for name in ["schedule", "cron", "every"] {
+        fields.not_yet(name);
+    }
+    fields.finish();
+    Some(trigger)
+}
+
+fn matcher(at: At<'_>) -> Option<Matcher> {
+    at.words()?.parse().map_err(|error: String| at.error(Code::BadMatcher, error)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::samples;
+    use crate::domain::action::OnInterrupt;
+    use crate::domain::playbook::{OnFailure, Undo};
+    use crate::domain::time::Span;
+
+    fn told(playbook: &str) -> Vec<String> {
+        samples::told(&samples::load(samples::SETTINGS, &[("playbooks/x.yaml", playbook)]).diagnostics)
+    }
+
+    #[test]
+    fn the_documented_example_is_read_as_it_stands() {
+        let loaded = samples::load(samples::SETTINGS, &[("playbooks/database_connection_failure.yaml", samples::PLAYBOOK)]);
+        assert_eq!(samples::told(&loaded.diagnostics), [""; 0]);
+        let settings = loaded.settings.expect("it is good");
+        let playbook = &settings.rulebook.playbooks["database_connection_failure"];
+        assert_eq!(playbook.title, "Database connection failure");
+        assert_eq!(playbook.revision.len(), 64);
+        assert!(settings.rulebook.revisions.contains_key(&playbook.revision));
+        let step = |id: &str| playbook.step(id).expect("the step is there").clone();
+        assert_eq!(step("protect").undo, Undo::After(Span::minutes(30)));
+        assert!(step("protect").destructive && !step("tell").destructive);
+        assert_eq!(step("pause").action, "wait");
+        assert_eq!((step("reset").on_interrupt, step("reset").retry.attempts), (OnInterrupt::Ask, 3));
+        assert_eq!((step("recovered").timeout, step("recovered").on_failure), (Span::minutes(11), OnFailure::Escalate));
+        assert_eq!(step("reload").check.as_ref().map(|check| check.action.as_str()), Some("pgbouncer.pool_status"));
+        assert_eq!((step("ticket").title.as_str(), step("unit").on_interrupt), ("Ticket", OnInterrupt::Fail));
+    }
+
+    #[test]
+    fn a_manual_playbook_says_so() {
+        assert_eq!(told("on: {}\nsteps: [ { id: a, wait: 5m } ]"), [""; 0]);
+        assert_eq!(told("steps: [ { id: a, wait: 5m } ]"), ["missing-field 1:1-31"]);
+    }
+
+    #[test]
+    fn a_slug_is_a_files_name() {
+        let loaded = samples::load("", &[("playbooks/No Good.yaml", "on: {}\nsteps: [ { id: a, wait: 5m } ]")]);
+        assert_eq!(loaded.diagnostics.iter().map(|fault| fault.code.to_string()).collect::<Vec<_>>(), ["bad-name"]);
+    }
+
+    #[test]
+    fn every_fault_of_a_step_is_told_at_its_place() {
+        let table = [
+            ("id: a, acton: notify", "unknown-field 3:12-17 did you mean \"action\"?"),
+            ("id: a, wait: 5", "bad-value 3:18-19 write for example 5s or 5m"),
+            ("id: a, wait: 5m, action: notify", "unknown-field 3:12-16 make it two steps"),
+            ("wait: 5m", "missing-field 3:3-15"),
+            ("id: A1, wait: 5m", "bad-name 3:9-11 a name has up to 64 small letters, digits, - and _, and begins with a letter"),
+            ("id: first, wait: 5m", "duplicate-name 3:9-14"),
+            ("id: a, action: notfy, with: { to: bo }", "unknown-action 3:20-25 did you mean \"notify\"?"),
+            ("id: a, action: postgres.vacuum", "unknown-action 3:20-35 known here: postgres.read_only"),
+            ("id: a, action: notify", "missing-param 3:12-18 who is told"),
+            ("id: a, action: notify, with: { to: bo, txt: x }", "unknown-param 3:44-47 did you mean \"text\"?"),
+            ("id: a, action: notify, with: { to: boo }", "unknown-name 3:40-43 did you mean \"bo\"?"),
+            ("id: a, action: notify, with: { to: bo, text: 5 }", "wrong-type 3:50-51 write it in quotes: \"5\""),
+            ("id: a, action: notify, with: { to: bo, text: '${env:TOKEN}' }", "misplaced-secret 3:50-64"),
+            (
+                "id: a, action: http.request, target: orders-admin, with: { follow: no }",
+                "wrong-type 3:72-74 write false; in YAML 1.2 this is a text",
+            ),
+            ("id: a, action: http.request, target: orders-admin, with: { expect: '200' }", "wrong-type 3:72-77 leave the quotes out"),
+            ("id: a, action: http.request, target: orders-admin, with: { headers: { a: 1 } }", "wrong-type 3:78-79"),
+            ("id: a, action: prometheus.wait_until, target: prom, with: { query: x, for: soon }", "bad-value 3:80-84"),
+            ("id: a, action: postgres.read_only", "wrong-target 3:12-18 name a postgres target of reynard.yaml"),
+            ("id: a, action: postgres.read_only, target: orders-pool", "wrong-target 3:48-59"),
+            ("id: a, action: postgres.read_only, target: order-db", "unknown-name 3:48-56 did you mean \"orders-db\"?"),
+            ("id: a, action: notify, target: prom, with: { to: bo }", "wrong-target 3:28-34"),
+            (
+                "id: a, action: pgbouncer.pool_reset, target: orders-pool, on_interrupt: retry",
+                "weaker-on-interrupt 3:77-82 stricter is: retry, check, ask, fail",
+            ),
+            ("id: a, action: pgbouncer.pool_reset, target: orders-pool, undo: on_resolve", "not-undoable 3:69-79"),
+            ("id: a, action: postgres.read_only, target: orders-db, undo: on_resolv", "bad-value 3:65-74 did you mean \"on_resolve\"?"),
+            ("id: a, action: postgres.read_only, target: orders-db, undo: after lunch", "bad-value 3:65-76"),
+            ("id: a, action: http.request, target: orders-admin, on_interrupt: check", "bad-check 3:56-68 give the step a check"),
+            (
+                "id: a, action: http.request, target: orders-admin, on_interrupt: check, check: { action: pgbouncer.pool_reset, target: orders-pool }",
+                "bad-check 3:94-114 a check only reads",
+            ),
+            ("id: a, action: command.run, with: { command: restart-unti }", "unknown-name 3:50-62 did you mean \"restart-unit\"?"),
+            ("id: a, wait: 5m, retry: { attempts: 0 }", "bad-value 3:41-42"),
+            ("id: a, wait: 5m, retry: { backoff: 1s }", "missing-field 3:29-44"),
+            ("id: a, wait: 5m, on_failure: contineu", "bad-value 3:34-42 did you mean \"continue\"?"),
+            ("parallel: [ { id: b, wait: 1m } ]", "not-yet-supported 3:5-13 leave it out for now"),
+            ("id: a, for_each: alerts, as: alert, action: notify, max: 5", "not-yet-supported 3:12-20"),
+            ("id: a, approval: { by: operator }, action: notify", "not-yet-supported 3:12-20"),
+        ];
+        let mut wrong = Vec::new();
+        for (step, expected) in table {
+            let told = told(&format!("on: {{}}\nsteps: [ {{ id: first, wait: 1m }},\n  {{ {step} }} ]"));
+            if told.len() != 1 || !told[0].starts_with(expected) {
+                wrong.push(format!("{step}\n  wanted {expected}\n  told   {told:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn the_rest_of_the_file_is_checked_too() {
+        for (text, expected) in [
+            ("on: { typ: x }\nsteps: [ { id: a, wait: 1m } ]", "unknown-field 1:7-10 did you mean \"type\"?"),
+            ("on: { priority: P9 }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 1:17-19 did you mean \"P1\"?"),
+            ("on: { match: 'severity=~\"(\"' }\nsteps: [ { id: a, wait: 1m } ]", "bad-matcher 1:14-29"),
+            ("on: { schedule: x }\nsteps: [ { id: a, wait: 1m } ]", "not-yet-supported 1:7-15"),
+            ("on: {}\nvars: { a: 1 }\nsteps: [ { id: a, wait: 1m } ]", "not-yet-supported 2:1-5"),
+            ("on: {}\nlimits: { concurrency: 0 }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:24-25"),
+            ("on: {}\nsteps: []", "bad-value 2:8-10"),
+            ("on: {}\nsteps: [ { id: a, wait: 1m } ]\nstep: 1", "unknown-field 3:1-5 did you mean \"steps\"?"),
+            ("on: {}\nsteps: [ { id: a, wait: 1m } ]\n--- {}", "yaml-unsupported 3:1-4 put it into a file of its own"),
+        ] {
+            let told = told(text);
+            assert!(told.len() == 1 && told[0].starts_with(expected), "{text}\n  wanted {expected}\n  told   {told:?}");
+        }
+    }
+
+    #[test]
+    fn warnings_leave_the_playbook_usable() {
+        let step = "{ id: a, action: prometheus.wait_until, target: prom, timeout: 1m, with: { query: x, within: 10m } }";
+        let loaded = samples::load(samples::SETTINGS, &[("playbooks/x.yaml", &format!("on: {{}}\nsteps: [ {step} ]"))]);
+        assert_eq!(loaded.diagnostics.iter().map(|fault| fault.code.to_string()).collect::<Vec<_>>(), ["timeout-too-short"]);
+        assert!(loaded.settings.expect("it is good").rulebook.playbooks.contains_key("x"));
+    }
+}

@@ -1,0 +1,115 @@
+//! What conditions and `{{ … }}` holes may read, and their faults brought to the right place in the file. Knows no values.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::config::diagnostic::Code;
+use crate::config::reader::At;
+use crate::config::yaml::Value;
+use crate::domain::expression::condition::Expression;
+use crate::domain::expression::schema::{Schema, Type};
+use crate::domain::expression::template::{Template, ValueTemplate};
+
+/// What a classification rule may read.
+pub fn incident() -> Schema {
+    let texts = || Type::Map(Box::new(Type::Text));
+    let alert = object([("labels", texts()), ("annotations", texts()), ("status", Type::Text)]);
+    let fields = ["title", "type", "service", "source", "priority", "status"].map(|name| (name, Type::Text));
+    let incident = object(fields.into_iter().chain([("number", Type::Number)]));
+    let names = [
+        ("incident", incident),
+        ("labels", texts()),
+        ("annotations", texts()),
+        ("signals", Type::Map(Box::new(Type::Number))),
+        ("alerts", Type::List(Box::new(alert))),
+    ];
+    Schema { names: names.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect() }
+}
+
+/// What a step may read, and what it could read if all steps had run: the difference is a step out of order.
+#[derive(Clone, Debug)]
+pub struct StepScope {
+    pub earlier: Schema,
+    pub all: Schema,
+}
+
+/// The incident, the results of steps, the step's target.
+pub fn step(earlier: &[&str], all: &[&str], target: Option<&BTreeMap<String, String>>) -> StepScope {
+    StepScope { earlier: after(earlier, target), all: after(all, target) }
+}
+
+fn after(ids: &[&str], target: Option<&BTreeMap<String, String>>) -> Schema {
+    let mut schema = incident();
+    let result = object([("status", Type::Text), ("output", Type::Any)]);
+    schema.names.insert("steps".to_owned(), object(ids.iter().map(|id| (*id, result.clone()))));
+    schema.names.insert("vars".to_owned(), Type::Map(Box::new(Type::Any)));
+    let extra = target.into_iter().flat_map(|extra| extra.keys().map(String::as_str));
+    let fields = ["name", "kind", "service"].into_iter().chain(extra);
+    schema.names.insert("target".to_owned(), object(fields.map(|name| (name, Type::Text))));
+    schema
+}
+
+/// A step's condition.
+pub fn step_expression(at: At<'_>, scope: &StepScope) -> Option<Expression> {
+    let text = at.words()?;
+    let parsed = Expression::parse(text, &scope.earlier);
+    if let Err(faults) = &parsed {
+        let early = Expression::parse(text, &scope.all).is_ok();
+        report(at, Code::BadExpression, early, faults.iter().map(|fault| (fault.span.clone(), fault.message.clone(), fault.hint.clone())));
+    }
+    parsed.ok()
+}
+
+/// A step's parameters, whatever they are made of, with holes in their texts.
+pub fn step_values(at: At<'_>, json: &serde_json::Value, scope: &StepScope) -> Option<ValueTemplate> {
+    let parsed = ValueTemplate::parse(json, &scope.earlier);
+    if parsed.is_err() {
+        step_texts(at, scope);
+    }
+    parsed.ok()
+}
+
+/// Says what is wrong with each text below; a text knows its place best when it is read by itself.
+fn step_texts(at: At<'_>, scope: &StepScope) {
+    match &at.node.value {
+        Value::Text(text) => {
+            if let Err(faults) = Template::parse(text, &scope.earlier) {
+                let early = Template::parse(text, &scope.all).is_ok();
+                report(at, Code::BadTemplate, early, faults.into_iter().map(|fault| (fault.span, fault.message, fault.hint)));
+            }
+        }
+        Value::List(items) => items.iter().for_each(|node| step_texts(At { node, ..at }, scope)),
+        Value::Map(entries) => entries.iter().for_each(|(_, node)| step_texts(At { node, ..at }, scope)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The text as a condition.
+pub fn expression(at: At<'_>, schema: &Schema) -> Option<Expression> {
+    let say = |faults: Vec<_>| report(at, Code::BadExpression, false, faults);
+    let parsed = Expression::parse(at.words()?, schema);
+    parsed.map_err(|faults| say(faults.into_iter().map(|fault| (fault.span, fault.message, fault.hint)).collect())).ok()
+}
+
+/// The text as a template.
+pub fn template(at: At<'_>, schema: &Schema) -> Option<Template> {
+    let say = |faults: Vec<_>| report(at, Code::BadTemplate, false, faults);
+    let parsed = Template::parse(at.words()?, schema);
+    parsed.map_err(|faults| say(faults.into_iter().map(|fault| (fault.span, fault.message, fault.hint)).collect())).ok()
+}
+
+/// Says each fault (where, what, what to do) at its place in the file.
+fn report(at: At<'_>, code: Code, early: bool, faults: impl IntoIterator<Item = (Range<usize>, String, Option<String>)>) {
+    for (span, message, hint) in faults {
+        if early {
+            let help = "a step reads only the results of the steps above it".to_owned();
+            at.part(span).error(Code::StepOrder, "this step's result is not there yet", Some(help));
+        } else {
+            at.part(span).error(code, message, hint);
+        }
+    }
+}
+
+fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Type)>) -> Type {
+    Type::Object(fields.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect())
+}

@@ -1,0 +1,339 @@
+//! The `steps:` of a playbook, each checked against its action's declaration. Knows no run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::config::diagnostic::Code;
+use crate::config::names::{self, NAME_HELP, Names};
+use crate::config::reader::{At, Fields};
+use crate::config::scope::{self, StepScope};
+use crate::config::suggest;
+use crate::config::with;
+use crate::config::yaml::{Node, Value};
+use crate::domain::action::{OnInterrupt, Performer, Spec, Specs, TargetKind};
+use crate::domain::expression::template::ValueTemplate;
+use crate::domain::playbook::{Check, OnFailure, Retry, Step, Undo};
+use crate::domain::settings::Target;
+use crate::domain::time::Span;
+
+/// What steps may refer to.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    pub specs: &'a Specs,
+    pub names: &'a Names,
+    pub targets: &'a BTreeMap<String, Target>,
+}
+
+const ORDER: [(&str, OnInterrupt); 4] =
+    [("retry", OnInterrupt::Retry), ("check", OnInterrupt::Check), ("ask", OnInterrupt::Ask), ("fail", OnInterrupt::Fail)];
+/// More than anybody oversees; it also bounds the work of checking what each step may read.
+const MAX_STEPS: usize = 200;
+const DEFAULT_TIMEOUT: Span = Span::minutes(1);
+
+/// Every step that is whole, in the file's order.
+pub fn read(at: At<'_>, context: Context<'_>) -> Vec<Arc<Step>> {
+    let items = at.list();
+    if items.is_empty() && matches!(at.node.value, Value::List(_)) {
+        at.error(Code::BadValue, "a playbook needs a step");
+    }
+    if items.len() > MAX_STEPS {
+        at.error(Code::BadValue, format!("a playbook has at most {MAX_STEPS} steps, this one has {}", items.len()));
+        return Vec::new();
+    }
+    let ids: Vec<Option<&str>> = items.iter().map(|item| id_of(item.node)).collect();
+    let all: Vec<&str> = ids.iter().copied().flatten().collect();
+    let step = |(index, item): (usize, &At<'_>)| {
+        let earlier: Vec<&str> = ids[..index].iter().copied().flatten().collect();
+        one(*item, &earlier, &all, context).map(Arc::new)
+    };
+    items.iter().enumerate().filter_map(step).collect()
+}
+
+fn id_of(node: &Node) -> Option<&str> {
+    let Value::Map(entries) = &node.value else { return None };
+    let (_, id) = entries.iter().find(|(key, _)| key.text == "id")?;
+    if let Value::Text(text) = &id.value { Some(text) } else { None }
+}
+
+fn one(at: At<'_>, earlier: &[&str], all: &[&str], context: Context<'_>) -> Option<Step> {
+    let fields = at.fields()?;
+    // What such a step reads differs, so the rest of it would only bring misleading faults.
+    if ["parallel", "for_each", "approval"].map(|name| fields.not_yet(name)).contains(&true) {
+        return None;
+    }
+    let id = fields.required("id").and_then(|at| id(at, earlier));
+    let title = fields.optional("title").and_then(At::words).map(str::to_owned);
+    let target = fields.optional("target");
+    let extra = target.and_then(At::raw_text).and_then(|name| context.targets.get(name)).map(|target| &target.extra);
+    let scope = scope::step(earlier, all, extra);
+    let condition = fields.optional("when").map(|at| scope::step_expression(at, &scope));
+    let on_failure = fields.optional("on_failure").and_then(on_failure).unwrap_or_default();
+    let retry = fields.optional("retry").map_or(Some(Retry::default()), self::retry);
+    let deed = deed(&fields, &scope, context);
+    fields.finish();
+    let (id, deed) = (id?, deed?);
+    if condition.as_ref().is_some_and(Option::is_none) {
+        return None;
+    }
+    Some(Step {
+        title: title.unwrap_or_else(|| title_of(&id)),
+        id,
+        when: condition.flatten(),
+        action: deed.action,
+        target: deed.target,
+        with: deed.with,
+        timeout: deed.timeout,
+        retry: retry?,
+        on_failure,
+        on_interrupt: deed.on_interrupt,
+        undo: deed.undo,
+        check: deed.check,
+        destructive: deed.destructive,
+    })
+}
+
+/// The part of a step that its action decides on.
+struct Deed {
+    action: String,
+    target: Option<String>,
+    with: ValueTemplate,
+    timeout: Span,
+    on_interrupt: OnInterrupt,
+    undo: Undo,
+    check: Option<Arc<Check>>,
+    destructive: bool,
+}
+
+fn deed(fields: &Fields<'_>, scope: &StepScope, context: Context<'_>) -> Option<Deed> {
+    match (fields.optional("wait"), fields.optional("action")) {
+        (Some(wait), None) => pause(wait, fields, scope),
+        (None, Some(action)) => acted(action, fields, scope, context),
+        (Some(_), Some(_)) => {
+            fields.place_of("wait").error(Code::UnknownField, "a step either waits or acts", Some("make it two steps".to_owned()));
+            forget_rest(fields)
+        }
+        (None, None) => {
+            fields.miss("action", Some("a step has an action: or a wait:".to_owned()));
+            forget_rest(fields)
+        }
+    }
+}
+
+/// Fields whose meaning hangs on the action are not unknown only because the action is.
+fn forget_rest(fields: &Fields<'_>) -> Option<Deed> {
+    for name in ["with", "timeout", "on_interrupt", "undo", "check"] {
+        fields.optional(name);
+    }
+    None
+}
+
+fn pause(wait: At<'_>, fields: &Fields<'_>, scope: &StepScope) -> Option<Deed> {
+    if fields.optional("target").is_some() {
+        fields.place_of("target").error(Code::WrongTarget, "a wait takes no target", None);
+    }
+    let has_hole = matches!(&wait.node.value, Value::Text(text) if text.contains("{{"));
+    let length = if has_hole { wait.node.to_json() } else { json!(format!("{}ms", wait.span()?.as_millis())) };
+    let with = scope::step_values(wait, &json!({ "for": length }), scope)?;
+    Some(Deed {
+        action: "wait".to_owned(),
+        target: None,
+        with,
+        timeout: DEFAULT_TIMEOUT,
+        on_interrupt: OnInterrupt::Retry,
+        undo: Undo::Never,
+        check: None,
+        destructive: false,
+    })
+}
+
+fn acted(action: At<'_>, fields: &Fields<'_>, scope: &StepScope, context: Context<'_>) -> Option<Deed> {
+    let Some(spec) = spec(action, context) else { return forget_rest(fields) };
+    let target = target(fields, spec, context);
+    let given = fields.optional("with");
+    with::check(given, fields, spec, context.names);
+    let with = values(given, scope);
+    let timeout = timeout(fields, given, spec);
+    let (on_interrupt, check) = on_interrupt(fields, spec, scope, context);
+    let undo = fields.optional("undo").and_then(|at| undo(at, spec)).unwrap_or_default();
+    let destructive = spec.destructive;
+    Some(Deed { action: spec.name.to_owned(), target: target?, with: with?, timeout: timeout?, on_interrupt, undo, check, destructive })
+}
+
+fn id(at: At<'_>, earlier: &[&str]) -> Option<String> {
+    let text = at.words()?;
+    if !names::is_name(text) {
+        at.error_help(Code::BadName, format!("\"{text}\" cannot be an id"), NAME_HELP);
+        return None;
+    }
+    if earlier.contains(&text) {
+        at.error(Code::DuplicateName, format!("there are two steps \"{text}\""));
+    }
+    Some(text.to_owned())
+}
+
+fn title_of(id: &str) -> String {
+    let mut letters = id.chars().map(|letter| if letter == '_' || letter == '-' { ' ' } else { letter });
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}
+
+fn spec<'a>(at: At<'_>, context: Context<'a>) -> Option<&'a Spec> {
+    let name = at.words()?;
+    let found = context.specs.get(name);
+    if found.is_none() {
+        let known = context.specs.iter().map(|spec| spec.name).collect::<Vec<_>>();
+        let same_family = known.iter().copied().filter(|known| known.split('.').next() == name.split('.').next());
+        let help = suggest::nearest(name, &known)
+            .map_or_else(|| suggest::hint(name, same_family), |near| Some(format!("did you mean \"{near}\"?")));
+        at.place().error(Code::UnknownAction, format!("there is no action \"{name}\""), help);
+    }
+    found
+}
+
+/// None: a fault was said. `Some(None)`: the step needs no target.
+fn target(fields: &Fields<'_>, spec: &Spec, context: Context<'_>) -> Option<Option<String>> {
+    let kinds = spec.targets.iter().map(TargetKind::to_string).collect::<Vec<_>>().join(" or ");
+    let Some(at) = fields.optional("target") else {
+        // An action that takes an address of its own does without a target; the egress list guards it.
+        let own_address = spec.params.iter().any(|param| param.name == "url");
+        if !spec.targets.is_empty() && !own_address {
+            let help = format!("name a {kinds} target of reynard.yaml");
+            fields.place_of("action").error(Code::WrongTarget, format!("{} needs a target", spec.name), Some(help));
+            return None;
+        }
+        return Some(None);
+    };
+    if spec.targets.is_empty() {
+        fields.place_of("target").error(Code::WrongTarget, format!("{} takes no target", spec.name), None);
+        return None;
+    }
+    let name = context.names.known(at, "target", context.names.targets.keys())?;
+    if let Some(Some(kind)) = context.names.targets.get(&name)
+        && !takes(spec, *kind)
+    {
+        at.error(Code::WrongTarget, format!("\"{name}\" is a {kind} target, {} takes {kinds}", spec.name));
+        return None;
+    }
+    Some(Some(name))
+}
+
+/// A ticket system may also be declared as plain `http`.
+fn takes(spec: &Spec, kind: TargetKind) -> bool {
+    spec.targets.contains(&kind) || (kind == TargetKind::Http && spec.targets.contains(&TargetKind::Tickets))
+}
+
+fn values(given: Option<At<'_>>, scope: &StepScope) -> Option<ValueTemplate> {
+    match given {
+        Some(at) => scope::step_values(at, &at.node.to_json(), scope),
+        None => ValueTemplate::parse(&json!({}), &scope.earlier).ok(),
+    }
+}
+
+/// A step that waits by its own parameters (`within:`) has that long and a minute more.
+fn timeout(fields: &Fields<'_>, with: Option<At<'_>>, spec: &Spec) -> Option<Span> {
+    let own = with::own_wait(with, spec);
+    let Some(at) = fields.optional("timeout") else {
+        return Some(own.map_or(DEFAULT_TIMEOUT, |own| Span(own.0.saturating_add(DEFAULT_TIMEOUT.0))));
+    };
+    let timeout = at.span()?;
+    if timeout == Span::ZERO {
+        at.error(Code::BadValue, "a step needs some time");
+    } else if own.is_some_and(|own| timeout < own) {
+        let help = "leave the timeout out, or make it longer".to_owned();
+        at.place().warning(Code::TimeoutTooShort, "the step is cut off before its own \"within\" is over", Some(help));
+    }
+    Some(timeout)
+}
+
+fn retry(at: At<'_>) -> Option<Retry> {
+    let fields = at.fields()?;
+    let default = Retry::default();
+    let attempts = fields.required("attempts").and_then(|at| at.whole(1, 100));
+    let backoff = fields.optional("backoff").map_or(Some(default.backoff), At::span);
+    let longest = fields.optional("max_backoff").map(At::span);
+    fields.finish();
+    let (attempts, backoff) = (attempts?, backoff?);
+    let max_backoff = longest.unwrap_or(Some(default.max_backoff.max(backoff)))?;
+    if max_backoff < backoff {
+        at.error(Code::BadValue, "max_backoff is shorter than backoff");
+    }
+    Some(Retry { attempts, backoff, max_backoff })
+}
+
+fn on_failure(at: At<'_>) -> Option<OnFailure> {
+    at.one_of(&[("stop", OnFailure::Stop), ("continue", OnFailure::Continue), ("escalate", OnFailure::Escalate)])
+}
+
+fn on_interrupt(fields: &Fields<'_>, spec: &Spec, scope: &StepScope, context: Context<'_>) -> (OnInterrupt, Option<Arc<Check>>) {
+    let asked = fields.optional("on_interrupt").and_then(|at| Some((at, at.one_of(&ORDER)?)));
+    let check_at = fields.optional("check");
+    let check = check_at.and_then(|at| self::check(at, scope, context)).map(Arc::new);
+    let wanted = match asked {
+        Some((at, wanted)) if wanted < spec.on_interrupt => {
+            let word = ORDER.iter().find(|(_, kind)| *kind == spec.on_interrupt).map_or("", |(word, _)| word);
+            let message = format!("{} is \"{word}\" by itself; a playbook may only be stricter", spec.name);
+            at.error_help(Code::WeakerOnInterrupt, message, "stricter is: retry, check, ask, fail");
+            spec.on_interrupt
+        }
+        Some((_, wanted)) => wanted,
+        // Without a check there is nothing to believe, so a person is asked.
+        None if spec.on_interrupt == OnInterrupt::Check && check_at.is_none() => OnInterrupt::Ask,
+        None => spec.on_interrupt,
+    };
+    match (wanted, check_at) {
+        (OnInterrupt::Check, None) => {
+            let help = "give the step a check: { action, target, with } that tells whether it took effect".to_owned();
+            fields.place_of("on_interrupt").error(Code::BadCheck, "on_interrupt: check needs a check", Some(help));
+        }
+        (OnInterrupt::Check, Some(_)) | (_, None) => {}
+        (_, Some(_)) => {
+            let help = "say on_interrupt: check, or leave the check out".to_owned();
+            fields.place_of("check").warning(Code::BadCheck, "this check is never run", Some(help));
+        }
+    }
+    (wanted, check)
+}
+
+fn check(at: At<'_>, scope: &StepScope, context: Context<'_>) -> Option<Check> {
+    let fields = at.fields()?;
+    let action = fields.required("action");
+    let spec = action.and_then(|at| spec(at, context));
+    let target = spec.and_then(|spec| self::target(&fields, spec, context));
+    fields.optional("target");
+    let given = fields.optional("with");
+    if let Some(spec) = spec {
+        with::check(given, &fields, spec, context.names);
+    }
+    let with = values(given, scope);
+    fields.finish();
+    let spec = spec?;
+    if spec.destructive || spec.performer == Performer::Core || spec.on_interrupt != OnInterrupt::Retry {
+        action?.error_help(Code::BadCheck, format!("{} does more than look", spec.name), "a check only reads");
+    }
+    Some(Check { action: spec.name.to_owned(), target: target?, with: with? })
+}
+
+fn undo(at: At<'_>, spec: &Spec) -> Option<Undo> {
+    let text = at.words()?;
+    let undo = match text.strip_prefix("after ") {
+        Some(span) => {
+            Undo::After(span.parse().map_err(|error: crate::domain::time::SpanError| at.error(Code::BadValue, error.to_string())).ok()?)
+        }
+        None => match text {
+            "never" => Undo::Never,
+            "on_failure" => Undo::OnFailure,
+            "on_resolve" => Undo::OnResolve,
+            _ => {
+                let help = suggest::nearest(text, &["never", "on_failure", "on_resolve"]).map(|near| format!("did you mean \"{near}\"?"));
+                at.place().error(Code::BadValue, format!("\"{text}\" is not one of never, on_failure, on_resolve, after 30m"), help);
+                return None;
+            }
+        },
+    };
+    if undo != Undo::Never && !spec.undoable {
+        at.error(Code::NotUndoable, format!("{} cannot be taken back", spec.name));
+        return None;
+    }
+    Some(undo)
+}
