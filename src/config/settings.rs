@@ -17,7 +17,7 @@ use crate::config::sources;
 use crate::config::targets;
 use crate::config::yaml::{Node, Value};
 use crate::domain::action::Specs;
-use crate::domain::on_call::Directory;
+use crate::domain::directory::Directory;
 use crate::domain::secret::Secret;
 use crate::domain::settings::{Automation, Rulebook, Settings};
 
