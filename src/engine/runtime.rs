@@ -239,6 +239,11 @@ impl Runtime {
         read(&self.shared.health).clone()
     }
 
+    /// The same engine as this, reading elsewhere: for a process that lets go of its database.
+    pub fn detached(&self, reads: Arc<dyn Reads>) -> Self {
+        Self { reads, ..self.clone() }
+    }
+
     /// From now on no new work is taken.
     pub fn close(&self) {
         change(&self.shared.health, |health| {

@@ -1,0 +1,315 @@
+//! A whole engine in a temporary folder, whose methods are what happens to it.
+//! Its actions and channels are fakes that record what they were asked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use reynard::action::catalog;
+use reynard::config::files::{Files, TextFile};
+use reynard::config::load;
+use reynard::config::secrets::NoSecrets;
+use reynard::domain::action::Spec;
+use reynard::domain::decide::command::Command;
+use reynard::domain::id::IncidentId;
+use reynard::domain::incident::Incident;
+use reynard::domain::settings::Settings;
+use reynard::domain::time::{Span, Timestamp};
+use reynard::domain::timeline::{Actor, Entry};
+use reynard::engine::clock::HandClock;
+use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender};
+use reynard::engine::runtime::{EngineError, Hands, Loops, Parts, Receipt, Runtime};
+use reynard::engine::store::{IncidentName, IncidentQuery, Reads};
+use reynard::store::sqlite::open::SqliteStore;
+use serde_json::{Value, json};
+
+pub const START: Timestamp = Timestamp(1_790_000_000_000);
+
+/// People and channels that every story has.
+pub const PEOPLE: &str = "
+on_call:
+  schedules:
+    primary: { time_zone: UTC, rotations: [ { people: [ana], handoff: '0 9 * * MON' } ] }
+people:
+  ana: { email: ana@example.com, notify: [ { channel: email } ] }
+  bo: { email: bo@example.com, notify: [ { channel: email } ] }
+channels:
+  email: { kind: email, smtp: 'smtp://localhost:587', from: alerts@example.com }
+targets:
+  orders-db: { kind: postgres, url: 'postgres://localhost/orders', service: orders }
+  orders-admin: { kind: http, url: 'http://localhost:8081', service: orders }
+  prom: { kind: prometheus, url: 'http://localhost:9090' }
+escalation:
+  policies:
+    default:
+      P1: { respond_within: 15m, levels: [ { notify: [on-call], after: 0s }, { notify: [bo], after: 15m } ], repeat: 2 }
+";
+
+/// What the world was asked, and what it answers.
+#[derive(Default)]
+pub struct World {
+    pub calls: Mutex<Vec<String>>,
+    pub sent: Mutex<Vec<String>>,
+    answers: Mutex<BTreeMap<String, Vec<Result<Value, ActionError>>>>,
+}
+
+pub struct App {
+    pub runtime: Runtime,
+    pub clock: Arc<HandClock>,
+    pub world: Arc<World>,
+    pub loops: Option<Loops>,
+    store: Option<Arc<SqliteStore>>,
+    settings: Settings,
+    folder: tempfile::TempDir,
+}
+
+impl App {
+    pub async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With playbooks: slug and text.
+    pub async fn with(playbooks: &[(&str, &str)]) -> Self {
+        Self::with_settings(PEOPLE, playbooks).await
+    }
+
+    pub async fn with_settings(settings: &str, playbooks: &[(&str, &str)]) -> Self {
+        let files = Files {
+            settings: Some(TextFile::new("reynard.yaml", settings)),
+            playbooks: playbooks.iter().map(|(slug, text)| TextFile::new(format!("playbooks/{slug}.yaml"), *text)).collect(),
+        };
+        let loaded = load::load(&files, &catalog::specs(), &NoSecrets, None);
+        assert!(!loaded.diagnostics.has_errors(), "{}", loaded.diagnostics.to_text(false));
+        let settings = loaded.settings.expect("no errors");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let clock = Arc::new(HandClock::at(START));
+        let world = Arc::new(World::default());
+        let (runtime, loops, store) = start(folder.path(), &settings, &clock, &world).await;
+        Self { runtime, clock, world, loops: Some(loops), store: Some(store), settings, folder }
+    }
+
+    /// What the next attempts of an action answer, in order; afterwards they succeed.
+    pub fn answers(&self, action: &str, answers: Vec<Result<Value, ActionError>>) {
+        self.world.answers.lock().expect("no panics").insert(action.to_owned(), answers);
+    }
+
+    pub async fn posts(&self, body: &Value) -> Receipt {
+        let receipt = self.runtime.deliver("am", body.to_string().into_bytes()).await.expect("stored");
+        self.runtime.settle().await;
+        receipt
+    }
+
+    pub async fn fires(&self, alertname: &str, severity: &str) -> Incident {
+        self.posts(&body(&[alert(alertname, severity, "firing", 0)])).await;
+        self.newest().await
+    }
+
+    pub async fn ends(&self, alertname: &str, severity: &str) {
+        self.posts(&body(&[alert(alertname, severity, "resolved", 0)])).await;
+    }
+
+    /// Turns the clock, stopping wherever something is due.
+    pub async fn passes(&self, span: Span) {
+        let end = self.clock.now() + span;
+        while let Some(next) = self.runtime.settle().await
+            && next <= end
+        {
+            self.clock.set(next.max(self.clock.now()));
+        }
+        self.clock.set(end);
+        self.runtime.settle().await;
+    }
+
+    pub async fn puts(&self, id: IncidentId, who: &str, command: Command) -> Result<u64, EngineError> {
+        let answer = self.runtime.command(id, Actor::Person(who.to_owned()), command, None).await;
+        self.runtime.settle().await;
+        answer
+    }
+
+    /// The process dies and another takes its place.
+    pub async fn crashes(&mut self) {
+        if let Some(loops) = self.loops.take() {
+            loops.abort();
+        }
+        self.comes_back().await;
+    }
+
+    pub async fn comes_back(&mut self) {
+        self.dies().await;
+        let (runtime, loops, store) = start(self.folder.path(), &self.settings, &self.clock, &self.world).await;
+        (self.runtime, self.loops, self.store) = (runtime, Some(loops), Some(store));
+        self.runtime.settle().await;
+    }
+
+    async fn dies(&mut self) {
+        // The file's lock is free once every task that held the store is gone.
+        let (idle, _nothing) = start_nothing(&self.runtime);
+        self.runtime = idle;
+        let store = self.store.take().map(|store| Arc::downgrade(&store));
+        while store.as_ref().is_some_and(|store| store.strong_count() > 0) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub async fn incidents(&self) -> Vec<Incident> {
+        self.runtime.reads.incidents(&IncidentQuery { limit: 100, ..IncidentQuery::default() }).await.expect("readable")
+    }
+
+    pub async fn newest(&self) -> Incident {
+        self.incidents().await.into_iter().next().expect("an incident")
+    }
+
+    pub async fn incident(&self, number: u64) -> Incident {
+        self.runtime.reads.incident(IncidentName::Number(number)).await.expect("readable").expect("there")
+    }
+
+    pub async fn entries(&self, id: IncidentId) -> Vec<Entry> {
+        let entries = self.runtime.reads.timeline(id, 0, 10_000).await.expect("readable");
+        for (at, entry) in entries.iter().enumerate() {
+            assert_eq!(entry.seq, at as u64 + 1, "the log has no gap");
+        }
+        entries
+    }
+
+    pub async fn kinds(&self, id: IncidentId) -> Vec<String> {
+        self.entries(id).await.iter().map(|entry| entry.event.kind().to_owned()).collect()
+    }
+
+    pub async fn sentences(&self, id: IncidentId) -> Vec<String> {
+        self.entries(id).await.iter().map(|entry| entry.event.sentence(&entry.actor)).collect()
+    }
+
+    /// The state that the log adds up to is the state that is stored.
+    pub async fn assert_fold_is_state(&self, id: IncidentId) {
+        let mut folded = Incident::blank(id);
+        self.entries(id).await.iter().for_each(|entry| folded.apply(entry));
+        folded.alerts.clear();
+        let mut stored = self.runtime.reads.incident(IncidentName::Id(id)).await.expect("readable").expect("there");
+        stored.heard_at = folded.heard_at;
+        assert_eq!(folded, stored);
+    }
+
+    pub fn sent(&self) -> Vec<String> {
+        self.world.sent.lock().expect("no panics").clone()
+    }
+
+    pub fn calls(&self) -> Vec<String> {
+        self.world.calls.lock().expect("no panics").clone()
+    }
+}
+
+async fn start(folder: &Path, settings: &Settings, clock: &Arc<HandClock>, world: &Arc<World>) -> (Runtime, Loops, Arc<SqliteStore>) {
+    let store = Arc::new(SqliteStore::open(&folder.join("reynard.db")).await.expect("a database"));
+    let actions = settings
+        .rulebook
+        .specs
+        .iter()
+        .map(|spec| (spec.name, Arc::new(Recorder { spec: *spec, world: world.clone() }) as Arc<dyn Action>))
+        .collect();
+    let senders = settings
+        .channels
+        .keys()
+        .map(|name| (name.clone(), Arc::new(Mailbox { name: name.clone(), world: world.clone() }) as Arc<dyn Sender>));
+    let hands = Hands { actions, senders: senders.collect(), ..Hands::default() };
+    let parts =
+        Parts { journal: store.clone(), reads: store.clone(), clock: clock.clone(), rulebook: Arc::new(settings.rulebook.clone()), hands };
+    let (runtime, loops) = Runtime::start(parts).await.expect("started");
+    (runtime, loops, store)
+}
+
+/// A runtime that holds on to nothing, to stand where one was.
+fn start_nothing(runtime: &Runtime) -> (Runtime, ()) {
+    (runtime.detached(Arc::new(Nowhere)), ())
+}
+
+struct Nowhere;
+
+macro_rules! nowhere {
+    ($($verb:ident($($name:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Reads for Nowhere {
+            $(async fn $verb(&self, $($name: $kind),*) -> Result<$answer, reynard::engine::store::StoreError> {
+                $(let _ = $name;)*
+                Err(reynard::engine::store::StoreError::Unavailable("nowhere".to_owned()))
+            })*
+        }
+    };
+}
+
+nowhere! {
+    incidents(query: &IncidentQuery) -> Vec<Incident>;
+    incident(name: IncidentName) -> Option<Incident>;
+    timeline(id: IncidentId, after: u64, limit: u32) -> Vec<Entry>;
+    timeline_backwards(id: IncidentId, before: u64, limit: u32) -> Vec<Entry>;
+    alerts(id: IncidentId, limit: u32) -> Vec<reynard::engine::store::AlertRow>;
+    incident_of_run(run: reynard::domain::id::RunId) -> Option<IncidentId>;
+    delivery(id: reynard::domain::id::DeliveryId) -> Option<reynard::engine::store::DeliveryReport>;
+    changes_since(position: i64, limit: u32) -> Vec<reynard::engine::store::Change>;
+    totals() -> reynard::engine::store::Totals;
+}
+
+struct Recorder {
+    spec: Spec,
+    world: Arc<World>,
+}
+
+impl Recorder {
+    fn answer(&self, call: &Call, verb: &str) -> Result<Value, ActionError> {
+        let target = call.target.as_ref().map_or("", |target| target.name.as_str());
+        self.world.calls.lock().expect("no panics").push(format!("{verb}{} {target} #{}", self.spec.name, call.attempt));
+        let mut answers = self.world.answers.lock().expect("no panics");
+        match answers.get_mut(&format!("{verb}{}", self.spec.name)) {
+            Some(queue) if !queue.is_empty() => queue.remove(0),
+            _ => Ok(json!({"done": true})),
+        }
+    }
+}
+
+#[async_trait]
+impl Action for Recorder {
+    fn spec(&self) -> Spec {
+        self.spec
+    }
+
+    async fn perform(&self, call: &Call) -> Result<Value, ActionError> {
+        self.answer(call, "")
+    }
+
+    async fn undo(&self, call: &Call) -> Result<Value, ActionError> {
+        self.answer(call, "undo ")
+    }
+}
+
+struct Mailbox {
+    name: String,
+    world: Arc<World>,
+}
+
+#[async_trait]
+impl Sender for Mailbox {
+    async fn send(&self, message: &Message) -> Delivered {
+        let to = message.person.clone().unwrap_or_else(|| self.name.clone());
+        self.world.sent.lock().expect("no panics").push(format!("{to}: {}", message.subject));
+        Delivered::Sent("250 OK".to_owned())
+    }
+}
+
+/// A webhook body as Alertmanager sends it.
+pub fn body(alerts: &[Value]) -> Value {
+    json!({
+        "version": "4", "receiver": "reynard", "status": "firing", "groupKey": "{}:{alertname=\"x\"}", "truncatedAlerts": 0,
+        "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "http://am", "alerts": alerts,
+    })
+}
+
+pub fn alert(name: &str, severity: &str, status: &str, instance: u32) -> Value {
+    json!({
+        "status": status,
+        "labels": {"alertname": name, "severity": severity, "service": "orders", "instance": format!("i{instance}")},
+        "annotations": {"summary": format!("{name} on orders")},
+        "startsAt": "2026-09-21T14:00:00Z",
+        "endsAt": if status == "firing" { "0001-01-01T00:00:00Z" } else { "2026-09-21T15:00:00Z" },
+        "fingerprint": format!("{:016x}", u64::from(instance) + 1),
+    })
+}

@@ -1,0 +1,75 @@
+//! Who is told, when, and what stops it.
+
+use reynard::domain::decide::command::Command;
+use reynard::domain::time::Span;
+
+use crate::app::{App, alert, body};
+
+async fn p1(app: &App) -> reynard::domain::incident::Incident {
+    app.posts(&body(&[alert("ServiceDown", "critical", "firing", 0)])).await;
+    app.newest().await
+}
+
+#[tokio::test]
+async fn an_unanswered_p1_reaches_the_second_level() {
+    let app = App::new().await;
+    let incident = p1(&app).await;
+    assert_eq!(app.sent().len(), 1);
+    app.passes(Span::minutes(14)).await;
+    assert_eq!(app.sent().len(), 1);
+    app.passes(Span::minutes(1)).await;
+    assert!(app.sent()[1].starts_with("bo: "), "{:?}", app.sent());
+    assert_eq!(app.incident(incident.number).await.escalation.level, 2);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_stops_it_and_taking_it_back_starts_it_anew() {
+    let app = App::new().await;
+    let incident = p1(&app).await;
+    app.puts(incident.id, "ana", Command::Acknowledge { note: String::new() }).await.expect("taken");
+    app.passes(Span::hours(3)).await;
+    assert_eq!(app.sent().len(), 1);
+    app.puts(incident.id, "ana", Command::Unacknowledge).await.expect("taken");
+    assert_eq!(app.sent().len(), 2);
+    app.passes(Span::minutes(15)).await;
+    assert_eq!(app.sent().len(), 3);
+    let again = app.puts(incident.id, "bo", Command::Acknowledge { note: String::new() }).await;
+    assert!(again.is_ok());
+    let twice = app.puts(incident.id, "ana", Command::Acknowledge { note: String::new() }).await;
+    assert_eq!(twice.expect_err("taken already").to_string(), "bo acknowledged it already");
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn a_snooze_moves_it() {
+    let app = App::new().await;
+    let incident = p1(&app).await;
+    app.puts(incident.id, "ana", Command::Snooze { span: Span::minutes(40) }).await.expect("taken");
+    app.passes(Span::minutes(39)).await;
+    assert_eq!(app.sent().len(), 1);
+    app.passes(Span::minutes(1)).await;
+    assert_eq!(app.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn after_downtime_it_catches_up_with_one_message_a_person() {
+    let mut app = App::new().await;
+    p1(&app).await;
+    assert_eq!(app.sent().len(), 1);
+    app.loops.take().expect("running").abort();
+    app.clock.turn(Span::minutes(50));
+    app.comes_back().await;
+    let after: Vec<_> = app.sent()[1..].to_vec();
+    assert_eq!(after.len(), 2, "ana and bo once each: {after:?}");
+}
+
+#[tokio::test]
+async fn those_who_were_told_hear_that_it_is_over() {
+    let app = App::new().await;
+    p1(&app).await;
+    app.ends("ServiceDown", "critical").await;
+    app.passes(Span::minutes(1)).await;
+    assert_eq!(app.sent().len(), 2);
+    app.passes(Span::hours(24)).await;
+    assert_eq!(app.sent().len(), 2);
+}

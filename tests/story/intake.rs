@@ -1,0 +1,135 @@
+//! What deliveries do: open, repeat, settle, reopen, mix, come late.
+
+use reynard::domain::decide::command::Command;
+use reynard::domain::incident::Status;
+use reynard::domain::priority::Priority;
+use reynard::domain::time::Span;
+use serde_json::json;
+
+use crate::app::{App, alert, body};
+
+#[tokio::test]
+async fn an_alert_becomes_an_incident_that_is_classified_and_told() {
+    let app = App::new().await;
+    let incident = app.fires("Anything", "critical").await;
+    assert_eq!((incident.number, incident.priority, incident.status), (1, Priority::P2, Status::Triggered));
+    let kinds = app.kinds(incident.id).await;
+    assert_eq!(kinds, ["opened", "alert_fired", "classified", "escalated", "notification_queued", "notification_sent"]);
+    assert_eq!(app.sent().len(), 1);
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn a_repeat_changes_nothing_on_the_timeline() {
+    let app = App::new().await;
+    let incident = app.fires("Anything", "critical").await;
+    let before = app.kinds(incident.id).await;
+    for _ in 0..3 {
+        app.fires("Anything", "critical").await;
+    }
+    assert_eq!(app.kinds(incident.id).await, before);
+    assert_eq!(app.incidents().await.len(), 1);
+}
+
+#[tokio::test]
+async fn all_resolved_settles_and_firing_again_soon_reopens() {
+    let app = App::new().await;
+    let incident = app.fires("Anything", "critical").await;
+    app.ends("Anything", "critical").await;
+    assert_eq!(app.newest().await.status, Status::Triggered, "it settles first");
+    app.passes(Span::seconds(30)).await;
+    assert_eq!(app.newest().await.status, Status::Resolved);
+    app.passes(Span::minutes(10)).await;
+    app.fires("Anything", "critical").await;
+    assert_eq!(app.incidents().await.len(), 1);
+    assert!(app.kinds(incident.id).await.contains(&"reopened".to_owned()));
+    app.ends("Anything", "critical").await;
+    app.passes(Span::hours(1)).await;
+    app.fires("Anything", "critical").await;
+    assert_eq!(app.incidents().await.len(), 2, "later it is a new one");
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn a_smaller_group_does_not_resolve_and_a_mixed_body_is_read_alert_by_alert() {
+    let app = App::new().await;
+    app.posts(&body(&[alert("A", "warning", "firing", 1), alert("A", "warning", "firing", 2), alert("A", "warning", "firing", 3)])).await;
+    app.posts(&body(&[alert("A", "warning", "firing", 1)])).await;
+    assert_eq!(app.newest().await.counts.firing, 3);
+    app.posts(&body(&[alert("A", "warning", "resolved", 1), alert("A", "warning", "firing", 2)])).await;
+    let counts = app.newest().await.counts;
+    assert_eq!((counts.firing, counts.resolved), (2, 1));
+}
+
+#[tokio::test]
+async fn truncated_bodies_never_close() {
+    let app = App::new().await;
+    app.fires("A", "warning").await;
+    let mut ended = body(&[alert("A", "warning", "resolved", 0)]);
+    ended["truncatedAlerts"] = json!(4);
+    app.posts(&ended).await;
+    app.passes(Span::minutes(5)).await;
+    assert_eq!(app.newest().await.status, Status::Triggered);
+}
+
+#[tokio::test]
+async fn a_resolve_that_nobody_knows_opens_nothing() {
+    let app = App::new().await;
+    app.ends("A", "critical").await;
+    assert!(app.incidents().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_lagging_twin_of_a_pair_does_not_fire_it_again() {
+    let app = App::new().await;
+    app.fires("A", "critical").await;
+    app.ends("A", "critical").await;
+    app.passes(Span::seconds(3)).await;
+    app.fires("A", "critical").await;
+    app.passes(Span::minutes(1)).await;
+    assert_eq!(app.newest().await.status, Status::Resolved);
+}
+
+#[tokio::test]
+async fn a_signal_in_an_annotation_decides_the_priority_and_it_rises_by_itself_but_never_falls() {
+    let app = App::new().await;
+    let with = |rate: &str, instance: u32| {
+        let mut alert = alert("HighErrorRate", "warning", "firing", instance);
+        alert["annotations"]["error_rate"] = json!(rate);
+        body(&[alert])
+    };
+    app.posts(&with("0.2", 1)).await;
+    assert_eq!(app.newest().await.priority, Priority::P2);
+    app.posts(&with("0.7", 2)).await;
+    let incident = app.newest().await;
+    assert_eq!(incident.priority, Priority::P1);
+    app.posts(&with("0.01", 3)).await;
+    assert_eq!(app.newest().await.priority, Priority::P1);
+    assert!(app.kinds(incident.id).await.contains(&"priority_changed".to_owned()));
+}
+
+#[tokio::test]
+async fn a_persons_choice_of_priority_stays() {
+    let app = App::new().await;
+    let incident = app.fires("A", "warning").await;
+    app.puts(incident.id, "ana", Command::SetPriority { priority: Priority::P4, note: String::new() }).await.expect("taken");
+    app.posts(&body(&[alert("A", "critical", "firing", 0), alert("A", "critical", "firing", 9)])).await;
+    assert_eq!(app.newest().await.priority, Priority::P4);
+}
+
+#[tokio::test]
+async fn silence_is_said_and_never_closes() {
+    let app = App::new().await;
+    let incident = app.fires("A", "warning").await;
+    app.passes(Span::hours(13)).await;
+    assert!(app.sentences(incident.id).await.iter().any(|sentence| sentence.starts_with("No news from am")));
+    assert_ne!(app.newest().await.status, Status::Resolved);
+}
+
+#[tokio::test]
+async fn a_thousand_alerts_are_one_incident_and_one_message() {
+    let app = App::new().await;
+    let alerts: Vec<_> = (0..1_000).map(|instance| alert("Storm", "critical", "firing", instance)).collect();
+    app.posts(&body(&alerts)).await;
+    assert_eq!((app.newest().await.counts.firing, app.sent().len()), (1_000, 1));
+}

@@ -1,0 +1,100 @@
+//! What playbooks do: steps in order, retries, doubt, limits, undo.
+
+use reynard::domain::decide::command::Command;
+use reynard::domain::run::{RunStatus, StepStatus};
+use reynard::domain::time::Span;
+use reynard::domain::timeline::Outcome;
+use reynard::engine::ports::ActionError;
+
+use crate::app::App;
+
+const PROTECT: &str = "
+title: Protect the database
+on: { type: service_down }
+steps:
+  - { id: protect, title: Make orders read-only, action: postgres.read_only, target: orders-db, undo: on_resolve }
+  - { id: pause, wait: 5m }
+  - { id: say, action: note, with: { text: 'protected {{ incident.service }}' } }
+  - { id: tell, action: notify, with: { to: [bo], text: 'orders is read-only' } }
+";
+
+const RESTART: &str = "
+title: Restart
+on: { type: service_down }
+steps:
+  - { id: restart, action: http.request, target: orders-admin, with: { method: POST, path: /restart } }
+  - { id: check, action: http.check, target: orders-admin, with: { path: /health }, retry: { attempts: 3, backoff: 10s } }
+";
+
+#[tokio::test]
+async fn a_playbook_runs_waits_and_is_undone_when_it_is_over() {
+    let app = App::with(&[("protect", PROTECT)]).await;
+    let incident = app.fires("ServiceDown", "critical").await;
+    assert_eq!(app.calls(), ["postgres.read_only orders-db #1"]);
+    app.passes(Span::minutes(5)).await;
+    let run = app.newest().await.runs.into_values().next().expect("a run");
+    assert_eq!(run.status, RunStatus::Succeeded);
+    assert!(app.sentences(incident.id).await.contains(&"protected orders".to_owned()));
+    assert!(app.sent().iter().any(|sent| sent.starts_with("bo: ")));
+    app.ends("ServiceDown", "critical").await;
+    app.passes(Span::minutes(1)).await;
+    assert_eq!(app.calls()[1..], ["undo postgres.read_only orders-db #1"]);
+    assert!(app.kinds(incident.id).await.contains(&"step_undone".to_owned()));
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn a_read_is_tried_again_and_a_lost_change_is_asked_about() {
+    let app = App::with(&[("restart", RESTART)]).await;
+    app.answers("http.request", vec![Err(ActionError::Unknown("the answer was lost".to_owned()))]);
+    app.answers("http.check", vec![Err(ActionError::Retry("503".to_owned()))]);
+    let incident = app.fires("ServiceDown", "critical").await;
+    app.passes(Span::hours(1)).await;
+    let run = app.newest().await.runs.into_values().next().expect("a run");
+    assert_eq!(run.steps["restart"].status, StepStatus::InDoubt);
+    assert_eq!(app.calls(), ["http.request orders-admin #1"], "never sent twice by itself");
+    let settle = Command::SettleStep { run: run.id, step: "restart".to_owned(), outcome: Outcome::Succeeded, note: "saw it".to_owned() };
+    app.puts(incident.id, "ana", settle).await.expect("taken");
+    app.passes(Span::minutes(1)).await;
+    assert_eq!(app.calls()[1..], ["http.check orders-admin #1", "http.check orders-admin #2"]);
+    assert_eq!(app.newest().await.runs.into_values().next().expect("a run").status, RunStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn a_failed_playbook_pages_a_human() {
+    let app = App::with(&[("restart", RESTART)]).await;
+    app.answers("http.request", vec![Err(ActionError::Fatal("404".to_owned()))]);
+    let incident = app.fires("ServiceDown", "critical").await;
+    let sentences = app.sentences(incident.id).await;
+    assert!(sentences.iter().any(|s| s.starts_with("Level 1") && s.contains("playbook restart failed")), "{sentences:#?}");
+    assert_eq!(app.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn a_storm_is_held_at_the_targets_limit_and_says_until_when() {
+    let app = App::with(&[("protect", PROTECT)]).await;
+    let mut bodies = Vec::new();
+    for group in 0..5 {
+        let mut body = crate::app::body(&[crate::app::alert("ServiceDown", "critical", "firing", group)]);
+        body["groupKey"] = serde_json::json!(format!("group {group}"));
+        bodies.push(body);
+    }
+    for body in &bodies {
+        app.posts(body).await;
+    }
+    assert_eq!(app.calls().len(), 3, "three an hour on one target");
+    let held = app.newest().await;
+    assert!(app.kinds(held.id).await.contains(&"limit_hit".to_owned()));
+    app.passes(Span::minutes(61)).await;
+    assert_eq!(app.calls().len(), 5);
+}
+
+#[tokio::test]
+async fn an_attempt_cut_off_by_a_crash_is_in_doubt_and_never_sent_again() {
+    let mut app = App::with(&[("restart", RESTART)]).await;
+    app.answers("http.request", vec![Err(ActionError::Unknown("lost".to_owned()))]);
+    app.fires("ServiceDown", "critical").await;
+    app.crashes().await;
+    app.passes(Span::hours(2)).await;
+    assert_eq!(app.calls(), ["http.request orders-admin #1"]);
+}
