@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::config::diagnostic::Code;
-use crate::config::names::{self, Names, ON_CALL};
+use crate::config::names::{self, Names};
 use crate::config::reader::At;
+use crate::domain::directory::ON_CALL;
 use crate::domain::escalation::{Level, Plan, Policy};
 use crate::domain::priority::Priority;
 use crate::domain::time::Span;

@@ -6,12 +6,8 @@ use crate::config::diagnostic::Code;
 use crate::config::reader::{At, Name};
 use crate::config::suggest;
 use crate::domain::action::TargetKind;
+use crate::domain::directory::{ON_CALL, PRIMARY};
 use crate::domain::settings::Settings;
-
-/// Whoever the incident's schedule puts on call.
-pub const ON_CALL: &str = "on-call";
-/// The schedule that `on-call` falls back to.
-pub const PRIMARY: &str = "primary";
 
 /// Every declared name, also of things that are broken themselves, so that one fault does not bring others.
 #[derive(Clone, Debug, Default)]

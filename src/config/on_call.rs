@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::channels;
 use crate::config::diagnostic::Code;
-use crate::config::names::{self, Names, ON_CALL};
+use crate::config::names::{self, Names};
 use crate::config::reader::{At, Name};
 use crate::config::suggest;
 use crate::domain::cron::Cron;
-use crate::domain::on_call::{NotifyRule, Person, Rotation, Schedule};
+use crate::domain::directory::{NotifyRule, ON_CALL, Person};
+use crate::domain::on_call::{Rotation, Schedule};
 use crate::domain::settings::{Channel, ChannelKind};
 use crate::domain::time::{Span, Timestamp};
 
@@ -79,7 +80,8 @@ fn schedule(key: Name<'_>, at: At<'_>, names: &Names) -> Option<(String, Schedul
 fn rotation(at: At<'_>, names: &Names) -> Option<Rotation> {
     let fields = at.fields()?;
     let people = fields.required("people").map(|at| rota(at, names)).unwrap_or_default();
-    let handoff = fields.required("handoff").and_then(cron);
+    let handoff_at = fields.required("handoff");
+    let handoff = handoff_at.and_then(cron);
     let starts_at = fields.optional("starts_at").map(instant);
     fields.finish();
     let starts_at = match starts_at {
@@ -87,7 +89,8 @@ fn rotation(at: At<'_>, names: &Names) -> Option<Rotation> {
         Some(at) => at,
         None => None,
     };
-    Some(Rotation { people, handoff: handoff?, starts_at })
+    let place = handoff_at?;
+    Rotation::new(people, handoff?, starts_at).map_err(|error| place.error(Code::BadValue, error.to_string())).ok()
 }
 
 fn rota(at: At<'_>, names: &Names) -> Vec<String> {

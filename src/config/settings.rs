@@ -17,7 +17,7 @@ use crate::config::sources;
 use crate::config::targets;
 use crate::config::yaml::{Node, Value};
 use crate::domain::action::Specs;
-use crate::domain::on_call::Directory;
+use crate::domain::directory::Directory;
 use crate::domain::secret::Secret;
 use crate::domain::settings::{Automation, Rulebook, Settings};
 
@@ -291,6 +291,24 @@ mod tests {
             ),
             ("commands: { c: { program: /bin/ls, params: { dir: '(' } } }", "bad-pattern 1:51-54"),
             ("signals: { depth: { prometheus: { target: prom, query: up } } }", "unknown-name 1:43-47"),
+            ("classification: [ { name: a, when: labels.x == 5, priority: P1 } ]", "bad-expression 1:"),
+            (
+                "classification: [ { name: a, when: signals.eror_rate > 5, priority: P1 } ]",
+                "unknown-name 1:44-53 did you mean \"error_rate\"?",
+            ),
+            ("classification: [ { name: a, when: steps.x.status == 'y', priority: P1 } ]", "bad-expression 1:36-41"),
+            (
+                "signals: { depth: { prometheus: { target: prom, query: 'up{{{ labels.x }' } } }\ntargets: { prom: { kind: prometheus, url: 'http://p' } }",
+                "bad-template 1:",
+            ),
+            (
+                "on_call: { schedules: { primary: { rotations: [ { people: [a], handoff: '0 25 * * *' } ] } } }\npeople: { a: { email: a@b } }\nchannels: { mail: { kind: email, smtp: 'smtp://h', from: a@b } }",
+                "bad-value 1:73-85",
+            ),
+            (
+                "on_call: { schedules: { primary: { rotations: [ { people: [a], handoff: '* * * * *' } ] } } }\npeople: { a: { email: a@b } }\nchannels: { mail: { kind: email, smtp: 'smtp://h', from: a@b } }",
+                "bad-value 1:73-84",
+            ),
             ("limits: { destructive: 20 }", "wrong-type 1:24-26 write it in quotes: \"20\""),
             ("limits: { correlated: lots }", "bad-value 1:23-27 write for example 30%"),
             ("automation: liv", "bad-value 1:13-16 did you mean \"live\"?"),
