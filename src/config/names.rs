@@ -51,7 +51,7 @@ impl Names {
             at.place().error(Code::UnknownName, format!("\"{name}\" is no person, schedule or channel, nor on-call"), help);
         }
         if self.complete && name == ON_CALL && !self.schedules.contains(PRIMARY) {
-            let help = "declare it under on_call.schedules; until then every channel is told".to_owned();
+            let help = "declare it under on_call.schedules; until then on-call reaches nobody".to_owned();
             at.place().warning(Code::NobodyOnCall, "there is no schedule \"primary\" to say who is on call", Some(help));
         }
         Some(name.to_owned())

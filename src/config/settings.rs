@@ -235,8 +235,12 @@ mod tests {
         let lonely =
             ["15m on-call@0s on-call@15m x3", "1h on-call@0s on-call@2h x3", "4h on-call@0s on-call@1d x3", "1d on-call@0s on-call@2d x3"];
         assert_eq!(plans(""), lonely);
-        let led = plans("people: { lead: {} }");
+        let led = plans("on_call: { schedules: { primary: { rotations: [] } } }\npeople: { lead: {} }");
         assert_eq!(led[..2], ["15m on-call@0s lead@0s on-call@15m x3", "1h on-call@0s lead@2h x3"]);
+        let unscheduled = plans("people: { ana: {}, bo: {} }");
+        assert_eq!(unscheduled[0], "15m ana+bo@0s ana+bo@15m x3");
+        let only_a_channel = plans("channels: { hook: { kind: webhook, url: 'http://h' } }");
+        assert_eq!(only_a_channel[..2], ["15m hook@0s hook@15m x3", "1h hook@0s hook@2h x3"]);
         let own = plans("escalation: { policies: { default: { P4: { respond_within: 2d, levels: [ { notify: on-call } ] } } } }");
         assert_eq!((own[0].as_str(), own[3].as_str()), (lonely[0], "2d on-call@0s x1"));
     }
