@@ -30,7 +30,8 @@ impl Default for Messages {
         let mut plain = Handlebars::new();
         plain.register_escape_fn(handlebars::no_escape);
         let mut chat = Handlebars::new();
-        chat.register_escape_fn(escape_chat);
+        // A chat's own letters are escaped by the channel that knows them.
+        chat.register_escape_fn(handlebars::no_escape);
         Self { plain, html: Handlebars::new(), chat }
     }
 }
@@ -80,12 +81,12 @@ impl Messages {
         let text = custom.map(|text| format!("Subject: {}\n\n{text}\n\n{}", plain.subject, url(data))).or_else(|| filled(&self.plain));
         let Some((subject, text)) = text.map(|text| split_subject(text, &plain.subject)) else { return plain };
         if custom.is_some() {
-            return Words { subject, html: paragraphs(&text), chat: escape_chat(&text), text };
+            return Words { subject, html: paragraphs(&text), chat: text.clone(), text };
         }
         Words {
             subject,
             html: filled(&self.html).unwrap_or_else(|| paragraphs(&text)),
-            chat: filled(&self.chat).unwrap_or_else(|| escape_chat(&text)),
+            chat: filled(&self.chat).unwrap_or_else(|| text.clone()),
             text,
         }
     }
@@ -95,7 +96,7 @@ fn fallback(data: &Value) -> Words {
     let field = |name: &str| data["incident"][name].as_str().unwrap_or_default().to_owned();
     let subject = format!("[{} #{}] {}", field("priority"), data["incident"]["number"], field("title"));
     let text = format!("{subject}\n{}\n{}", data["reason"].as_str().unwrap_or_default(), url(data));
-    Words { html: paragraphs(&text), chat: escape_chat(&text), subject, text }
+    Words { html: paragraphs(&text), chat: text.clone(), subject, text }
 }
 
 fn url(data: &Value) -> String {
@@ -118,11 +119,6 @@ fn paragraphs(text: &str) -> String {
     text.lines().map(|line| format!("<p>{}</p>", handlebars::html_escape(line))).collect()
 }
 
-/// Chats in Slack's manner treat these three as their own.
-fn escape_chat(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +139,7 @@ mod tests {
         let words = messages.render("a", &data());
         assert_eq!((words.subject.as_str(), words.text.as_str()), ("db <down>", "Hello db <down>"));
         assert_eq!(words.html, "<b>db &lt;down&gt;</b>");
-        assert_eq!(words.chat, "Hello db &lt;down&gt;");
+        assert_eq!(words.chat, "Hello db <down>");
     }
 
     #[test]
