@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
+use serde_json::json;
 
 /// The kind of fault, by a name that stays the same when the words change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -173,7 +174,18 @@ impl Diagnostics {
 
     /// `{"diagnostics": […], "errors": n, "warnings": n}`.
     pub fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({ "diagnostics": self.list, "errors": self.errors(), "warnings": self.warnings() })
+        json!({ "diagnostics": self.list, "errors": self.errors(), "warnings": self.warnings() })
+    }
+
+    /// SARIF 2.1.0, which code hosts show beside the lines of a change.
+    pub fn to_sarif(&self) -> serde_json::Value {
+        let driver = json!({ "name": "reynard", "version": env!("CARGO_PKG_VERSION") });
+        let results: Vec<_> = self.list.iter().map(sarif_result).collect();
+        json!({
+            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+            "version": "2.1.0",
+            "runs": [{ "tool": { "driver": driver }, "columnKind": "unicodeCodePoints", "results": results }],
+        })
     }
 
     fn render(&self, fault: &Diagnostic, renderer: &Renderer) -> String {
@@ -191,6 +203,18 @@ impl Diagnostics {
         }
         renderer.render(&[group])
     }
+}
+
+fn sarif_result(fault: &Diagnostic) -> serde_json::Value {
+    let help = fault.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+    let region = json!({ "startLine": fault.line, "startColumn": fault.column, "endColumn": fault.end_column });
+    let place = json!({ "artifactLocation": { "uri": fault.file.replace('\\', "/") }, "region": region });
+    json!({
+        "ruleId": fault.code,
+        "level": fault.severity,
+        "message": { "text": format!("{}{help}", fault.message) },
+        "locations": [{ "physicalLocation": place }],
+    })
 }
 
 fn bytes_of(text: &str, fault: &Diagnostic) -> Range<usize> {
@@ -211,6 +235,15 @@ mod tests {
         let text = samples::load(BROKEN, &[]).diagnostics.to_text(false);
         let expected = "error[unknown-field]: unknown field \"listn\"\n --> reynard.yaml:4:3\n  |\n4 |   listn: 127.0.0.1:5001\n  |   ^^^^^\n  |\n  = help: did you mean \"listen\"?\n";
         assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn code_hosts_read_sarif() {
+        let sarif = samples::load("automation: liv", &[]).diagnostics.to_sarif();
+        let result = &sarif["runs"][0]["results"][0];
+        assert_eq!((result["ruleId"].as_str(), result["level"].as_str()), (Some("bad-value"), Some("error")));
+        let region = serde_json::json!({ "startLine": 1, "startColumn": 13, "endColumn": 16 });
+        assert_eq!(result["locations"][0]["physicalLocation"]["region"], region);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::config::diagnostic::Code;
-use crate::config::names::{self, Names, ON_CALL};
+use crate::config::names::{self, Names};
 use crate::config::reader::At;
+use crate::domain::directory::{ON_CALL, PRIMARY};
 use crate::domain::escalation::{Level, Plan, Policy};
 use crate::domain::priority::Priority;
 use crate::domain::time::Span;
@@ -19,32 +20,39 @@ pub fn read(at: Option<At<'_>>, names: &Names) -> BTreeMap<String, Policy> {
     let entries = fields.optional("policies").map(At::entries).unwrap_or_default();
     fields.finish();
     for (key, at) in entries {
-        if let (Some(name), policy) = (names::name(key), policy(at, names)) {
-            policies.insert(name, policy);
+        let policy = policy(at, names);
+        let Some(name) = names::name(key) else { continue };
+        if name != DEFAULT {
+            let help = format!("every incident follows \"{DEFAULT}\" for now");
+            key.place().warning(Code::NotYetSupported, format!("the policy \"{name}\" is not used"), Some(help));
         }
+        policies.insert(name, policy);
     }
     policies
 }
 
 /// P1 escalates at once, P2 after 2 h, P3 after 24 h, P4 after 48 h: to `lead` and `managers` where such names exist,
-/// otherwise to whoever is on call once more.
+/// otherwise to whoever was told first once more.
 pub fn shipped(names: &Names) -> Policy {
-    let level = |who: &str, after| Level { notify: vec![who.to_owned()], after };
-    let second = if names.tells("lead") { "lead" } else { ON_CALL };
-    let third = if names.tells("managers") { "managers" } else { ON_CALL };
-    let plan = |respond_within, second_after| Plan {
-        respond_within,
-        levels: vec![level(ON_CALL, Span::ZERO), level(second, second_after)],
-        repeat: 3,
-    };
+    let first = first_told(names);
+    let named = |who: &str| if names.tells(who) { vec![who.to_owned()] } else { first.clone() };
+    let level = |notify: &[String], after| Level { notify: notify.to_vec(), after };
+    let second = named("lead");
+    let plan = |respond_within, after| Plan { respond_within, levels: vec![level(&first, Span::ZERO), level(&second, after)], repeat: 3 };
     let mut p1 = plan(Span::minutes(15), Span::ZERO);
-    p1.levels.retain(|level| second != ON_CALL || level.after != Span::ZERO);
-    if p1.levels.is_empty() {
-        p1.levels.push(level(ON_CALL, Span::ZERO));
-    }
-    p1.levels.push(level(third, Span::minutes(15)));
+    p1.levels.dedup();
+    p1.levels.push(level(&named("managers"), Span::minutes(15)));
     let plans = [p1, plan(Span::hours(1), Span::hours(2)), plan(Span::hours(4), Span::hours(24)), plan(Span::hours(24), Span::hours(48))];
     Policy { plans: (1..).zip(plans).collect() }
+}
+
+/// Who is on call; where no schedule says so, everybody there is, so that an alert never pages nobody in silence.
+fn first_told(names: &Names) -> Vec<String> {
+    let everybody = if names.people.is_empty() { &names.channels } else { &names.people };
+    if names.schedules.contains(PRIMARY) || everybody.is_empty() {
+        return vec![ON_CALL.to_owned()];
+    }
+    everybody.iter().cloned().collect()
 }
 
 fn policy(at: At<'_>, names: &Names) -> Policy {

@@ -171,6 +171,20 @@ mod tests {
     }
 
     #[test]
+    fn shipped_files_are_good() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (settings, playbooks) in [("no.yaml", "playbooks"), ("examples/reynard.yaml", "examples/playbooks")] {
+            let files = Files::gather(&root.join(settings), &root.join(playbooks), &[]).expect("they can be read");
+            assert!(!files.playbooks.is_empty());
+            let loaded = load(&files, &samples::specs(), &Sampled, None);
+            let text: Vec<_> =
+                loaded.diagnostics.iter().filter(|fault| fault.code != Code::NobodyOnCall).map(Diagnostic::to_string).collect();
+            assert_eq!(text, [""; 0]);
+            assert_eq!(loaded.settings.expect("it is good").rulebook.playbooks.len(), files.playbooks.len());
+        }
+    }
+
+    #[test]
     fn hostile_files_are_told_briefly() {
         let many = |line: &str| (0..9_000).map(|n| line.replace('#', &n.to_string())).collect::<String>();
         for text in [

@@ -6,12 +6,8 @@ use crate::config::diagnostic::Code;
 use crate::config::reader::{At, Name};
 use crate::config::suggest;
 use crate::domain::action::TargetKind;
+use crate::domain::directory::{ON_CALL, PRIMARY};
 use crate::domain::settings::Settings;
-
-/// Whoever the incident's schedule puts on call.
-pub const ON_CALL: &str = "on-call";
-/// The schedule that `on-call` falls back to.
-pub const PRIMARY: &str = "primary";
 
 /// Every declared name, also of things that are broken themselves, so that one fault does not bring others.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +51,7 @@ impl Names {
             at.place().error(Code::UnknownName, format!("\"{name}\" is no person, schedule or channel, nor on-call"), help);
         }
         if self.complete && name == ON_CALL && !self.schedules.contains(PRIMARY) {
-            let help = "declare it under on_call.schedules; until then every channel is told".to_owned();
+            let help = "declare it under on_call.schedules; until then on-call reaches nobody".to_owned();
             at.place().warning(Code::NobodyOnCall, "there is no schedule \"primary\" to say who is on call", Some(help));
         }
         Some(name.to_owned())

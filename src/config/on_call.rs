@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::channels;
 use crate::config::diagnostic::Code;
-use crate::config::names::{self, Names, ON_CALL};
+use crate::config::names::{self, Names};
 use crate::config::reader::{At, Name};
 use crate::config::suggest;
 use crate::domain::cron::Cron;
-use crate::domain::directory::{NotifyRule, Person};
+use crate::domain::directory::{NotifyRule, ON_CALL, Person};
 use crate::domain::on_call::{Rotation, Schedule};
 use crate::domain::settings::{Channel, ChannelKind};
 use crate::domain::time::{Span, Timestamp};
@@ -89,13 +89,8 @@ fn rotation(at: At<'_>, names: &Names) -> Option<Rotation> {
         Some(at) => at,
         None => None,
     };
-    Rotation::new(people, handoff?, starts_at)
-        .map_err(|error| {
-            if let Some(at) = handoff_at {
-                at.error(Code::BadValue, error.to_string());
-            }
-        })
-        .ok()
+    let place = handoff_at?;
+    Rotation::new(people, handoff?, starts_at).map_err(|error| place.error(Code::BadValue, error.to_string())).ok()
 }
 
 fn rota(at: At<'_>, names: &Names) -> Vec<String> {

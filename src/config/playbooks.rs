@@ -122,7 +122,10 @@ mod tests {
             ("id: A1, wait: 5m", "bad-name 3:9-11 a name has up to 64 small letters, digits, - and _, and begins with a letter"),
             ("id: first, wait: 5m", "duplicate-name 3:9-14"),
             ("id: a, action: notfy, with: { to: bo }", "unknown-action 3:20-25 did you mean \"notify\"?"),
-            ("id: a, action: postgres.vacuum", "unknown-action 3:20-35 known here: postgres.read_only"),
+            (
+                "id: a, action: postgres.vacuum",
+                "unknown-action 3:20-35 known here: postgres.pool_reset, postgres.pool_status, postgres.read_only",
+            ),
             ("id: a, action: notify", "missing-param 3:12-18 who is told"),
             ("id: a, action: notify, with: { to: bo, txt: x }", "unknown-param 3:44-47 did you mean \"text\"?"),
             ("id: a, action: notify, with: { to: boo }", "unknown-name 3:40-43 did you mean \"bo\"?"),
@@ -155,6 +158,16 @@ mod tests {
             ("id: a, wait: 5m, retry: { attempts: 0 }", "bad-value 3:41-42"),
             ("id: a, wait: 5m, retry: { backoff: 1s }", "missing-field 3:29-44"),
             ("id: a, wait: 5m, on_failure: contineu", "bad-value 3:34-42 did you mean \"continue\"?"),
+            ("id: a, wait: 5m, when: incident.priorty == 'P1'", "bad-expression 3:37-44 did you mean \"priority\"?"),
+            ("id: a, wait: 5m, when: incident.number", "bad-expression 3:28-43 compare it with something"),
+            ("id: a, wait: 5m, when: \"steps.a.status == 'failed'\"", "step-order 3:"),
+            ("id: a, wait: '{{ steps.b.output }}'", "bad-template 3:"),
+            ("id: a, action: notify, with: { to: [bo], text: 'so {{ incident.titel }}' }", "bad-template 3:68-73 did you mean \"title\"?"),
+            (
+                "id: a, action: postgres.read_only, target: orders-db, when: target.kid == 'x'",
+                "bad-expression 3:72-75 did you mean \"kind\"?",
+            ),
+            ("id: a, wait: 5m, when: target.kind == 'x'", "bad-expression 3:28-34"),
             ("parallel: [ { id: b, wait: 1m } ]", "not-yet-supported 3:5-13 leave it out for now"),
             ("id: a, for_each: alerts, as: alert, action: notify, max: 5", "not-yet-supported 3:12-20"),
             ("id: a, approval: { by: operator }, action: notify", "not-yet-supported 3:12-20"),
@@ -167,6 +180,18 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn a_step_reads_only_what_ran_before_it() {
+        let step = |id: &str, reads: &str| format!("  - {{ id: {id}, wait: 1m, when: 'steps.{reads}.status == \"failed\"' }}\n");
+        let playbook = |steps: [String; 3]| format!("on: {{}}\nsteps:\n  - {{ id: zero, wait: 1m }}\n{}", steps.concat());
+        assert_eq!(told(&playbook([step("one", "zero"), step("two", "one"), step("three", "zero")])), [""; 0]);
+        let faults = told(&playbook([step("one", "two"), step("two", "two"), step("three", "nobody")]));
+        assert_eq!(
+            faults.iter().map(|fault| fault.split(' ').next().unwrap_or("")).collect::<Vec<_>>(),
+            ["step-order", "step-order", "bad-expression"]
+        );
     }
 
     #[test]

@@ -46,7 +46,20 @@ pub fn specs() -> Specs {
         Param::optional("template", ParamType::Text, "the message's file"),
         Param::optional("text", ParamType::Text, "the message itself"),
     ];
-    const TICKET: &[Param] = &[Param::required("title", ParamType::Text, "the headline")];
+    const ONE_TEXT: &[Param] = &[Param::required("text", ParamType::Text, "the sentence")];
+    const NAME: &[Param] = &[Param::required("name", ParamType::Text, "the name")];
+    const ADDRESS: &[Param] = &[Param::required("address", ParamType::Text, "host:port")];
+    const LOOK: &[Param] = &[
+        Param::optional("url", ParamType::Text, "a whole address, without a target"),
+        Param::optional("path", ParamType::Text, "below the target's address"),
+        Param::optional("expect", ParamType::Json, "the status that is good"),
+    ];
+    const TICKET: &[Param] = &[
+        Param::required("title", ParamType::Text, "the headline"),
+        Param::optional("body", ParamType::Text, "in Markdown"),
+        Param::optional("labels", ParamType::Texts, "labels"),
+        Param::optional("repository", ParamType::Text, "owner/name"),
+    ];
     const COMMAND: &[Param] =
         &[Param::required("command", ParamType::Text, "its name"), Param::optional("params", ParamType::TextMap, "its holes")];
     let spec = |name, on_interrupt, destructive, targets, params| Spec {
@@ -68,6 +81,13 @@ pub fn specs() -> Specs {
         spec("pgbouncer.pool_reset", OnInterrupt::Ask, true, &[TargetKind::Pgbouncer], &[]),
         spec("http.request", OnInterrupt::Check, true, &[TargetKind::Http], HTTP),
         spec("ticket.create", OnInterrupt::Ask, false, &[TargetKind::Tickets], TICKET),
+        Spec { performer: Performer::Core, ..spec("note", OnInterrupt::Retry, false, &[], ONE_TEXT) },
+        spec("dns.resolve", OnInterrupt::Retry, false, &[], NAME),
+        spec("tcp.connect", OnInterrupt::Retry, false, &[], ADDRESS),
+        spec("http.check", OnInterrupt::Retry, false, &[TargetKind::Http], LOOK),
+        spec("prometheus.query", OnInterrupt::Retry, false, &[TargetKind::Prometheus], &QUERY[..1]),
+        spec("postgres.pool_status", OnInterrupt::Retry, false, &[TargetKind::Postgres], &[]),
+        spec("postgres.pool_reset", OnInterrupt::Ask, true, &[TargetKind::Postgres], &[]),
         spec("command.run", OnInterrupt::Ask, true, &[], COMMAND),
     ])
 }

@@ -1,12 +1,10 @@
 //! What conditions and `{{ … }}` holes may read, and their faults brought to the right place in the file. Knows no values.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-
 use crate::config::diagnostic::Code;
 use crate::config::reader::At;
 use crate::config::yaml::Value;
 use crate::domain::expression::condition::Expression;
+use crate::domain::expression::fault::Fault;
 use crate::domain::expression::schema::{Schema, Type};
 use crate::domain::expression::template::{Template, ValueTemplate};
 
@@ -33,31 +31,28 @@ pub struct StepScope {
     pub all: Schema,
 }
 
-/// The incident, the results of steps, the step's target.
-pub fn step(earlier: &[&str], all: &[&str], target: Option<&BTreeMap<String, String>>) -> StepScope {
+/// The incident, the results of steps, and the target of a step that has one, with what its kind adds.
+pub fn step(earlier: &[&str], all: &[&str], target: Option<&[&str]>) -> StepScope {
     StepScope { earlier: after(earlier, target), all: after(all, target) }
 }
 
-fn after(ids: &[&str], target: Option<&BTreeMap<String, String>>) -> Schema {
+fn after(ids: &[&str], target: Option<&[&str]>) -> Schema {
     let mut schema = incident();
     let result = object([("status", Type::Text), ("output", Type::Any)]);
     schema.names.insert("steps".to_owned(), object(ids.iter().map(|id| (*id, result.clone()))));
     schema.names.insert("vars".to_owned(), Type::Map(Box::new(Type::Any)));
-    let extra = target.into_iter().flat_map(|extra| extra.keys().map(String::as_str));
-    let fields = ["name", "kind", "service"].into_iter().chain(extra);
-    schema.names.insert("target".to_owned(), object(fields.map(|name| (name, Type::Text))));
+    if let Some(extra) = target {
+        let fields = ["name", "kind", "service"].iter().chain(extra);
+        schema.names.insert("target".to_owned(), object(fields.map(|name| (*name, Type::Text))));
+    }
     schema
 }
 
 /// A step's condition.
 pub fn step_expression(at: At<'_>, scope: &StepScope) -> Option<Expression> {
     let text = at.words()?;
-    let parsed = Expression::parse(text, &scope.earlier);
-    if let Err(faults) = &parsed {
-        let early = Expression::parse(text, &scope.all).is_ok();
-        report(at, Code::BadExpression, early, faults.iter().map(|fault| (fault.span.clone(), fault.message.clone(), fault.hint.clone())));
-    }
-    parsed.ok()
+    let say = |faults| report(at, Code::BadExpression, Expression::parse(text, &scope.all).is_ok(), faults);
+    decides(at, Expression::parse(text, &scope.earlier).map_err(say).ok()?)
 }
 
 /// A step's parameters, whatever they are made of, with holes in their texts.
@@ -75,7 +70,7 @@ fn step_texts(at: At<'_>, scope: &StepScope) {
         Value::Text(text) => {
             if let Err(faults) = Template::parse(text, &scope.earlier) {
                 let early = Template::parse(text, &scope.all).is_ok();
-                report(at, Code::BadTemplate, early, faults.into_iter().map(|fault| (fault.span, fault.message, fault.hint)));
+                report(at, Code::BadTemplate, early, faults);
             }
         }
         Value::List(items) => items.iter().for_each(|node| step_texts(At { node, ..at }, scope)),
@@ -86,21 +81,28 @@ fn step_texts(at: At<'_>, scope: &StepScope) {
 
 /// The text as a condition.
 pub fn expression(at: At<'_>, schema: &Schema) -> Option<Expression> {
-    let say = |faults: Vec<_>| report(at, Code::BadExpression, false, faults);
     let parsed = Expression::parse(at.words()?, schema);
-    parsed.map_err(|faults| say(faults.into_iter().map(|fault| (fault.span, fault.message, fault.hint)).collect())).ok()
+    decides(at, parsed.map_err(|faults| report(at, Code::BadExpression, false, faults)).ok()?)
 }
 
 /// The text as a template.
 pub fn template(at: At<'_>, schema: &Schema) -> Option<Template> {
-    let say = |faults: Vec<_>| report(at, Code::BadTemplate, false, faults);
-    let parsed = Template::parse(at.words()?, schema);
-    parsed.map_err(|faults| say(faults.into_iter().map(|fault| (fault.span, fault.message, fault.hint)).collect())).ok()
+    Template::parse(at.words()?, schema).map_err(|faults| report(at, Code::BadTemplate, false, faults)).ok()
 }
 
-/// Says each fault (where, what, what to do) at its place in the file.
-fn report(at: At<'_>, code: Code, early: bool, faults: impl IntoIterator<Item = (Range<usize>, String, Option<String>)>) {
-    for (span, message, hint) in faults {
+/// A condition is true or false; of what is read from other systems that is not known before.
+fn decides(at: At<'_>, condition: Expression) -> Option<Expression> {
+    if matches!(condition.result_type(), Type::Bool | Type::Any) {
+        return Some(condition);
+    }
+    let message = format!("a condition must be true or false, this is {}", condition.result_type());
+    at.error_help(Code::BadExpression, message, "compare it with something, or ask has(…)");
+    None
+}
+
+/// Says each fault at its place in the file.
+fn report(at: At<'_>, code: Code, early: bool, faults: Vec<Fault>) {
+    for Fault { span, message, hint } in faults {
         if early {
             let help = "a step reads only the results of the steps above it".to_owned();
             at.part(span).error(Code::StepOrder, "this step's result is not there yet", Some(help));

@@ -235,8 +235,12 @@ mod tests {
         let lonely =
             ["15m on-call@0s on-call@15m x3", "1h on-call@0s on-call@2h x3", "4h on-call@0s on-call@1d x3", "1d on-call@0s on-call@2d x3"];
         assert_eq!(plans(""), lonely);
-        let led = plans("people: { lead: {} }");
+        let led = plans("on_call: { schedules: { primary: { rotations: [] } } }\npeople: { lead: {} }");
         assert_eq!(led[..2], ["15m on-call@0s lead@0s on-call@15m x3", "1h on-call@0s lead@2h x3"]);
+        let unscheduled = plans("people: { ana: {}, bo: {} }");
+        assert_eq!(unscheduled[0], "15m ana+bo@0s ana+bo@15m x3");
+        let only_a_channel = plans("channels: { hook: { kind: webhook, url: 'http://h' } }");
+        assert_eq!(only_a_channel[..2], ["15m hook@0s hook@15m x3", "1h hook@0s hook@2h x3"]);
         let own = plans("escalation: { policies: { default: { P4: { respond_within: 2d, levels: [ { notify: on-call } ] } } } }");
         assert_eq!((own[0].as_str(), own[3].as_str()), (lonely[0], "2d on-call@0s x1"));
     }
@@ -291,6 +295,24 @@ mod tests {
             ),
             ("commands: { c: { program: /bin/ls, params: { dir: '(' } } }", "bad-pattern 1:51-54"),
             ("signals: { depth: { prometheus: { target: prom, query: up } } }", "unknown-name 1:43-47"),
+            ("classification: [ { name: a, when: labels.x == 5, priority: P1 } ]", "bad-expression 1:"),
+            (
+                "classification: [ { name: a, when: signals.eror_rate > 5, priority: P1 } ]",
+                "unknown-name 1:44-53 did you mean \"error_rate\"?",
+            ),
+            ("classification: [ { name: a, when: steps.x.status == 'y', priority: P1 } ]", "bad-expression 1:36-41"),
+            (
+                "signals: { depth: { prometheus: { target: prom, query: 'up{{{ labels.x }' } } }\ntargets: { prom: { kind: prometheus, url: 'http://p' } }",
+                "bad-template 1:",
+            ),
+            (
+                "on_call: { schedules: { primary: { rotations: [ { people: [a], handoff: '0 25 * * *' } ] } } }\npeople: { a: { email: a@b } }\nchannels: { mail: { kind: email, smtp: 'smtp://h', from: a@b } }",
+                "bad-value 1:73-85",
+            ),
+            (
+                "on_call: { schedules: { primary: { rotations: [ { people: [a], handoff: '* * * * *' } ] } } }\npeople: { a: { email: a@b } }\nchannels: { mail: { kind: email, smtp: 'smtp://h', from: a@b } }",
+                "bad-value 1:73-84",
+            ),
             ("limits: { destructive: 20 }", "wrong-type 1:24-26 write it in quotes: \"20\""),
             ("limits: { correlated: lots }", "bad-value 1:23-27 write for example 30%"),
             ("automation: liv", "bad-value 1:13-16 did you mean \"live\"?"),

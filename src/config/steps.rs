@@ -66,8 +66,10 @@ fn one(at: At<'_>, earlier: &[&str], all: &[&str], context: Context<'_>) -> Opti
     let id = fields.required("id").and_then(|at| id(at, earlier));
     let title = fields.optional("title").and_then(At::words).map(str::to_owned);
     let target = fields.optional("target");
-    let extra = target.and_then(At::raw_text).and_then(|name| context.targets.get(name)).map(|target| &target.extra);
-    let scope = scope::step(earlier, all, extra);
+    let known = target.map(|at| at.raw_text().and_then(|name| context.targets.get(name)));
+    let extra: Option<Vec<&str>> =
+        known.map(|target| target.map(|target| target.extra.keys().map(String::as_str).collect()).unwrap_or_default());
+    let scope = scope::step(earlier, all, extra.as_deref());
     let condition = fields.optional("when").map(|at| scope::step_expression(at, &scope));
     let on_failure = fields.optional("on_failure").and_then(on_failure).unwrap_or_default();
     let retry = fields.optional("retry").map_or(Some(Retry::default()), self::retry);
