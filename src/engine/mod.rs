@@ -3,3 +3,4 @@
 pub mod ports;
 pub mod runtime;
 pub mod store;
+pub mod wire;
