@@ -86,3 +86,11 @@ impl Runtime {
         Health::default()
     }
 }
+
+#[cfg(test)]
+impl Runtime {
+    /// A runtime that only reads, for tests of the rooms above.
+    pub fn reading(reads: Arc<dyn Reads>, clock: Arc<dyn Clock>, rulebook: Rulebook) -> Self {
+        Self { reads, clock, rulebook: Arc::new(RwLock::new(Arc::new(rulebook))), changes: broadcast::channel(16).0 }
+    }
+}
