@@ -95,6 +95,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Wish<T> {
 /// Who asks, and under which idempotency key.
 pub struct Asking {
     name: Option<String>,
+    /// The key, good for one address: the same key elsewhere is another request.
     pub request: Option<String>,
 }
 
@@ -102,7 +103,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Asking {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self { name: header(parts, ACTOR, LONGEST_NAME)?, request: header(parts, IDEMPOTENCY_KEY, LONGEST_KEY)? })
+        let key = header(parts, IDEMPOTENCY_KEY, LONGEST_KEY)?;
+        Ok(Self { name: header(parts, ACTOR, LONGEST_NAME)?, request: key.map(|key| format!("{} {key}", parts.uri.path())) })
     }
 }
 

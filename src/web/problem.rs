@@ -4,8 +4,8 @@
 use std::fmt::Display;
 
 use axum::Json;
+use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use uuid::Uuid;
@@ -19,7 +19,6 @@ pub struct Problem {
     pub status: StatusCode,
     pub detail: String,
     pub id: Uuid,
-    headers: HeaderMap,
 }
 
 /// The shape of `application/problem+json`.
@@ -42,7 +41,7 @@ pub struct ProblemBody {
 
 impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), id: Uuid::new_v4(), headers: HeaderMap::new() }
+        Self { status, detail: detail.into(), id: Uuid::new_v4() }
     }
 
     pub fn unreadable(detail: impl Into<String>) -> Self {
@@ -61,7 +60,7 @@ impl Problem {
     pub fn unauthorized() -> Self {
         let detail = "this needs the token of a source in reynard.yaml, as \"Authorization: Bearer …\" or as the password of basic \
                       authentication; without sources only this machine itself may post";
-        Self::new(StatusCode::UNAUTHORIZED, detail).with(WWW_AUTHENTICATE, "Bearer, Basic realm=\"reynard\"")
+        Self::new(StatusCode::UNAUTHORIZED, detail)
     }
 
     /// Try again soon. `cause` is for the log alone.
@@ -69,7 +68,7 @@ impl Problem {
         let problem =
             Self::new(StatusCode::SERVICE_UNAVAILABLE, "this cannot be done now and nothing was changed; send it again in a few seconds");
         tracing::warn!(id = %problem.id, %cause, "answered 503");
-        problem.with(RETRY_AFTER, "2")
+        problem
     }
 
     /// A fault of ours. `cause` is for the log alone.
@@ -77,11 +76,6 @@ impl Problem {
         let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Reynard made a mistake; the log has more under this id");
         tracing::error!(id = %problem.id, %cause, "answered 500");
         problem
-    }
-
-    fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.headers.insert(name, HeaderValue::from_static(value));
-        self
     }
 }
 
@@ -112,10 +106,16 @@ impl IntoResponse for Problem {
             instance: self.id.urn().to_string(),
             id: self.id.to_string(),
         };
-        let mut response = (self.status, self.headers, Json(body)).into_response();
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        let headers = [(CONTENT_TYPE, "application/problem+json"), (CACHE_CONTROL, "no-store")];
+        let advice = match self.status {
+            StatusCode::UNAUTHORIZED => Some([(WWW_AUTHENTICATE, "Bearer, Basic realm=\"reynard\"")]),
+            StatusCode::SERVICE_UNAVAILABLE => Some([(RETRY_AFTER, "2")]),
+            _ => None,
+        };
+        match advice {
+            Some(advice) => (self.status, advice, headers, Json(body)).into_response(),
+            None => (self.status, headers, Json(body)).into_response(),
+        }
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
             let problem = Problem::from(error);
             assert_eq!(problem.status.as_u16(), status);
             assert!(problem.detail.contains(said) && !problem.detail.contains("select"), "{}", problem.detail);
-            assert_eq!(problem.headers.contains_key(RETRY_AFTER), status == 503);
+            assert_eq!(problem.into_response().headers().contains_key(RETRY_AFTER), status == 503);
         }
     }
 }

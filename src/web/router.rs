@@ -32,40 +32,6 @@ pub const MAX_BODY: usize = 256 * 1024;
 /// How long an answer may take to begin.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// Every address that `/api/openapi.json` tells of.
-pub const DESCRIBED: [&str; 30] = [
-    "/api/v1/webhooks/alertmanager",
-    "/api/v1/webhooks/alertmanager/{source}",
-    "/api/v1/deliveries/{id}",
-    "/api/v1/incidents",
-    "/api/v1/incidents/{id}",
-    "/api/v1/incidents/{id}/timeline",
-    "/api/v1/incidents/{id}/alerts",
-    "/api/v1/incidents/{id}/runs",
-    "/api/v1/incidents/{id}/acknowledge",
-    "/api/v1/incidents/{id}/unacknowledge",
-    "/api/v1/incidents/{id}/resolve",
-    "/api/v1/incidents/{id}/reopen",
-    "/api/v1/incidents/{id}/snooze",
-    "/api/v1/incidents/{id}/priority",
-    "/api/v1/incidents/{id}/comment",
-    "/api/v1/incidents/{id}/assign",
-    "/api/v1/incidents/{id}/escalate",
-    "/api/v1/runs/{id}",
-    "/api/v1/runs/{id}/cancel",
-    "/api/v1/runs/{id}/steps/{step}/skip",
-    "/api/v1/runs/{id}/steps/{step}/retry",
-    "/api/v1/runs/{id}/steps/{step}/settle",
-    "/api/v1/runs/{id}/steps/{step}/approve",
-    "/api/v1/runs/{id}/steps/{step}/reject",
-    "/api/v1/playbooks",
-    "/api/v1/playbooks/{slug}",
-    "/api/v1/on-call",
-    "/health",
-    "/ready",
-    "/startup",
-];
-
 /// Everything the server answers. `pages` keeps its own answer for addresses that nobody knows.
 pub fn router(state: WebState, pages: Router<WebState>) -> Router {
     let bounded = |router: Router<WebState>| router.layer(DefaultBodyLimit::max(MAX_BODY)).layer(from_fn(in_time));
@@ -81,11 +47,13 @@ pub fn router(state: WebState, pages: Router<WebState>) -> Router {
 }
 
 fn webhooks() -> Router<WebState> {
+    // The root is shared with the pages, and so is what it says to other methods.
+    let root = Router::new().route("/", post(webhook::receive));
     Router::new()
-        .route("/", post(webhook::receive))
         .route("/api/v1/webhooks/alertmanager", post(webhook::receive))
         .route("/api/v1/webhooks/alertmanager/{source}", post(webhook::receive_from))
         .method_not_allowed_fallback(wrong_method)
+        .merge(root)
 }
 
 fn api() -> Router<WebState> {

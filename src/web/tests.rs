@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode, request};
+use axum::routing;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -20,10 +21,12 @@ use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, AlertRef, Entry, Event};
 use crate::engine::metrics::Metrics;
 use crate::engine::ports::Clock;
-use crate::engine::runtime::Runtime;
+use crate::engine::runtime::{EngineError, Runtime};
 use crate::engine::store::{
     AlertRow, Change, Delivery, DeliveryReport, IncidentName, IncidentQuery, Reads, RejectedAlert, StoreError, Totals,
 };
+use crate::engine::wire::parse;
+use crate::web::problem::Problem;
 use crate::web::router::router;
 use crate::web::state::WebState;
 use crate::web::webhook::MAX_BODY;
@@ -143,12 +146,8 @@ impl Clock for Still {
 fn web(memory: Memory, tokens: &[(&str, &str)]) -> WebState {
     let sources = tokens.iter().map(|(name, token)| Source { name: (*name).to_owned(), token: Secret::new(*token) });
     let rulebook = Rulebook { public_url: "http://reynard.test/".to_owned(), ..Rulebook::default() };
-    WebState {
-        runtime: Runtime::reading(Arc::new(memory), Arc::new(Still), rulebook),
-        sources: Arc::new(sources.collect()),
-        metrics: Arc::new(Metrics::new()),
-        closing: Default::default(),
-    }
+    let runtime = Runtime::reading(Arc::new(memory), Arc::new(Still), rulebook);
+    WebState::new(runtime, sources.collect(), Arc::new(Metrics::new()), Default::default())
 }
 
 fn app() -> Router {
@@ -253,6 +252,47 @@ async fn packed_foreign_and_oversized_bodies_are_refused() {
     }
     assert_eq!(post(&app, call("POST", HOOK), vec![b' '; MAX_BODY + 1]).await, 413);
     assert_eq!(post(&app, call("POST", HOOK), vec![b' '; MAX_BODY]).await, 503);
+}
+
+#[tokio::test]
+async fn no_body_is_a_fault_of_ours() {
+    let app = app();
+    let deep = "[".repeat(100_000);
+    for body in [
+        "",
+        "hello",
+        "{",
+        "[]",
+        "{}",
+        "{\"alerts\":7}",
+        "{\"alerts\":[{\"status\":\"fir",
+        "{\"alerts\":[],\"version\":\"3\"}",
+        "{\"alerts\":[,]}",
+        &deep,
+    ] {
+        // The engine reads the body; until it has started it takes none.
+        assert_eq!(post(&app, call("POST", HOOK), body.to_owned()).await, 503);
+        let error = parse(body.as_bytes()).expect_err("the body cannot be read");
+        let problem = Problem::from(EngineError::Unreadable(error.to_string()));
+        assert_eq!(problem.status, 400);
+        assert!(problem.detail.contains("line 1, column"), "{}", problem.detail);
+    }
+}
+
+#[tokio::test]
+async fn every_described_address_answers() {
+    let app = app();
+    let (_, description) = get("/api/openapi.json").await;
+    let paths = description["paths"].as_object().expect("it has paths");
+    assert!(paths.len() >= 31, "{} are described", paths.len());
+    for (path, verbs) in paths {
+        let path = path.replace("/runs/{id}", &format!("/runs/{RUN}")).replace("{id}", "2").replace("{source}", "eu");
+        for verb in verbs.as_object().expect("it has verbs").keys() {
+            let request = call(&verb.to_uppercase(), &path.replace("{step}", "a")).body(Body::empty()).expect("a request");
+            let (status, body) = ask(&app, request).await;
+            assert!(status != 405 && !body.to_string().contains("nothing at this address"), "{verb} {path}: {body}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -382,19 +422,22 @@ async fn metrics_name_routes_and_not_addresses() {
     }
 }
 
+async fn boom() -> &'static str {
+    panic!("a bug")
+}
+
 #[tokio::test]
 async fn a_panic_is_a_problem_and_pages_share_the_root_with_the_webhook() {
-    let pages = Router::new().route("/", axum::routing::get(|| async { "home" })).route(
-        "/boom",
-        axum::routing::get(|| async {
-            if true {
-                panic!("a bug")
-            }
-        }),
-    );
+    let pages = Router::new()
+        .route("/", routing::get(|| async { "home" }))
+        .route("/boom", routing::get(boom))
+        .fallback(|| async { "no such page" })
+        .method_not_allowed_fallback(|| async { "not like this" });
     let app = router(web(Memory::default(), &[]), pages);
     let request = |path: &str| call("GET", path).body(Body::empty()).expect("a request");
     assert_eq!(ask(&app, request("/")).await.1, "home");
+    assert_eq!(ask(&app, request("/nothing")).await.1, "no such page");
+    assert_eq!(ask(&app, request("/api/nothing")).await.0, 404);
     assert_eq!(post(&app, call("POST", "/"), BODY).await, 503);
     let (status, problem) = ask(&app, request("/boom")).await;
     assert_eq!(status, 500);

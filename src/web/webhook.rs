@@ -69,6 +69,9 @@ async fn take(web: &WebState, named: Option<&str>, request: Request) -> Result<J
 
 async fn store(web: &WebState, source: &str, request: Request) -> Result<Taken, Problem> {
     plain_json(request.headers())?;
+    let announced = announced(request.headers())?;
+    let room = u32::try_from(announced.unwrap_or(MAX_BODY) / 1024 + 1).unwrap_or(u32::MAX);
+    let _room = web.intake.try_acquire_many(room).map_err(|_| Problem::unavailable("too many deliveries are being read"))?;
     let body = tokio::time::timeout(TIME_LIMIT, read(request)).await.map_err(|_| Problem::unavailable("the body came too slowly"))??;
     let stored = tokio::time::timeout(TIME_LIMIT, web.runtime.deliver(source, body)).await;
     let receipt = stored.unwrap_or_else(|_| Err(EngineError::Unavailable("storing a delivery took too long".to_owned())))?;
@@ -148,12 +151,14 @@ fn plain_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body as application/json"))
 }
 
+/// The size that the sender speaks of, unless it is too large.
+fn announced(headers: &HeaderMap) -> Result<Option<usize>, Problem> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > MAX_BODY) { Err(too_large()) } else { Ok(length) }
+}
+
 async fn read(request: Request) -> Result<Vec<u8>, Problem> {
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
-    if announced > MAX_BODY {
-        return Err(too_large());
-    }
-    let mut body = Vec::with_capacity(announced.min(64 * 1024));
+    let mut body = Vec::new();
     let mut chunks = Body::into_data_stream(request.into_body());
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| Problem::unreadable(format!("the body broke off after {} bytes: {error}", body.len())))?;
