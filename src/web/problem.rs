@@ -65,8 +65,7 @@ impl Problem {
 
     /// Try again soon. `cause` is for the log alone.
     pub fn unavailable(cause: impl Display) -> Self {
-        let problem =
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "this cannot be done now and nothing was changed; send it again in a few seconds");
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "this cannot be answered now; send it again in a few seconds");
         tracing::warn!(id = %problem.id, %cause, "answered 503");
         problem
     }
