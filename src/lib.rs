@@ -6,6 +6,7 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod store;
+pub mod web;
 
 #[cfg(test)]
 mod recorder;

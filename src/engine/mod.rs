@@ -4,6 +4,7 @@ pub mod brief;
 pub mod clock;
 pub mod commit;
 pub mod intake;
+pub mod metrics;
 pub mod ports;
 pub mod pulse;
 pub mod render;

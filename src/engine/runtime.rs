@@ -239,9 +239,18 @@ impl Runtime {
         read(&self.shared.health).clone()
     }
 
-    /// The same engine as this, reading elsewhere: for a process that lets go of its database.
-    pub fn detached(&self, reads: Arc<dyn Reads>) -> Self {
-        Self { reads, ..self.clone() }
+    /// A runtime that only reads; whatever else it is asked, it answers that it is stopping.
+    pub fn reading(reads: Arc<dyn Reads>, clock: Arc<dyn Clock>, rulebook: Rulebook) -> Self {
+        let shared = Arc::new(Shared {
+            clock: clock.clone(),
+            pulse: Pulse::default(),
+            rulebook: RwLock::new(Arc::new(rulebook)),
+            hands: RwLock::default(),
+            health: RwLock::default(),
+            changes: broadcast::channel(1).0,
+        });
+        let room = Arc::new(Semaphore::new(WAITING_KIB));
+        Self { reads, clock, shared, queue: mpsc::channel(1).0, nudges: mpsc::unbounded_channel().0, room }
     }
 
     /// From now on no new work is taken.

@@ -144,8 +144,7 @@ impl App {
 
     async fn dies(&mut self) {
         // The file's lock is free once every task that held the store is gone.
-        let (idle, _nothing) = start_nothing(&self.runtime);
-        self.runtime = idle;
+        self.runtime = Runtime::reading(Arc::new(Nowhere), self.clock.clone(), self.settings.rulebook.clone());
         let store = self.store.take().map(|store| Arc::downgrade(&store));
         while store.as_ref().is_some_and(|store| store.strong_count() > 0) {
             tokio::task::yield_now().await;
@@ -216,11 +215,6 @@ async fn start(folder: &Path, settings: &Settings, clock: &Arc<HandClock>, world
         Parts { journal: store.clone(), reads: store.clone(), clock: clock.clone(), rulebook: Arc::new(settings.rulebook.clone()), hands };
     let (runtime, loops) = Runtime::start(parts).await.expect("started");
     (runtime, loops, store)
-}
-
-/// A runtime that holds on to nothing, to stand where one was.
-fn start_nothing(runtime: &Runtime) -> (Runtime, ()) {
-    (runtime.detached(Arc::new(Nowhere)), ())
 }
 
 struct Nowhere;

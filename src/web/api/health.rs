@@ -1,0 +1,109 @@
+//! Whether Reynard is well, takes work, has started: for load balancers, orchestrators and people.
+//! Says how things are, never why in the words of a database.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use crate::web::state::WebState;
+
+/// A database that takes longer than this to count counts as gone.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct HealthBody {
+    /// `healthy`, `degraded` or `unhealthy`; 503 goes with the last.
+    pub status: &'static str,
+    pub timestamp: String,
+    pub checks: BTreeMap<&'static str, CheckBody>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct CheckBody {
+    pub status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+type Answer = (StatusCode, Json<HealthBody>);
+
+/// Everything that must be well for alerts to reach people.
+#[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
+pub async fn health(State(web): State<WebState>) -> Answer {
+    let checks = BTreeMap::from([("database", database(&web).await), ("engine", engine(&web)), ("playbooks", playbooks(&web))]);
+    answer(&web, checks)
+}
+
+/// Whether work is taken: a load balancer asks this.
+#[utoipa::path(get, path = "/ready", tag = "health", responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
+pub async fn ready(State(web): State<WebState>) -> Answer {
+    let checks = BTreeMap::from([("engine", engine(&web))]);
+    answer(&web, checks)
+}
+
+/// Whether the start is over.
+#[utoipa::path(get, path = "/startup", tag = "health", responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
+pub async fn startup(State(web): State<WebState>) -> Answer {
+    let check = if web.runtime.health().started { CheckBody::healthy() } else { CheckBody::unhealthy("still starting") };
+    answer(&web, BTreeMap::from([("startup", check)]))
+}
+
+fn answer(web: &WebState, checks: BTreeMap<&'static str, CheckBody>) -> Answer {
+    let any = |status| checks.values().any(|check| check.status == status);
+    let (code, status) = match (any("unhealthy"), any("degraded")) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+        (false, true) => (StatusCode::OK, "degraded"),
+        (false, false) => (StatusCode::OK, "healthy"),
+    };
+    (code, Json(HealthBody { status, timestamp: web.runtime.clock.now().to_rfc3339(), checks }))
+}
+
+async fn database(web: &WebState) -> CheckBody {
+    match tokio::time::timeout(PATIENCE, web.runtime.reads.totals()).await {
+        Ok(Ok(_)) => CheckBody::healthy(),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "health: the database does not answer");
+            CheckBody::unhealthy("the database does not answer; the log says why")
+        }
+        Err(_) => CheckBody::unhealthy("the database takes too long to answer"),
+    }
+}
+
+fn engine(web: &WebState) -> CheckBody {
+    let health = web.runtime.health();
+    match (health.ready && !web.closing.is_cancelled(), health.detail) {
+        (true, None) => CheckBody::healthy(),
+        (ready, detail) => {
+            if let Some(detail) = detail {
+                tracing::debug!(%detail, "health: the engine");
+            }
+            match (ready, health.started, web.closing.is_cancelled()) {
+                (true, ..) => CheckBody { status: "degraded", detail: Some("the last commit failed; the log says why".to_owned()) },
+                (_, _, true) => CheckBody::unhealthy("shutting down"),
+                (_, false, _) => CheckBody::unhealthy("still starting"),
+                _ => CheckBody::unhealthy("no work is taken now; the log says why"),
+            }
+        }
+    }
+}
+
+fn playbooks(web: &WebState) -> CheckBody {
+    match web.runtime.rulebook().broken.len() {
+        0 => CheckBody::healthy(),
+        n => CheckBody { status: "degraded", detail: Some(format!("{n} broken; see /api/v1/playbooks")) },
+    }
+}
+
+impl CheckBody {
+    fn healthy() -> Self {
+        Self { status: "healthy", detail: None }
+    }
+
+    fn unhealthy(detail: &str) -> Self {
+        Self { status: "unhealthy", detail: Some(detail.to_owned()) }
+    }
+}

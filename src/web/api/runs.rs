@@ -1,0 +1,223 @@
+//! Runs as programs see them, and what a person may say of a run or of one of its steps.
+//! Knows no playbook text; step order comes from the revision the run is pinned to.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::decide::command::Command;
+use crate::domain::id::RunId;
+use crate::domain::incident::Incident;
+use crate::domain::playbook::Step;
+use crate::domain::run::{Run, StepState};
+use crate::domain::settings::Rulebook;
+use crate::domain::timeline::Outcome;
+use crate::engine::store::IncidentName;
+use crate::web::api::acts::Note;
+use crate::web::api::incidents::{find, instant};
+use crate::web::extract::{Asking, OfRun, OfStep, Wish};
+use crate::web::problem::{Problem, ProblemBody};
+use crate::web::state::WebState;
+
+/// One execution of a playbook.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct RunBody {
+    pub id: String,
+    /// The incident's UUID.
+    pub incident: String,
+    pub playbook: String,
+    pub title: String,
+    /// The playbook's content hash when the run started; it keeps it.
+    pub revision: String,
+    /// `running`, `waiting`, `succeeded`, `failed` or `cancelled`.
+    pub status: &'static str,
+    pub started_at: String,
+    pub ended_at: Option<String>,
+    pub current: Option<String>,
+    pub reason: Option<String>,
+    /// In the playbook's order.
+    pub steps: Vec<StepBody>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct StepBody {
+    pub id: String,
+    /// `pending`, `waiting`, `running`, `succeeded`, `failed`, `skipped`, `in_doubt` or `undone`.
+    pub status: &'static str,
+    pub title: String,
+    pub action: String,
+    pub target: Option<String>,
+    pub attempt: u32,
+    pub params: Value,
+    pub output: Value,
+    pub reason: Option<String>,
+    pub started_at: Option<String>,
+    pub ended_at: Option<String>,
+    pub retry_at: Option<String>,
+}
+
+/// What happened in a step in doubt.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settlement {
+    pub outcome: Outcome,
+    #[serde(default)]
+    pub note: String,
+    #[serde(default)]
+    pub by: Option<String>,
+}
+
+#[utoipa::path(get, path = "/api/v1/runs/{id}", tag = "runs", params(("id" = String, Path)),
+    responses((status = 200, body = RunBody), (status = 404, body = ProblemBody)))]
+pub async fn one(State(web): State<WebState>, OfRun(id): OfRun) -> Result<Json<RunBody>, Problem> {
+    let incident = incident_of(&web, id).await?;
+    body(&web, &incident, id)
+}
+
+/// Ends the run; the step under way is let end.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", tag = "runs", params(("id" = String, Path)), request_body = Note,
+    responses((status = 200, body = RunBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn cancel(
+    State(web): State<WebState>,
+    OfRun(id): OfRun,
+    asking: Asking,
+    Wish(wish): Wish<Note>,
+) -> Result<Json<RunBody>, Problem> {
+    act(&web, id, asking, wish.by, Command::CancelRun { run: id, note: wish.note }).await
+}
+
+#[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/skip", tag = "runs",
+    params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
+    responses((status = 200, body = RunBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn skip(
+    State(web): State<WebState>,
+    OfRun(id): OfRun,
+    OfStep(step): OfStep,
+    asking: Asking,
+    Wish(wish): Wish<Note>,
+) -> Result<Json<RunBody>, Problem> {
+    act(&web, id, asking, wish.by, Command::SkipStep { run: id, step, note: wish.note }).await
+}
+
+#[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/retry", tag = "runs",
+    params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
+    responses((status = 200, body = RunBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn retry(
+    State(web): State<WebState>,
+    OfRun(id): OfRun,
+    OfStep(step): OfStep,
+    asking: Asking,
+    Wish(wish): Wish<Note>,
+) -> Result<Json<RunBody>, Problem> {
+    act(&web, id, asking, wish.by, Command::RetryStep { run: id, step, note: wish.note }).await
+}
+
+/// Answers a step in doubt: did it take effect?
+#[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/settle", tag = "runs",
+    params(("id" = String, Path), ("step" = String, Path)), request_body = Settlement,
+    responses((status = 200, body = RunBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn settle(
+    State(web): State<WebState>,
+    OfRun(id): OfRun,
+    OfStep(step): OfStep,
+    asking: Asking,
+    Wish(wish): Wish<Settlement>,
+) -> Result<Json<RunBody>, Problem> {
+    act(&web, id, asking, wish.by, Command::SettleStep { run: id, step, outcome: wish.outcome, note: wish.note }).await
+}
+
+/// No step asks for approval.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/approve", tag = "runs",
+    params(("id" = String, Path), ("step" = String, Path)),
+    responses((status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn approve(State(web): State<WebState>, OfRun(id): OfRun, OfStep(step): OfStep) -> Problem {
+    asks_nothing(&web, id, &step).await
+}
+
+/// No step asks for approval.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/reject", tag = "runs",
+    params(("id" = String, Path), ("step" = String, Path)),
+    responses((status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn reject(State(web): State<WebState>, OfRun(id): OfRun, OfStep(step): OfStep) -> Problem {
+    asks_nothing(&web, id, &step).await
+}
+
+async fn asks_nothing(web: &WebState, id: RunId, step: &str) -> Problem {
+    match incident_of(web, id).await {
+        Ok(_) => Problem::conflict(format!("step \"{step}\" asks for no approval; skip it, retry it or cancel the run")),
+        Err(problem) => problem,
+    }
+}
+
+async fn act(web: &WebState, id: RunId, asking: Asking, by: Option<String>, command: Command) -> Result<Json<RunBody>, Problem> {
+    let actor = asking.actor(by)?;
+    let incident = web.runtime.reads.incident_of_run(id).await?.ok_or_else(|| Problem::missing("run"))?;
+    web.runtime.command(incident, actor, command, asking.request).await?;
+    let incident = find(web, IncidentName::Id(incident)).await?;
+    body(web, &incident, id)
+}
+
+async fn incident_of(web: &WebState, run: RunId) -> Result<Incident, Problem> {
+    let incident = web.runtime.reads.incident_of_run(run).await?.ok_or_else(|| Problem::missing("run"))?;
+    find(web, IncidentName::Id(incident)).await
+}
+
+fn body(web: &WebState, incident: &Incident, id: RunId) -> Result<Json<RunBody>, Problem> {
+    let run = incident.runs.get(&id).ok_or_else(|| Problem::missing("run"))?;
+    Ok(Json(RunBody::new(incident, run, &web.runtime.rulebook())))
+}
+
+impl RunBody {
+    pub fn new(incident: &Incident, run: &Run, rulebook: &Rulebook) -> Self {
+        Self {
+            id: run.id.to_string(),
+            incident: incident.id.to_string(),
+            playbook: run.playbook.clone(),
+            title: run.title.clone(),
+            revision: run.revision.clone(),
+            status: run.status.word(),
+            started_at: run.started_at.to_rfc3339(),
+            ended_at: instant(run.ended_at),
+            current: run.current.clone(),
+            reason: run.reason.clone(),
+            steps: steps(run, rulebook),
+        }
+    }
+}
+
+/// The playbook's steps in its order, begun or not; then any that the revision no longer tells of.
+fn steps(run: &Run, rulebook: &Rulebook) -> Vec<StepBody> {
+    let planned = rulebook.revisions.get(&run.revision).map(|playbook| playbook.steps.as_slice()).unwrap_or_default();
+    let blank = |step: &Step| StepState {
+        title: step.title.clone(),
+        action: step.action.clone(),
+        target: step.target.clone(),
+        ..StepState::default()
+    };
+    let unplanned = run.steps.iter().filter(|(id, _)| planned.iter().all(|step| step.id != **id));
+    let in_order = planned.iter().map(|step| match run.steps.get(&step.id) {
+        Some(state) => StepBody::new(&step.id, state),
+        None => StepBody::new(&step.id, &blank(step)),
+    });
+    in_order.chain(unplanned.map(|(id, state)| StepBody::new(id, state))).collect()
+}
+
+impl StepBody {
+    fn new(id: &str, state: &StepState) -> Self {
+        Self {
+            id: id.to_owned(),
+            status: state.status.word(),
+            title: state.title.clone(),
+            action: state.action.clone(),
+            target: state.target.clone(),
+            attempt: state.attempt,
+            params: state.params.clone(),
+            output: state.output.clone(),
+            reason: state.reason.clone(),
+            started_at: instant(state.started_at),
+            ended_at: instant(state.ended_at),
+            retry_at: instant(state.retry_at),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Joins the API, the webhook and the pages into one router, and puts around them what every answer needs.
+//! Knows no handler's insides.
+
+use std::any::Any;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+
+use crate::web::api::{acts, deliveries, health, incidents, metrics, on_call, openapi, playbooks, runs};
+use crate::web::problem::Problem;
+use crate::web::state::WebState;
+use crate::web::webhook;
+
+/// What a browser may load for a page of ours: our own files and nothing else, nothing inline.
+pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The largest form or JSON body, the webhook's apart.
+pub const MAX_BODY: usize = 256 * 1024;
+/// How long an answer may take to begin.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Everything the server answers. `pages` keeps its own answer for addresses that nobody knows.
+pub fn router(state: WebState, pages: Router<WebState>) -> Router {
+    let bounded = |router: Router<WebState>| router.layer(DefaultBodyLimit::max(MAX_BODY)).layer(from_fn(in_time));
+    bounded(pages)
+        .layer(CompressionLayer::new())
+        .merge(bounded(api()))
+        .merge(webhooks())
+        .layer(CsrfLayer::new().with_rejection_response(foreign))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), observed))
+        .layer(from_fn(guarded))
+        .with_state(state)
+}
+
+fn webhooks() -> Router<WebState> {
+    // The root is shared with the pages, and so is what it says to other methods.
+    let root = Router::new().route("/", post(webhook::receive));
+    Router::new()
+        .route("/api/v1/webhooks/alertmanager", post(webhook::receive))
+        .route("/api/v1/webhooks/alertmanager/{source}", post(webhook::receive_from))
+        .method_not_allowed_fallback(wrong_method)
+        .merge(root)
+}
+
+fn api() -> Router<WebState> {
+    Router::new()
+        .route("/api/v1/deliveries/{id}", get(deliveries::one))
+        .route("/api/v1/incidents", get(incidents::list))
+        .route("/api/v1/incidents/{id}", get(incidents::one))
+        .route("/api/v1/incidents/{id}/timeline", get(incidents::timeline))
+        .route("/api/v1/incidents/{id}/alerts", get(incidents::alerts))
+        .route("/api/v1/incidents/{id}/runs", get(incidents::runs).post(acts::start_run))
+        .route("/api/v1/incidents/{id}/acknowledge", post(acts::acknowledge))
+        .route("/api/v1/incidents/{id}/unacknowledge", post(acts::unacknowledge))
+        .route("/api/v1/incidents/{id}/resolve", post(acts::resolve))
+        .route("/api/v1/incidents/{id}/reopen", post(acts::reopen))
+        .route("/api/v1/incidents/{id}/snooze", post(acts::snooze))
+        .route("/api/v1/incidents/{id}/priority", post(acts::priority))
+        .route("/api/v1/incidents/{id}/comment", post(acts::comment))
+        .route("/api/v1/incidents/{id}/assign", post(acts::assign))
+        .route("/api/v1/incidents/{id}/escalate", post(acts::escalate))
+        .route("/api/v1/runs/{id}", get(runs::one))
+        .route("/api/v1/runs/{id}/cancel", post(runs::cancel))
+        .route("/api/v1/runs/{id}/steps/{step}/skip", post(runs::skip))
+        .route("/api/v1/runs/{id}/steps/{step}/retry", post(runs::retry))
+        .route("/api/v1/runs/{id}/steps/{step}/settle", post(runs::settle))
+        .route("/api/v1/runs/{id}/steps/{step}/approve", post(runs::approve))
+        .route("/api/v1/runs/{id}/steps/{step}/reject", post(runs::reject))
+        .route("/api/v1/playbooks", get(playbooks::list))
+        .route("/api/v1/playbooks/{slug}", get(playbooks::one))
+        .route("/api/v1/on-call", get(on_call::on_call))
+        .route("/api/openapi.json", get(openapi::openapi))
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .route("/startup", get(health::startup))
+        .route("/metrics", get(metrics::metrics))
+        .route("/api/{*rest}", any(unknown))
+        .method_not_allowed_fallback(wrong_method)
+}
+
+async fn unknown() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address; /api/openapi.json lists what there is")
+}
+
+async fn wrong_method(method: Method) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("this address does not answer {method}; the header Allow says what it answers"))
+}
+
+fn foreign(_: ProtectionError) -> Response<Body> {
+    Problem::new(StatusCode::FORBIDDEN, "a page of another site may not do this").into_response()
+}
+
+fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    let words = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
+    Problem::fault(format!("panic: {}", words.unwrap_or("without words"))).into_response()
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(TIME_LIMIT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::unavailable("the answer took too long").into_response(),
+    }
+}
+
+/// Measures every answer under the route that gave it, so that addresses do not become labels.
+async fn observed(State(web): State<WebState>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    web.metrics.request(route, method_word(&method), response.status().as_u16(), began.elapsed());
+    response
+}
+
+fn method_word(method: &Method) -> &str {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH];
+    if known.contains(method) { method.as_str() } else { "other" }
+}
+
+/// Headers that keep a browser from doing more with an answer than it should.
+async fn guarded(request: Request, next: Next) -> Response {
+    let is_api = request.uri().path().starts_with("/api/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in GUARDS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if is_api {
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+const GUARDS: [(HeaderName, &str); 6] = [
+    (CONTENT_SECURITY_POLICY, CSP),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
