@@ -75,6 +75,7 @@ impl App {
     }
 
     pub async fn with_settings(settings: &str, playbooks: &[(&str, &str)]) -> Self {
+        let _ = tracing_subscriber::fmt().with_env_filter("reynard=debug").with_test_writer().try_init();
         let files = Files {
             settings: Some(TextFile::new("reynard.yaml", settings)),
             playbooks: playbooks.iter().map(|(slug, text)| TextFile::new(format!("playbooks/{slug}.yaml"), *text)).collect(),
@@ -96,7 +97,7 @@ impl App {
 
     pub async fn posts(&self, body: &Value) -> Receipt {
         let receipt = self.runtime.deliver("am", body.to_string().into_bytes()).await.expect("stored");
-        self.runtime.settle().await;
+        self.settles().await;
         receipt
     }
 
@@ -109,21 +110,26 @@ impl App {
         self.posts(&body(&[alert(alertname, severity, "resolved", 0)])).await;
     }
 
+    /// Everything that is due now is carried out; a story that hangs is a story that fails.
+    pub async fn settles(&self) -> Option<Timestamp> {
+        tokio::time::timeout(std::time::Duration::from_secs(20), self.runtime.settle()).await.expect("the engine comes to rest")
+    }
+
     /// Turns the clock, stopping wherever something is due.
     pub async fn passes(&self, span: Span) {
         let end = self.clock.now() + span;
-        while let Some(next) = self.runtime.settle().await
+        while let Some(next) = self.settles().await
             && next <= end
         {
             self.clock.set(next.max(self.clock.now()));
         }
         self.clock.set(end);
-        self.runtime.settle().await;
+        self.settles().await;
     }
 
     pub async fn puts(&self, id: IncidentId, who: &str, command: Command) -> Result<u64, EngineError> {
         let answer = self.runtime.command(id, Actor::Person(who.to_owned()), command, None).await;
-        self.runtime.settle().await;
+        self.settles().await;
         answer
     }
 
@@ -139,7 +145,7 @@ impl App {
         self.dies().await;
         let (runtime, loops, store) = start(self.folder.path(), &self.settings, &self.clock, &self.world).await;
         (self.runtime, self.loops, self.store) = (runtime, Some(loops), Some(store));
-        self.runtime.settle().await;
+        self.settles().await;
     }
 
     async fn dies(&mut self) {

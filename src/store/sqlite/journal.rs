@@ -191,7 +191,7 @@ async fn write_deliveries(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Re
         update deliveries
         set worked_at = w.value ->> 'at', incidents = w.value ->> 'incidents', rejected = w.value ->> 'rejected'
         from json_each($1) as w
-        where id = w.value ->> 'id'";
+        where deliveries.id = w.value ->> 'id'";
     let worked: Vec<_> = batch
         .worked
         .iter()
