@@ -32,8 +32,8 @@ static TEMPLATES: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
     templates.register_helper("until", Box::new(until));
     #[allow(clippy::expect_used, reason = "the templates are part of the binary and every test renders them")]
     {
-        templates.register_embed_templates_with_extension::<Pages>(".hbs").expect("the page templates are whole");
-        templates.register_embed_templates_with_extension::<Partials>(".hbs").expect("the partial templates are whole");
+        register::<Pages>(&mut templates).expect("the page templates are whole");
+        register::<Partials>(&mut templates).expect("the partial templates are whole");
     }
     templates
 });
@@ -54,6 +54,14 @@ pub fn page<V: Serialize>(template: &str, page: &Page<V>) -> Response {
 
 pub fn html<V: Serialize>(template: &str, page: &Page<V>) -> Result<String, String> {
     TEMPLATES.render(template, page).map_err(|error| error.to_string())
+}
+
+fn register<T: RustEmbed>(templates: &mut Handlebars<'static>) -> Result<(), String> {
+    for file in T::iter() {
+        let source = T::get(&file).map(|found| String::from_utf8_lossy(&found.data).into_owned()).unwrap_or_default();
+        templates.register_template_string(file.trim_end_matches(".hbs"), source).map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 type Drawn = Result<(), RenderError>;

@@ -1,0 +1,107 @@
+//! A fake for looking at pages: made-up incidents, drawn by the real templates, served without an engine.
+//! `cargo run --example look`, then open http://127.0.0.1:5099/incidents (`?theme=dark`, `/empty`, `/new`).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use reynard::domain::settings::Rulebook;
+use reynard::engine::store::{Reads, Totals};
+use reynard::web::assets;
+use reynard::web::pages::fault::Fault;
+use reynard::web::pages::render::page;
+use reynard::web::pages::samples::{self, Fake, NOW};
+use reynard::web::pages::view::list::{Filter, SeenList, list_view};
+use reynard::web::pages::view::shell::{Page, Place, shell};
+use reynard::web::pages::view::times::Lens;
+use reynard::web::pages::visitor::Visitor;
+use reynard::web::pages::{incident, incidents, playbooks};
+use serde::Deserialize;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+#[derive(Clone)]
+struct House {
+    fake: Arc<Fake>,
+    rulebook: Arc<Rulebook>,
+}
+
+#[derive(Deserialize)]
+struct Look {
+    theme: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let mut fake = samples::fake();
+    fake.samples.push(samples::hostile());
+    fake.samples.push(samples::every_kind());
+    let house = House { fake: Arc::new(fake), rulebook: Arc::new(samples::rulebook()) };
+    let policy = HeaderValue::from_static(assets::CONTENT_SECURITY_POLICY);
+    let app = Router::new()
+        .route("/", get(list))
+        .route("/incidents", get(list))
+        .route("/incidents/{id}", get(one))
+        .route("/playbooks", get(books))
+        .route("/empty", get(empty))
+        .route("/new", get(never))
+        .route("/assets/{name}", get(assets::serve))
+        .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, policy))
+        .with_state(house);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:5099").await?;
+    println!("http://{}/incidents", listener.local_addr()?);
+    axum::serve(listener, app).await
+}
+
+async fn list(State(house): State<House>, Query(filter): Query<Filter>, Query(look): Query<Look>, headers: HeaderMap) -> Result<Response, Fault> {
+    let shown = incidents::look(&*house.fake, &house.rulebook, &filter, &visitor(&headers, &look), NOW).await?;
+    Ok(page("incidents", &shown))
+}
+
+async fn one(
+    State(house): State<House>,
+    Path(id): Path<String>,
+    Query(asked): Query<incident::Asked>,
+    Query(look): Query<Look>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let shown = incident::look(&*house.fake, &house.rulebook, (&id, &asked), &visitor(&headers, &look), NOW).await?;
+    Ok(page("incident", &shown))
+}
+
+async fn books(State(house): State<House>, Query(look): Query<Look>, headers: HeaderMap) -> Result<Response, Fault> {
+    let shown = playbooks::look(&*house.fake, &house.rulebook, &visitor(&headers, &look), NOW).await?;
+    Ok(page("playbooks", &shown))
+}
+
+async fn empty(State(house): State<House>, Query(look): Query<Look>, headers: HeaderMap) -> Result<Response, Fault> {
+    let totals = Fake::default().totals().await?;
+    Ok(nothing(&house, &totals, &visitor(&headers, &look)))
+}
+
+async fn never(State(house): State<House>, Query(look): Query<Look>, headers: HeaderMap) -> Response {
+    nothing(&house, &Totals::default(), &visitor(&headers, &look))
+}
+
+fn nothing(house: &House, totals: &Totals, visitor: &Visitor) -> Response {
+    let lens = Lens { now: NOW, zone: visitor.zone };
+    let filter = Filter::default();
+    let seen = SeenList { incidents: &[], open: &[], totals, rulebook: &house.rulebook, filter: &filter, lens };
+    let place = Place { title: "All quiet".to_owned(), place: "incidents", scope: String::new() };
+    page("incidents", &Page { shell: shell(place, visitor, totals, &house.rulebook, lens), view: list_view(&seen) }).into_response()
+}
+
+fn visitor(headers: &HeaderMap, look: &Look) -> Visitor {
+    let mut visitor = Visitor::read(headers, "/incidents".to_owned());
+    match look.theme.as_deref() {
+        Some("dark") => visitor.theme = "dark",
+        Some("light") => visitor.theme = "light",
+        _ => {}
+    }
+    if visitor.zone == chrono_tz::UTC {
+        visitor.zone = chrono_tz::Europe::Berlin;
+    }
+    visitor
+}
