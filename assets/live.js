@@ -16,8 +16,8 @@ if (zone && zone !== root.dataset.zone && !sessionStorage.zone) {
 // Time
 const span = ms => {
   const s = Math.max(0, Math.floor(ms / 1000)), d = s / 86400 | 0, h = s / 3600 % 24 | 0, m = s / 60 % 60 | 0
-  const two = (a, A, b, B) => b ? `${a}${A} ${b}${B}` : a + A
-  return d ? two(d, 'd', h, 'h') : h ? two(h, 'h', m, 'm') : m ? two(m, 'm', s % 60, 's') : s % 60 + 's'
+  const two = (a, b) => parseInt(b) ? a + ' ' + b : a
+  return d ? two(d + 'd', h + 'h') : h ? two(h + 'h', m + 'm') : m ? two(m + 'm', s % 60 + 's') : s % 60 + 's'
 }
 const put = (el, text) => { if (el && el.textContent !== text) el.textContent = text }
 function tick() {
@@ -26,6 +26,7 @@ function tick() {
   for (const el of document.querySelectorAll('[data-until]')) put(el, el.dataset.until > t ? 'in ' + span(el.dataset.until - t) : 'now')
   const clock = new Date(t).toLocaleTimeString([], { hour12: false })
   put($('clock'), clock)
+  put($('nowclock'), clock)
   lamp()
 }
 function lamp() {
@@ -40,7 +41,7 @@ function lamp() {
 const say = text => put($('say'), text)
 
 // Swapping
-const plain = el => el.outerHTML.replace(/_action_id" value="[^"]*/g, '').replace(/(data-(since|until)="\d+">)[^<]*/g, '$1').replace(/ open=""/g, '')
+const plain = el => el.outerHTML.replace(/_action_id" value="[^"]*/g, '').replace(/(data-(since|until)="\d+">)[^<]*/g, '$1').replace(/(nowclock"[^>]*>)[^<]*|( open=""| sel)/g, '$1')
 async function refresh() {
   if (paused) return
   try {
@@ -59,7 +60,7 @@ async function refresh() {
       el.replaceWith(fresh)
       if (focus) fresh.querySelector(`[data-key="${focus}"]`)?.focus()
     }
-    // A part that came or went: take the whole, unless somebody is typing.
+    // A part came or went: take the whole, unless somebody is typing.
     const parts = doc => [...doc.querySelectorAll('main [data-live]')].map(el => el.id).join()
     const main = $('main'), typing = [...main.querySelectorAll('textarea')].some(el => el.value) || main.contains(document.activeElement)
     if (!typing && parts(document) !== parts(page)) main.replaceChildren(...page.getElementById('main').childNodes)

@@ -55,7 +55,12 @@ async fn main() -> std::io::Result<()> {
     axum::serve(listener, app).await
 }
 
-async fn list(State(house): State<House>, Query(filter): Query<Filter>, Query(look): Query<Look>, headers: HeaderMap) -> Result<Response, Fault> {
+async fn list(
+    State(house): State<House>,
+    Query(filter): Query<Filter>,
+    Query(look): Query<Look>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
     let shown = incidents::look(&*house.fake, &house.rulebook, &filter, &visitor(&headers, &look), NOW).await?;
     Ok(page("incidents", &shown))
 }

@@ -29,8 +29,7 @@ pub async fn serve(Path(name): Path<String>, Query(asked): Query<Version>) -> Re
     let Some(file) = Assets::get(&name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let keep =
-        if asked.v.is_some_and(|v| v == version(&file)) { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let keep = if asked.v.is_some_and(|v| v == version(&file)) { "public, max-age=31536000, immutable" } else { "no-cache" };
     ([(header::CONTENT_TYPE, content_type(&name)), (header::CACHE_CONTROL, keep)], file.data.into_owned()).into_response()
 }
 

@@ -123,7 +123,9 @@ fn wish(verb: &str, fields: &Fields) -> Result<Command, String> {
         "unacknowledge" => Command::Unacknowledge,
         "resolve" => Command::Resolve { note },
         "reopen" => Command::Reopen { note },
-        "snooze" => Command::Snooze { span: said(&fields.span).parse().map_err(|error: crate::domain::time::SpanError| error.to_string())? },
+        "snooze" => {
+            Command::Snooze { span: said(&fields.span).parse().map_err(|error: crate::domain::time::SpanError| error.to_string())? }
+        }
         "priority" => Command::SetPriority { priority: said(&fields.priority).parse()?, note },
         "comment" => Command::Comment { text: said(&fields.text).to_owned() },
         "assign" => Command::Assign { to: said(&fields.to).to_owned() },

@@ -139,7 +139,12 @@ fn burning() -> Sample {
     let mut tale = Tale::new(412, "Orders cannot reach its database", "orders", Span::seconds(429));
     tale.opened("database_connection_failure", "pg_up is 0 on orders-db-1: 14 of 14 connections refused since 03:02.");
     tale.fired(3);
-    tale.classified(Priority::P1, "outage", "signals.error_rate > 0.5 (signals.error_rate is 0.62)", &[("error_rate", 0.62), ("affected_users", 8_200.0)]);
+    tale.classified(
+        Priority::P1,
+        "outage",
+        "signals.error_rate > 0.5 (signals.error_rate is 0.62)",
+        &[("error_rate", 0.62), ("affected_users", 8_200.0)],
+    );
     tale.escalated(2, &["on-call (ana)", "lead (mia)"], 1, Span::minutes(15));
     tale.told(1, "sms", Some("ana"), Ok("queued as SM8c1"));
     tale.told(2, "chat", None, Ok("posted to #ops"));
@@ -151,7 +156,10 @@ fn burning() -> Sample {
     tale.wait(Span::seconds(5));
     tale.fired(1);
     tale.wait(Span::seconds(331));
-    tale.by("mia", Event::Commented { text: "Looks like the 02:58 deploy of orders@9f2c doubled the pool size. Watching the reset.".to_owned() });
+    tale.by(
+        "mia",
+        Event::Commented { text: "Looks like the 02:58 deploy of orders@9f2c doubled the pool size. Watching the reset.".to_owned() },
+    );
     tale.wait(Span::seconds(20));
     tale.step(1, "reset", 2, &DATABASE[1], None);
     tale.done()
@@ -169,7 +177,7 @@ fn in_doubt() -> Sample {
     tale.wait(Span::seconds(4));
     let at = StepRef { run: tale.run(1), step: "restart".to_owned(), attempt: 1, undo: false };
     tale.engine(Event::Recovered { down_for_ms: 3_100 });
-    let reason = "Reynard stopped after the restart was sent and before the answer came.".to_owned();
+    let reason = "Reynard stopped after the restart was sent and before the answer came".to_owned();
     tale.engine(Event::StepInDoubt { at, title: MEMORY[1].1.to_owned(), reason });
     tale.wait(Span::seconds(12));
     tale.by("ana", Event::Acknowledged { note: String::new() });
@@ -194,7 +202,11 @@ fn failed() -> Sample {
     tale.run_started(1, "notify-and-diagnose");
     tale.step(1, "look", 1, &DIAGNOSE[0], Some(Err("prometheus answered 502")));
     let run = tale.run(1);
-    tale.engine(Event::RunFailed { run, playbook: "notify-and-diagnose".to_owned(), reason: "\"Look at the error rate\" failed".to_owned() });
+    tale.engine(Event::RunFailed {
+        run,
+        playbook: "notify-and-diagnose".to_owned(),
+        reason: "\"Look at the error rate\" failed".to_owned(),
+    });
     tale.escalated(1, &["on-call (ana)"], 1, Span::minutes(104));
     tale.told(1, "sms", Some("ana"), Ok("queued"));
     tale.done()
@@ -223,7 +235,11 @@ fn resolved() -> Sample {
 }
 
 fn small(n: u64) -> Sample {
-    let names = [("Disk of build-7 is nearly full", "ci"), ("Certificate of status page ends in 9 days", "web"), ("Queue mail-out is growing", "mail")];
+    let names = [
+        ("Disk of build-7 is nearly full", "ci"),
+        ("Certificate of status page ends in 9 days", "web"),
+        ("Queue mail-out is growing", "mail"),
+    ];
     let (title, service) = names[usize::try_from(n - 1).unwrap_or(0) % names.len()];
     let mut tale = Tale::new(404 - n, title, service, Span::hours(5 + 7 * n));
     tale.opened("unknown", "");
@@ -298,8 +314,13 @@ impl Tale {
     }
 
     fn over(&mut self, n: usize) {
-        let alerts: Vec<AlertRef> =
-            self.sample.alerts.iter().take(n + 1).map(|row| AlertRef { fingerprint: row.fingerprint.clone(), starts_at: row.mark.starts_at }).collect();
+        let alerts: Vec<AlertRef> = self
+            .sample
+            .alerts
+            .iter()
+            .take(n + 1)
+            .map(|row| AlertRef { fingerprint: row.fingerprint.clone(), starts_at: row.mark.starts_at })
+            .collect();
         for row in &mut self.sample.alerts {
             row.mark.firing = false;
             row.mark.changed_at = self.at;
@@ -351,7 +372,9 @@ impl Tale {
         self.wait(Span(900));
         self.engine(match answer {
             Ok(reply) => Event::NotificationSent { notification, channel, person, reply: reply.to_owned(), attempt: 1 },
-            Err(reason) => Event::NotificationFailed { notification, channel, person, reason: reason.to_owned(), attempt: 1, retry_at: None },
+            Err(reason) => {
+                Event::NotificationFailed { notification, channel, person, reason: reason.to_owned(), attempt: 1, retry_at: None }
+            }
         });
     }
 
@@ -461,7 +484,7 @@ fn planned_step(&(id, title, action, target, when, destructive): &PlannedStep) -
         action: action.to_owned(),
         target: target.map(str::to_owned),
         with: ValueTemplate::parse(&Value::Null, &schema).ok()?,
-        timeout: Span::minutes(1),
+        timeout: Span::minutes(2),
         retry: Retry { attempts: 3, ..Retry::default() },
         on_failure: OnFailure::Stop,
         on_interrupt: OnInterrupt::Ask,

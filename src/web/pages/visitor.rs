@@ -188,7 +188,8 @@ mod tests {
 
     #[test]
     fn one_only_comes_back_to_this_server() {
-        for (asked, given) in [(Some("/incidents?q=x"), "/incidents?q=x"), (Some("//evil"), "/"), (Some("https://evil"), "/"), (None, "/")] {
+        for (asked, given) in [(Some("/incidents?q=x"), "/incidents?q=x"), (Some("//evil"), "/"), (Some("https://evil"), "/"), (None, "/")]
+        {
             assert_eq!(local(asked), given);
         }
     }

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::incident::{Incident, Status};
-use crate::domain::run::RunStatus;
 use crate::domain::settings::Rulebook;
 use crate::engine::store::{IncidentQuery, Totals};
 use crate::web::pages::view::incident::{state_word, title};
@@ -64,7 +63,7 @@ pub struct Counter {
 #[derive(Clone, Debug, Serialize)]
 pub struct Need {
     pub row: Row,
-    pub why: String,
+    pub why: &'static str,
     pub tone: &'static str,
     pub can_acknowledge: bool,
 }
@@ -199,9 +198,9 @@ fn counters(totals: &Totals, filter: &Filter) -> Vec<Counter> {
         .collect()
 }
 
-/// In doubt before unacknowledged before failed; worse before less bad; longer before shorter.
+/// In doubt before unacknowledged; worse before less bad; longer before shorter.
 fn needs(open: &[Incident], rulebook: &Rulebook, lens: Lens) -> Vec<Need> {
-    let mut needs: Vec<(u8, &Incident, String, &'static str)> = open.iter().filter_map(need).collect();
+    let mut needs: Vec<(u8, &Incident, &'static str, &'static str)> = open.iter().filter_map(need).collect();
     needs.sort_by_key(|(rank, incident, ..)| (incident.priority.number(), *rank, incident.opened_at));
     needs
         .into_iter()
@@ -214,18 +213,13 @@ fn needs(open: &[Incident], rulebook: &Rulebook, lens: Lens) -> Vec<Need> {
         .collect()
 }
 
-fn need(incident: &Incident) -> Option<(u8, &Incident, String, &'static str)> {
-    let doubtful = incident.runs.values().find(|run| in_doubt(run));
-    let failed = incident.runs.values().find(|run| run.status == RunStatus::Failed);
-    if let Some(run) = doubtful {
-        return Some((0, incident, format!("{}: did the step take effect?", run.playbook), "doubt"));
+fn need(incident: &Incident) -> Option<(u8, &Incident, &'static str, &'static str)> {
+    let doubtful = incident.runs.values().any(in_doubt);
+    if doubtful {
+        return Some((0, incident, "did the step take effect?", "doubt"));
     }
-    match (incident.status, failed) {
-        (Status::Triggered, _) if incident.escalation.snoozed_until.is_some() => None,
-        (Status::Triggered, Some(run)) => Some((1, incident, format!("nobody has acknowledged; {} failed", run.playbook), "bad")),
-        (Status::Triggered, None) => Some((1, incident, "nobody has acknowledged".to_owned(), "bad")),
-        _ => None,
-    }
+    let waits = incident.status == Status::Triggered && incident.escalation.snoozed_until.is_none();
+    waits.then_some((1, incident, "nobody has acknowledged", "bad"))
 }
 
 fn row(incident: &Incident, rulebook: &Rulebook, lens: Lens) -> Row {
@@ -240,7 +234,11 @@ fn row(incident: &Incident, rulebook: &Rulebook, lens: Lens) -> Row {
         tone,
         unacknowledged: incident.status == Status::Triggered,
         who: incident.assignee.clone().or_else(|| incident.acknowledged_by.clone()),
-        alerts: if counts.firing + counts.resolved > 1 { format!("{}/{}", counts.firing, counts.firing + counts.resolved) } else { String::new() },
+        alerts: if counts.firing + counts.resolved > 1 {
+            format!("{}/{}", counts.firing, counts.firing + counts.resolved)
+        } else {
+            String::new()
+        },
         chip: chip(incident, rulebook),
         next: incident.escalation.next_at.filter(|_| incident.is_open()).map(|at| lens.countdown(at)),
         age: incident.is_open().then(|| lens.age(incident.opened_at)),

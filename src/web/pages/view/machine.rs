@@ -86,11 +86,7 @@ pub fn runs(incident: &Incident, rulebook: &Rulebook, lens: Lens) -> Vec<RunView
 /// The run that a list shows: one in doubt, else the one under way, else the last.
 pub fn chip(incident: &Incident, rulebook: &Rulebook) -> Option<Chip> {
     let runs = incident.runs_in_order();
-    let run = runs
-        .iter()
-        .find(|run| in_doubt(run))
-        .or_else(|| runs.iter().find(|run| !run.status.is_over()))
-        .or_else(|| runs.last())?;
+    let run = runs.iter().find(|run| in_doubt(run)).or_else(|| runs.iter().find(|run| !run.status.is_over())).or_else(|| runs.last())?;
     let progress = progress(run, plan_of(run, rulebook));
     let (words, tone) = match run.status {
         _ if in_doubt(run) => ("in doubt".to_owned(), "doubt"),
@@ -199,7 +195,8 @@ fn attempt(state: &StepState, plan: Option<&Step>) -> Option<String> {
 }
 
 fn progress(run: &Run, plan: Option<&Playbook>) -> String {
-    let done = run.steps.values().filter(|step| matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped | StepStatus::Undone)).count();
+    let done =
+        run.steps.values().filter(|step| matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped | StepStatus::Undone)).count();
     let at = if run.status.is_over() { done } else { (done + 1).min(plan.map_or(usize::MAX, |plan| plan.steps.len().max(1))) };
     plan.map_or_else(|| at.to_string(), |plan| format!("{at}/{}", plan.steps.len()))
 }

@@ -30,6 +30,7 @@ pub struct Book {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct BookStep {
+    pub number: usize,
     pub title: String,
     pub action: String,
     pub target: Option<String>,
@@ -45,7 +46,8 @@ pub fn playbooks_view(rulebook: &Rulebook) -> PlaybooksView {
 }
 
 fn view(book: &Playbook) -> Book {
-    let steps = book.steps.iter().map(|step| BookStep {
+    let steps = book.steps.iter().zip(1..).map(|(step, number)| BookStep {
+        number,
         title: if step.title.is_empty() { step.id.clone() } else { step.title.clone() },
         action: step.action.clone(),
         target: step.target.clone(),

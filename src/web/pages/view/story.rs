@@ -41,6 +41,8 @@ pub struct PlanView {
 pub struct EntryView {
     pub seq: u64,
     pub at: Moment,
+    /// Set on the first entry of a day that is not the one above it.
+    pub day: Option<String>,
     /// Set when several entries were put together.
     pub until: Option<Moment>,
     pub icon: &'static str,
@@ -79,6 +81,7 @@ pub fn story(incident: &Incident, entries: &[Entry], rulebook: &Rulebook, part: 
     if !from_the_start {
         shown.reverse();
     }
+    mark_days(&mut shown, &lens.moment(lens.now).day);
     StoryView {
         plans: if part.from.is_none() { plans(incident, rulebook, lens) } else { Vec::new() },
         entries: shown,
@@ -161,6 +164,16 @@ fn grouped(entries: &[&Entry], show: Option<Group>, lens: Lens) -> Vec<EntryView
     shown
 }
 
+fn mark_days(entries: &mut [EntryView], today: &str) {
+    let mut above = today.to_owned();
+    for entry in entries {
+        if entry.at.day != above {
+            above.clone_from(&entry.at.day);
+            entry.day = Some(above.clone());
+        }
+    }
+}
+
 fn alerts_in(event: &Event) -> Option<u64> {
     match event {
         Event::AlertFired { alerts, truncated, .. } | Event::AlertResolved { alerts, truncated, .. } => {
@@ -180,6 +193,7 @@ fn entry_view(entry: &Entry, lens: Lens) -> EntryView {
     EntryView {
         seq: entry.seq,
         at: lens.moment(entry.at),
+        day: None,
         until: None,
         icon: face.icon,
         word: face.word,

@@ -19,6 +19,9 @@ pub struct Moment {
     pub iso: String,
     pub utc: String,
     pub short: String,
+    /// The time of day alone.
+    pub clock: String,
+    pub day: String,
 }
 
 /// A span that grows from `ms` on.
@@ -51,6 +54,8 @@ impl Lens {
             iso: at.to_rfc3339(),
             utc: at.to_utc().format("%Y-%m-%d %H:%M:%S UTC").to_string(),
             short: there.format(pattern).to_string(),
+            clock: there.format("%H:%M:%S").to_string(),
+            day: there.format("%A, %-d %B %Y").to_string(),
         }
     }
 
