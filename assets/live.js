@@ -1,7 +1,7 @@
-// Reynard, live: hears which incident changed, fetches this page again and swaps what differs. Typed text and focus stay.
+// Hears which incident changed, fetches this page again, swaps what differs. Typed text and focus stay.
 const root = document.documentElement, $ = id => document.getElementById(id)
 const skew = Date.now() - +root.dataset.now, now = () => Date.now() - skew
-const STALE = 45e3, POLL = 15e3
+const STALE = 45e3
 let heard = Date.now(), since = null, source, failures = 0, paused = false, asked, keys = localStorage.keys !== 'off', row = -1
 root.classList.add('live')
 root.classList.toggle('nokeys', !keys)
@@ -13,7 +13,6 @@ if (zone && zone !== root.dataset.zone && !sessionStorage.zone) {
   setTimeout(refresh)
 }
 
-// Time
 const span = ms => {
   const s = Math.max(0, Math.floor(ms / 1000)), d = s / 86400 | 0, h = s / 3600 % 24 | 0, m = s / 60 % 60 | 0
   const two = (a, b) => parseInt(b) ? a + ' ' + b : a
@@ -24,14 +23,14 @@ function tick() {
   const t = now()
   for (const el of document.querySelectorAll('[data-since]')) put(el, span(t - el.dataset.since))
   for (const el of document.querySelectorAll('[data-until]')) put(el, el.dataset.until > t ? 'in ' + span(el.dataset.until - t) : 'now')
-  const clock = new Date(t).toLocaleTimeString([], { hour12: false })
+  const clock = new Date(t).toTimeString().slice(0, 8)
   put($('clock'), clock)
   put($('nowclock'), clock)
   lamp()
 }
 function lamp() {
   const el = $('lamp'), old = Date.now() - heard > STALE
-  const [name, text] = old ? ['stale', 'STALE since ' + new Date(heard).toLocaleTimeString([], { hour12: false })]
+  const [name, text] = old ? ['stale', 'STALE since ' + new Date(heard).toTimeString().slice(0, 8)]
     : paused ? ['off', 'paused'] : failures ? ['off', 'reconnecting'] : ['on', 'live']
   if (old && !since) say('This page is stale: the server was not heard for 45 seconds.')
   since = old
@@ -94,10 +93,9 @@ document.addEventListener('visibilitychange', () => {
 })
 listen()
 setInterval(tick, 1000)
-setInterval(() => { if (failures > 2 && !document.hidden) refresh() }, POLL)
+setInterval(() => { if (failures > 2 && !document.hidden) refresh() }, 15e3)
 tick()
 
-// Keys
 const rows = () => [...document.querySelectorAll('[data-row]')]
 function move(by) {
   const all = rows()
@@ -112,16 +110,17 @@ const deeds = {
   keys() { keys = !keys; localStorage.keys = keys ? 'on' : 'off'; root.classList.toggle('nokeys', !keys); names() },
   help() { $('help').showModal() },
 }
+const close = but => document.querySelectorAll('.menu[open]').forEach(menu => { if (!menu.contains(but)) menu.open = false })
 const names = () => put(document.querySelector('[data-do=keys]'), 'Keys: ' + (keys ? 'on' : 'off'))
 names()
 document.addEventListener('click', event => {
   const deed = event.target.closest('[data-do]')?.dataset.do
   if (deed) deeds[deed]()
-  for (const menu of document.querySelectorAll('.menu[open]')) if (!menu.contains(event.target)) menu.open = false
+  close(event.target)
 })
 document.addEventListener('keydown', event => {
   const key = event.key
-  if (key === 'Escape') { for (const menu of document.querySelectorAll('.menu[open]')) menu.open = false; return }
+  if (key === 'Escape') return close()
   if (!keys || event.ctrlKey || event.metaKey || event.altKey || event.target.matches('input,textarea,select')) return
   const act = { '/': () => $('q') ? $('q').focus() : location.assign('/incidents'), '?': deeds.help, l: deeds.pause, c: () => $('text')?.focus(), j: () => move(1), k: () => move(-1) }[key]
   const button = !act && document.querySelector(`main [data-key="${CSS.escape(key)}"]`)

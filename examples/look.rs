@@ -1,13 +1,18 @@
 //! A fake for looking at pages: made-up incidents, drawn by the real templates, served without an engine.
 //! `cargo run --example look`, then open http://127.0.0.1:5099/incidents (`?theme=dark`, `/empty`, `/new`).
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::StreamExt;
+use futures_util::stream;
 use reynard::domain::settings::Rulebook;
 use reynard::engine::store::{Reads, Totals};
 use reynard::web::assets;
@@ -47,6 +52,7 @@ async fn main() -> std::io::Result<()> {
         .route("/playbooks", get(books))
         .route("/empty", get(empty))
         .route("/new", get(never))
+        .route("/api/v1/stream", get(pings))
         .route("/assets/{name}", get(assets::serve))
         .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, policy))
         .with_state(house);
@@ -79,6 +85,15 @@ async fn one(
 async fn books(State(house): State<House>, Query(look): Query<Look>, headers: HeaderMap) -> Result<Response, Fault> {
     let shown = playbooks::look(&*house.fake, &house.rulebook, &visitor(&headers, &look), NOW).await?;
     Ok(page("playbooks", &shown))
+}
+
+/// A stream on which nothing ever changes.
+async fn pings() -> impl IntoResponse {
+    let ping = || Ok::<_, Infallible>(Event::default().event("ping").data("1"));
+    Sse::new(stream::once(async move { ping() }).chain(stream::unfold((), move |()| async move {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        Some((ping(), ()))
+    })))
 }
 
 async fn empty(State(house): State<House>, Query(look): Query<Look>, headers: HeaderMap) -> Result<Response, Fault> {
