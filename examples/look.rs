@@ -9,11 +9,12 @@ use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 use futures_util::StreamExt;
 use futures_util::stream;
 use reynard::domain::settings::Rulebook;
+use reynard::domain::timeline::Entry;
 use reynard::engine::store::{Reads, Totals};
 use reynard::web::assets;
 use reynard::web::pages::fault::Fault;
@@ -25,11 +26,13 @@ use reynard::web::pages::view::times::Lens;
 use reynard::web::pages::visitor::Visitor;
 use reynard::web::pages::{incident, incidents, playbooks};
 use serde::Deserialize;
+use tokio::sync::{RwLock, broadcast};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 #[derive(Clone)]
 struct House {
-    fake: Arc<Fake>,
+    fake: Arc<RwLock<Fake>>,
+    changed: broadcast::Sender<String>,
     rulebook: Arc<Rulebook>,
 }
 
@@ -43,16 +46,17 @@ async fn main() -> std::io::Result<()> {
     let mut fake = samples::fake();
     fake.samples.push(samples::hostile());
     fake.samples.push(samples::every_kind());
-    let house = House { fake: Arc::new(fake), rulebook: Arc::new(samples::rulebook()) };
+    let house = House { fake: Arc::new(RwLock::new(fake)), changed: broadcast::channel(16).0, rulebook: Arc::new(samples::rulebook()) };
     let policy = HeaderValue::from_static(assets::CONTENT_SECURITY_POLICY);
     let app = Router::new()
         .route("/", get(list))
         .route("/incidents", get(list))
         .route("/incidents/{id}", get(one))
+        .route("/incidents/{id}/acknowledge", post(acknowledge))
         .route("/playbooks", get(books))
         .route("/empty", get(empty))
         .route("/new", get(never))
-        .route("/api/v1/stream", get(pings))
+        .route("/api/v1/stream", get(changes))
         .route("/assets/{name}", get(assets::serve))
         .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, policy))
         .with_state(house);
@@ -67,7 +71,7 @@ async fn list(
     Query(look): Query<Look>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let shown = incidents::look(&*house.fake, &house.rulebook, &filter, &visitor(&headers, &look), NOW).await?;
+    let shown = incidents::look(&*house.fake.read().await, &house.rulebook, &filter, &visitor(&headers, &look), NOW).await?;
     Ok(page("incidents", &shown))
 }
 
@@ -78,22 +82,39 @@ async fn one(
     Query(look): Query<Look>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let shown = incident::look(&*house.fake, &house.rulebook, (&id, &asked), &visitor(&headers, &look), NOW).await?;
+    let shown = incident::look(&*house.fake.read().await, &house.rulebook, (&id, &asked), &visitor(&headers, &look), NOW).await?;
     Ok(page("incident", &shown))
 }
 
 async fn books(State(house): State<House>, Query(look): Query<Look>, headers: HeaderMap) -> Result<Response, Fault> {
-    let shown = playbooks::look(&*house.fake, &house.rulebook, &visitor(&headers, &look), NOW).await?;
+    let shown = playbooks::look(&*house.fake.read().await, &house.rulebook, &visitor(&headers, &look), NOW).await?;
     Ok(page("playbooks", &shown))
 }
 
-/// A stream on which nothing ever changes.
-async fn pings() -> impl IntoResponse {
-    let ping = || Ok::<_, Infallible>(Event::default().event("ping").data("1"));
-    Sse::new(stream::once(async move { ping() }).chain(stream::unfold((), move |()| async move {
-        tokio::time::sleep(Duration::from_secs(15)).await;
-        Some((ping(), ()))
-    })))
+/// The one thing that can be done here, to see pages change.
+async fn acknowledge(State(house): State<House>, Path(number): Path<u64>, headers: HeaderMap) -> Redirect {
+    let visitor = Visitor::read(&headers, String::new());
+    for sample in house.fake.write().await.samples.iter_mut().filter(|sample| sample.incident.number == number) {
+        let event = reynard::domain::timeline::Event::Acknowledged { note: String::new() };
+        let entry = Entry { seq: sample.incident.seq + 1, at: NOW, actor: visitor.actor(), event };
+        sample.incident.apply(&entry);
+        sample.entries.push(entry);
+        let _ = house.changed.send(format!("{{\"incident\":\"{}\"}}", sample.incident.id));
+    }
+    Redirect::to(&format!("/incidents/{number}"))
+}
+
+/// What changed, and a ping now and then.
+async fn changes(State(house): State<House>) -> impl IntoResponse {
+    let first = stream::once(async { Event::default().event("ping").data("1") });
+    let later = stream::unfold(house.changed.subscribe(), |mut heard| async move {
+        let event = tokio::select! {
+            Ok(change) = heard.recv() => Event::default().event("change").data(change),
+            () = tokio::time::sleep(Duration::from_secs(15)) => Event::default().event("ping").data("1"),
+        };
+        Some((event, heard))
+    });
+    Sse::new(first.chain(later).map(Ok::<_, Infallible>))
 }
 
 async fn empty(State(house): State<House>, Query(look): Query<Look>, headers: HeaderMap) -> Result<Response, Fault> {
