@@ -196,7 +196,7 @@ fn acknowledged() -> Sample {
 }
 
 fn failed() -> Sample {
-    let mut tale = Tale::new(408, "Payment provider refuses cards", "payments", Span::minutes(95));
+    let mut tale = Tale::new(408, "Payment provider refuses cards", "payments", Span::minutes(11));
     tale.opened("external_api_failure", "12 % of charges fail with 503.");
     tale.classified(Priority::P2, "degraded", "signals.error_rate > 0.1 (signals.error_rate is 0.12)", &[("error_rate", 0.12)]);
     tale.run_started(1, "notify-and-diagnose");
@@ -207,7 +207,7 @@ fn failed() -> Sample {
         playbook: "notify-and-diagnose".to_owned(),
         reason: "\"Look at the error rate\" failed".to_owned(),
     });
-    tale.escalated(1, &["on-call (ana)"], 1, Span::minutes(104));
+    tale.escalated(1, &["on-call (ana)"], 1, Span::minutes(15));
     tale.told(1, "sms", Some("ana"), Ok("queued"));
     tale.done()
 }

@@ -203,8 +203,14 @@ fn anyone(incident: &Incident) -> String {
         (Status::Resolved, _) => "It is over".to_owned(),
         (Status::Acknowledged, Some(name)) => format!("{name} is on it"),
         (Status::Acknowledged, None) => "Somebody is on it".to_owned(),
+        (Status::Triggered, _) if told_everybody(incident) => "Nobody has acknowledged, and everybody in the plan was told".to_owned(),
         (Status::Triggered, _) => "Nobody has acknowledged".to_owned(),
     }
+}
+
+/// Whether the escalation plan is used up.
+fn told_everybody(incident: &Incident) -> bool {
+    incident.escalation.started_at.is_some() && incident.escalation.next_at.is_none() && incident.escalation.done > 0
 }
 
 fn next(incident: &Incident, rulebook: &Rulebook, lens: Lens) -> Option<NextView> {

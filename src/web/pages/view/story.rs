@@ -200,10 +200,19 @@ fn entry_view(entry: &Entry, lens: Lens) -> EntryView {
         tone: face.tone,
         actor: entry.actor.name().to_owned(),
         actor_kind: entry.actor.kind(),
-        sentence: entry.event.sentence(&entry.actor),
+        sentence: sentence(entry, lens),
         comment: matches!(entry.event, Event::Commented { .. }),
         took: entry.event.duration_ms().map(|ms| took(crate::domain::time::Span(ms))),
         detail: readable(&detail(&entry.event)),
+    }
+}
+
+/// The sentence, its instants in the reader's zone.
+fn sentence(entry: &Entry, lens: Lens) -> String {
+    let said = entry.event.sentence(&entry.actor);
+    match &entry.event {
+        Event::Snoozed { until: at } | Event::LimitHit { free_at: at, .. } => said.replace(&at.to_rfc3339(), &lens.moment(*at).short),
+        _ => said,
     }
 }
 
