@@ -18,28 +18,26 @@ const span = ms => {
   const two = (a, b) => parseInt(b) ? a + ' ' + b : a
   return d ? two(d + 'd', h + 'h') : h ? two(h + 'h', m + 'm') : m ? two(m + 'm', s % 60 + 's') : s % 60 + 's'
 }
+const hms = t => new Date(t).toTimeString().slice(0, 8)
 const put = (el, text) => { if (el && el.textContent !== text) el.textContent = text }
 function tick() {
   const t = now()
   for (const el of document.querySelectorAll('[data-since]')) put(el, span(t - el.dataset.since))
   for (const el of document.querySelectorAll('[data-until]')) put(el, el.dataset.until > t ? 'in ' + span(el.dataset.until - t) : 'now')
-  const clock = new Date(t).toTimeString().slice(0, 8)
-  put($('clock'), clock)
-  put($('nowclock'), clock)
+  for (const id of ['clock', 'nowclock']) put($(id), hms(t))
   lamp()
 }
 function lamp() {
   const el = $('lamp'), old = Date.now() - heard > STALE
-  const [name, text] = old ? ['stale', 'STALE since ' + new Date(heard).toTimeString().slice(0, 8)]
+  const [name, text] = old ? ['stale', 'STALE since ' + hms(heard)]
     : paused ? ['off', 'paused'] : failures ? ['off', 'reconnecting'] : ['on', 'live']
-  if (old && !since) say('This page is stale: the server was not heard for 45 seconds.')
+  if (old && !since) say('This page is stale: the server is silent.')
   since = old
   el.className = 'lamp ' + name
   put(el, text)
 }
 const say = text => put($('say'), text)
 
-// Swapping
 const plain = el => el.outerHTML.replace(/_action_id" value="[^"]*/g, '').replace(/(data-(since|until)="\d+">)[^<]*/g, '$1').replace(/(nowclock"[^>]*>)[^<]*|( open=""| sel)/g, '$1')
 async function refresh() {
   if (paused) return
@@ -66,11 +64,10 @@ async function refresh() {
     document.title = page.title
     if (later) soon(3000)
     tick()
-  } catch { /* the lamp says it */ }
+  } catch {} // the lamp says it
 }
 const soon = (ms = 150) => { clearTimeout(asked); asked = setTimeout(refresh, ms) }
 
-// Hearing
 function listen() {
   source = new EventSource('/api/v1/stream')
   const alive = () => { heard = Date.now(); failures = 0; lamp() }

@@ -23,3 +23,11 @@ pub fn routes() -> Router<WebState> {
         .route("/assets/{name}", get(assets::serve))
         .layer(CsrfLayer::new())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_two_addresses_are_at_odds() {
+        drop(super::routes());
+    }
+}
