@@ -1,7 +1,10 @@
-//! The web room: an API for programs, the webhook, and the router that joins them with the pages.
+//! The web room: pages for people, an API for programs, the webhook, one stream, and the router that joins them.
 
 pub mod api;
+pub mod assets;
 pub mod extract;
+pub mod live;
+pub mod pages;
 pub mod problem;
 pub mod router;
 pub mod serve;

@@ -23,10 +23,6 @@ use crate::web::problem::Problem;
 use crate::web::state::WebState;
 use crate::web::webhook;
 
-/// What a browser may load for a page of ours: our own files and nothing else, nothing inline.
-pub const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
 /// The largest form or JSON body, the webhook's apart.
 pub const MAX_BODY: usize = 256 * 1024;
 /// How long an answer may take to begin.
@@ -147,7 +143,7 @@ async fn guarded(request: Request, next: Next) -> Response {
 }
 
 const GUARDS: [(HeaderName, &str); 6] = [
-    (CONTENT_SECURITY_POLICY, CSP),
+    (CONTENT_SECURITY_POLICY, crate::web::assets::CONTENT_SECURITY_POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "DENY"),
     (REFERRER_POLICY, "same-origin"),

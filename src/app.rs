@@ -1,0 +1,294 @@
+//! The only place where the parts are joined: files to rules, a database, the engine, the web, and an orderly end.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use notify::Watcher;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::action::catalog;
+use crate::carried;
+use crate::channel::catalog::senders;
+use crate::config::files::Files;
+use crate::config::load::{self, Loaded};
+use crate::config::secrets::Secrets;
+use crate::domain::settings::{Rulebook, Settings};
+use crate::domain::time::Span;
+use crate::engine::clock::SystemClock;
+use crate::engine::metrics::Metrics;
+use crate::engine::ports::Clock;
+use crate::engine::render::Messages;
+use crate::engine::runtime::{Hands, Parts, Runtime};
+use crate::engine::store::Journal;
+use crate::store::sqlite::open::SqliteStore;
+use crate::web::pages;
+use crate::web::router::router;
+use crate::web::serve::serve;
+use crate::web::state::WebState;
+
+/// How long effects under way may take to end after a request to stop.
+const GRACE: Span = Span::seconds(20);
+/// How long requests under way may take to end.
+const WEB_GRACE: Duration = Duration::from_secs(2);
+/// Editors write a file in several strokes; reading waits for the last.
+const STROKES: Duration = Duration::from_millis(200);
+
+/// Where things are, and what the command line says of them.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub config: PathBuf,
+    pub playbooks: PathBuf,
+    pub messages: PathBuf,
+    pub listen: Option<SocketAddr>,
+    pub database_url: Option<String>,
+}
+
+/// Secrets from the environment and from files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealSecrets;
+
+impl Secrets for RealSecrets {
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn file(&self, path: &str) -> Result<String, String> {
+        std::fs::read_to_string(path).map(|text| text.trim_end().to_owned()).map_err(|error| error.to_string())
+    }
+}
+
+/// Runs the server until it is asked to stop.
+pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
+    // A second provider in the process is impossible, a second call only says so.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let loaded = read_files(&place, None)?;
+    let Some(mut settings) = loaded.settings else {
+        bail!("{} has errors:\n{}", place.config.display(), loaded.diagnostics.to_text(false));
+    };
+    report(&loaded.diagnostics);
+    overrule(&mut settings, &place);
+    let listener = TcpListener::bind(settings.listen)
+        .with_context(|| format!("cannot listen on {}; is another Reynard running? --listen takes another address", settings.listen))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let store = Arc::new(open(&settings).await?);
+    let mut rulebook = settings.rulebook.clone();
+    bring_pinned(&mut rulebook, &settings, store.as_ref()).await;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    keep_revisions(&rulebook, store.as_ref(), clock.as_ref()).await?;
+    let hands = hands(&settings, &place)?;
+    let parts = Parts { journal: store.clone(), reads: store.clone(), clock, rulebook: Arc::new(rulebook), hands };
+    let (runtime, loops) = Runtime::start(parts).await.context("the engine cannot start")?;
+    let closing = CancellationToken::new();
+    let state = WebState::new(runtime.clone(), settings.sources.clone(), Arc::new(Metrics::new()), closing.clone());
+    let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
+    let watching = tokio::spawn(watch(place.clone(), runtime.clone(), store.clone()));
+    welcome(&settings, address, &place);
+    until_asked().await?;
+    tracing::info!("Stopping: no new work is taken, what runs may end");
+    runtime.close();
+    watching.abort();
+    loops.stop(runtime, GRACE).await;
+    closing.cancel();
+    let _ = web.await;
+    tracing::info!("Stopped");
+    Ok(())
+}
+
+/// Reads and checks every file; what the binary carries stands in for a playbook folder that is not there.
+fn read_files(place: &Place, previous: Option<&Rulebook>) -> anyhow::Result<Loaded> {
+    let files = Files::gather(&place.config, &place.playbooks, &carried::playbooks())
+        .with_context(|| format!("cannot read {} and {}", place.config.display(), place.playbooks.display()))?;
+    Ok(load::load(&files, &catalog::specs(), &RealSecrets, previous))
+}
+
+fn overrule(settings: &mut Settings, place: &Place) {
+    if let Some(listen) = place.listen {
+        let untold = format!("http://{}", settings.listen);
+        settings.listen = listen;
+        // The default address for links follows the port that is really listened on.
+        if settings.public_url == untold || settings.public_url == "http://localhost:5001" {
+            settings.public_url = format!("http://{listen}");
+        }
+    }
+    if let Some(url) = &place.database_url {
+        settings.database_url = crate::domain::secret::Secret::new(url.clone());
+    }
+    settings.rulebook.public_url.clone_from(&settings.public_url);
+}
+
+async fn open(settings: &Settings) -> anyhow::Result<SqliteStore> {
+    let url = settings.database_url.expose();
+    let Some(path) = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) else {
+        bail!("this version keeps its data in SQLite; write for example --database-url sqlite://data/reynard.db");
+    };
+    Ok(SqliteStore::open(Path::new(path)).await?)
+}
+
+/// Adds the revisions that open runs are pinned to and that the files no longer have.
+async fn bring_pinned(rulebook: &mut Rulebook, settings: &Settings, journal: &dyn Journal) {
+    let pinned = journal.pinned_revisions().await.unwrap_or_default();
+    for (revision, slug, source) in pinned {
+        if rulebook.revisions.contains_key(&revision) {
+            continue;
+        }
+        match load::playbook(&format!("{slug}.yaml"), &source, settings) {
+            (Some(playbook), _) => {
+                rulebook.revisions.insert(revision, Arc::new(playbook));
+            }
+            (None, faults) => {
+                tracing::error!(
+                    playbook = slug,
+                    revision,
+                    faults = faults.to_text(false),
+                    "A revision that a run is pinned to cannot be read"
+                );
+            }
+        }
+    }
+}
+
+async fn keep_revisions(rulebook: &Rulebook, journal: &dyn Journal, clock: &dyn Clock) -> anyhow::Result<()> {
+    for playbook in rulebook.playbooks.values() {
+        journal
+            .keep_revision(&playbook.revision, &playbook.slug, &playbook.source, clock.now())
+            .await
+            .context("cannot keep the playbooks' texts")?;
+    }
+    Ok(())
+}
+
+fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
+    let catalog = catalog::catalog(settings);
+    let actions: BTreeMap<_, _> =
+        settings.rulebook.specs.iter().filter_map(|spec| catalog.get(spec.name).map(|action| (spec.name, action))).collect();
+    let senders = senders(&settings.channels).map_err(|error| anyhow::anyhow!("channel {}: {}", error.channel, error.reason))?;
+    let (messages, faults) = Messages::load(&carried::messages(&place.messages));
+    faults.iter().for_each(|fault| tracing::error!("{fault}; a plain message goes out instead"));
+    Ok(Hands { actions, senders, messages: Arc::new(messages) })
+}
+
+/// Reads the files again whenever one changes; what is broken keeps its last good revision and says so.
+async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>) {
+    let (changed, mut changes) = mpsc::unbounded_channel();
+    let noticed = move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            let _ = changed.send(());
+        }
+    };
+    let Ok(mut watcher) = notify::recommended_watcher(noticed) else {
+        return tracing::warn!("Changes of files cannot be watched here; restart to load them");
+    };
+    let folder = |path: &Path| path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    for path in [place.playbooks.clone(), place.messages.clone(), folder(&place.config)] {
+        if path.exists()
+            && let Err(error) = watcher.watch(&path, notify::RecursiveMode::NonRecursive)
+        {
+            tracing::warn!(path = %path.display(), %error, "Changes cannot be watched");
+        }
+    }
+    let mut before = fingerprint(&place);
+    while changes.recv().await.is_some() {
+        tokio::time::sleep(STROKES).await;
+        while changes.try_recv().is_ok() {}
+        let now = fingerprint(&place);
+        if now != before {
+            before = now;
+            reload(&place, &runtime, journal.as_ref()).await;
+        }
+    }
+}
+
+/// What the files say, so that a change of something else in the folder reloads nothing.
+fn fingerprint(place: &Place) -> (Option<Files>, BTreeMap<String, String>) {
+    (Files::gather(&place.config, &place.playbooks, &[]).ok(), carried::messages(&place.messages))
+}
+
+async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal) {
+    let previous = runtime.rulebook();
+    let loaded = match read_files(place, Some(&previous)) {
+        Ok(loaded) => loaded,
+        Err(error) => return tracing::error!(%error, "The files cannot be read; what was in force stays"),
+    };
+    report(&loaded.diagnostics);
+    let Some(mut settings) = loaded.settings else {
+        return tracing::error!("{} has errors; what was in force stays", place.config.display());
+    };
+    overrule(&mut settings, place);
+    let kept = keep_revisions(&settings.rulebook, journal, runtime.clock.as_ref()).await;
+    match kept.and_then(|()| hands(&settings, place)) {
+        Ok(hands) => {
+            let playbooks = settings.rulebook.playbooks.len();
+            runtime.reload(settings.rulebook, hands);
+            tracing::info!(playbooks, "Loaded the changed files");
+        }
+        Err(error) => tracing::error!(%error, "The changed files cannot be put in force; what was in force stays"),
+    }
+}
+
+fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
+    if diagnostics.has_errors() {
+        tracing::error!("Faults in the files; each broken playbook keeps its last good revision:\n{}", diagnostics.to_text(false));
+    } else if !diagnostics.is_empty() {
+        tracing::warn!("`reynard check` has {} warnings", diagnostics.warnings());
+    }
+}
+
+/// What a person needs to see first: where to look, and what to paste into Alertmanager.
+fn welcome(settings: &Settings, address: SocketAddr, place: &Place) {
+    let page = &settings.public_url;
+    let token = if settings.sources.is_empty() { "" } else { "\n              authorization: { credentials: YOUR_SOURCE_TOKEN }" };
+    println!(
+        "Reynard {version} is ready.
+
+  incidents   {page}/
+  webhook     http://{address}/api/v1/webhooks/alertmanager
+  playbooks   {playbooks} loaded from {folder}
+  database    {database} (every 2xx is on disk)
+
+Paste into alertmanager.yml:
+
+    receivers:
+      - name: reynard
+        webhook_configs:
+          - url: http://{address}/api/v1/webhooks/alertmanager
+            send_resolved: true{http_config}
+
+Try it: reynard fire database-failure-p1
+",
+        version = env!("CARGO_PKG_VERSION"),
+        playbooks = settings.rulebook.playbooks.len(),
+        folder = if place.playbooks.exists() {
+            place.playbooks.display().to_string()
+        } else {
+            "the binary (no playbook folder here)".to_owned()
+        },
+        database = settings.database_url.expose(),
+        http_config = if token.is_empty() { String::new() } else { format!("\n            http_config:{token}") },
+    );
+    tracing::warn!("limits.correlated is read and not held yet; the other limits are held");
+}
+
+async fn until_asked() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    // A second request ends the process at once, which is always safe.
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(130);
+    });
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! The command line: one file a verb.
+
+pub mod check;
+pub mod fire;
+pub mod init;
+pub mod run;
+pub mod serve;

@@ -1,0 +1,44 @@
+//! Which verb was asked for. Exit: 0 good, 1 it found faults, 2 it could not run.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::{check, fire, init, serve};
+
+/// Alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
+#[derive(Debug, Parser)]
+#[command(name = "reynard", version, after_help = "Example: reynard serve --listen 127.0.0.1:5001\nWithout a command it serves.")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    serve: serve::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the server.
+    Serve(serve::Args),
+    /// Write a commented reynard.yaml, playbooks and examples into a folder.
+    Init(init::Args),
+    /// Check settings and playbooks; every fault with its place and a hint.
+    Check(check::Args),
+    /// Send a realistic Alertmanager body to a running server.
+    Fire(fire::Args),
+}
+
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.verb {
+        None => serve::run(cli.serve),
+        Some(Verb::Serve(args)) => serve::run(args),
+        Some(Verb::Init(args)) => init::run(&args),
+        Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Fire(args)) => fire::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("reynard: {error:#}");
+        ExitCode::from(2)
+    })
+}

@@ -1,0 +1,217 @@
+//! What people do with forms: every one becomes a command to the engine and is answered 303, back to the page.
+//! Knows no rules: whether it may be done is the engine's to say, and a no is shown as a calm word.
+
+use axum::extract::{Form, Path, State};
+use axum::http::header::SET_COOKIE;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::domain::decide::command::Command;
+use crate::domain::id::{IncidentId, RunId};
+use crate::domain::timeline::Outcome;
+use crate::engine::runtime::EngineError;
+use crate::engine::store::IncidentName;
+use crate::web::pages::fault::Fault;
+use crate::web::pages::incident::parse_name;
+use crate::web::pages::visitor::{Notice, Visitor, local};
+use crate::web::state::WebState;
+
+/// Every field that any form carries.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Fields {
+    _action_id: Option<String>,
+    back: Option<String>,
+    note: Option<String>,
+    text: Option<String>,
+    #[serde(rename = "for")]
+    span: Option<String>,
+    priority: Option<String>,
+    to: Option<String>,
+    outcome: Option<String>,
+}
+
+pub async fn on_incident(
+    State(web): State<WebState>,
+    Path((name, verb)): Path<(String, String)>,
+    visitor: Visitor,
+    Form(fields): Form<Fields>,
+) -> Result<Response, Fault> {
+    let id = match parse_name(&name) {
+        Some(IncidentName::Id(id)) => Some(id),
+        Some(number) => web.runtime.reads.incident(number).await?.map(|incident| incident.id),
+        None => None,
+    };
+    let id = id.ok_or(Fault::NotFound("There is no such incident."))?;
+    let undo = opposite(&verb).map(|verb| format!("/incidents/{name}/{verb}"));
+    let wish = wish(&verb, &fields).map(|command| Wish { id, command, done: done(&verb), undo, deed: verb });
+    Ok(put(&web, wish, &visitor, &fields, &format!("/incidents/{name}")).await)
+}
+
+pub async fn on_run(
+    State(web): State<WebState>,
+    Path(run): Path<String>,
+    visitor: Visitor,
+    Form(fields): Form<Fields>,
+) -> Result<Response, Fault> {
+    let (run, id) = find_run(&web, &run).await?;
+    let command = Command::CancelRun { run, note: fields.note() };
+    let wish = Wish { id, command, done: "Cancelled: what has not begun will not begin.", undo: None, deed: format!("cancel:{run}") };
+    Ok(put(&web, Ok(wish), &visitor, &fields, &format!("/incidents/{id}")).await)
+}
+
+pub async fn on_step(
+    State(web): State<WebState>,
+    Path((run, step, verb)): Path<(String, String, String)>,
+    visitor: Visitor,
+    Form(fields): Form<Fields>,
+) -> Result<Response, Fault> {
+    let (run, id) = find_run(&web, &run).await?;
+    let deed = format!("{verb}:{run}:{step}");
+    let wish = step_wish(run, step, &verb, &fields).map(|command| Wish { id, command, done: done(&verb), undo: None, deed });
+    Ok(put(&web, wish, &visitor, &fields, &format!("/incidents/{id}")).await)
+}
+
+/// A command and the words for when it is done.
+struct Wish {
+    id: IncidentId,
+    command: Command,
+    done: &'static str,
+    undo: Option<String>,
+    /// Together with the form's id, what this request is known by.
+    deed: String,
+}
+
+async fn find_run(web: &WebState, run: &str) -> Result<(RunId, IncidentId), Fault> {
+    let missing = || Fault::NotFound("There is no such run.");
+    let run: RunId = run.parse().map_err(|_| missing())?;
+    Ok((run, web.runtime.reads.incident_of_run(run).await?.ok_or_else(missing)?))
+}
+
+async fn put(web: &WebState, wish: Result<Wish, String>, visitor: &Visitor, fields: &Fields, page: &str) -> Response {
+    let notice = match wish {
+        Err(words) => Notice::refused(words),
+        Ok(wish) => {
+            let request = fields.request(&wish.deed);
+            match web.runtime.command(wish.id, visitor.actor(), wish.command, request).await {
+                Ok(_) => Notice::done(wish.done, wish.undo),
+                Err(EngineError::Refused(no)) => Notice::refused(format!("Nothing was changed: {no}.")),
+                Err(error) => Notice::refused(format!("Not done: {error}. Try again in a moment.")),
+            }
+        }
+    };
+    let back = fields.back.as_deref().map_or(page, |back| local(Some(back)));
+    ([(SET_COOKIE, notice.cookie())], Redirect::to(back)).into_response()
+}
+
+impl Fields {
+    fn note(&self) -> String {
+        self.note.as_deref().unwrap_or_default().trim().to_owned()
+    }
+
+    fn request(&self, deed: &str) -> Option<String> {
+        let id = self._action_id.as_deref()?.parse::<Uuid>().ok()?;
+        Some(format!("{id}:{deed}"))
+    }
+}
+
+/// The command that a form on an incident stands for.
+fn wish(verb: &str, fields: &Fields) -> Result<Command, String> {
+    let note = fields.note();
+    Ok(match verb {
+        "acknowledge" => Command::Acknowledge { note },
+        "unacknowledge" => Command::Unacknowledge,
+        "resolve" => Command::Resolve { note },
+        "reopen" => Command::Reopen { note },
+        "snooze" => {
+            Command::Snooze { span: said(&fields.span).parse().map_err(|error: crate::domain::time::SpanError| error.to_string())? }
+        }
+        "priority" => Command::SetPriority { priority: said(&fields.priority).parse()?, note },
+        "comment" => Command::Comment { text: said(&fields.text).to_owned() },
+        "assign" => Command::Assign { to: said(&fields.to).to_owned() },
+        "escalate" => Command::Escalate { note },
+        other => return Err(format!("There is no \"{other}\" for an incident.")),
+    })
+}
+
+fn step_wish(run: RunId, step: String, verb: &str, fields: &Fields) -> Result<Command, String> {
+    let note = fields.note();
+    Ok(match verb {
+        "settle" => {
+            let outcome = match said(&fields.outcome) {
+                "succeeded" => Outcome::Succeeded,
+                "failed" => Outcome::Failed,
+                _ => return Err("Say whether it took effect.".to_owned()),
+            };
+            Command::SettleStep { run, step, outcome, note }
+        }
+        "retry" => Command::RetryStep { run, step, note },
+        "skip" => Command::SkipStep { run, step, note },
+        other => return Err(format!("There is no \"{other}\" for a step.")),
+    })
+}
+
+fn said(field: &Option<String>) -> &str {
+    field.as_deref().unwrap_or_default().trim()
+}
+
+fn done(verb: &str) -> &'static str {
+    match verb {
+        "acknowledge" => "Acknowledged: it is yours, nobody else is paged.",
+        "unacknowledge" => "Taken back: escalation begins again.",
+        "resolve" => "Resolved.",
+        "reopen" => "Reopened: escalation begins again.",
+        "snooze" => "Snoozed.",
+        "priority" => "Priority set; your choice stays.",
+        "comment" => "Written down.",
+        "assign" => "Assigned.",
+        "escalate" => "The next level is being told.",
+        "settle" => "Thank you. The playbook goes on from there.",
+        "retry" => "It is run again.",
+        "skip" => "Skipped.",
+        _ => "Done.",
+    }
+}
+
+/// What takes it back.
+fn opposite(verb: &str) -> Option<&'static str> {
+    match verb {
+        "acknowledge" => Some("unacknowledge"),
+        "resolve" => Some("reopen"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::priority::Priority;
+    use crate::domain::time::Span;
+
+    #[test]
+    fn forms_become_commands() {
+        let fields = Fields {
+            note: Some(" mine ".to_owned()),
+            span: Some("15m".to_owned()),
+            priority: Some("P2".to_owned()),
+            outcome: Some("failed".to_owned()),
+            ..Fields::default()
+        };
+        assert_eq!(wish("acknowledge", &fields), Ok(Command::Acknowledge { note: "mine".to_owned() }));
+        assert_eq!(wish("snooze", &fields), Ok(Command::Snooze { span: Span::minutes(15) }));
+        assert_eq!(wish("priority", &fields), Ok(Command::SetPriority { priority: Priority::P2, note: "mine".to_owned() }));
+        assert!(wish("snooze", &Fields::default()).is_err_and(|words| words.contains("90s, 5m")));
+        assert!(wish("explode", &fields).is_err());
+        let settled = step_wish(RunId::default(), "reset".to_owned(), "settle", &fields);
+        assert!(matches!(settled, Ok(Command::SettleStep { outcome: Outcome::Failed, .. })));
+        assert!(step_wish(RunId::default(), "reset".to_owned(), "settle", &Fields::default()).is_err());
+    }
+
+    #[test]
+    fn a_form_sent_twice_is_one_request() {
+        let fields = Fields { _action_id: Some("0b0e7a1c-31c5-4b38-9f3c-5a0e1d2f7a66".to_owned()), ..Fields::default() };
+        assert_eq!(fields.request("acknowledge"), fields.request("acknowledge"));
+        assert_ne!(fields.request("acknowledge"), fields.request("resolve"));
+        assert_eq!(Fields { _action_id: Some("x".repeat(9_000)), ..Fields::default() }.request("resolve"), None);
+    }
+}

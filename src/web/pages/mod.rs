@@ -1,0 +1,13 @@
+//! The HTML pages: read, ask, show. Everything they show is also in the API.
+
+pub mod actions;
+pub mod fault;
+pub mod incident;
+pub mod incidents;
+pub mod me;
+pub mod playbooks;
+pub mod render;
+pub mod router;
+pub mod samples;
+pub mod view;
+pub mod visitor;

@@ -1,0 +1,31 @@
+//! Which address shows which page. Knows no API.
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::web::pages::{actions, incident, incidents, me, playbooks};
+use crate::web::state::WebState;
+use crate::web::{assets, live};
+
+pub fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/", get(incidents::list))
+        .route("/incidents", get(incidents::list))
+        .route("/incidents/{id}", get(incident::show))
+        .route("/incidents/{id}/{verb}", post(actions::on_incident))
+        .route("/runs/{run}", get(incident::show_run))
+        .route("/runs/{run}/cancel", post(actions::on_run))
+        .route("/runs/{run}/steps/{step}/{verb}", post(actions::on_step))
+        .route("/playbooks", get(playbooks::list))
+        .route("/me", post(me::remember))
+        .route("/api/v1/stream", get(live::stream))
+        .route("/assets/{name}", get(assets::serve))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_two_addresses_are_at_odds() {
+        drop(super::routes());
+    }
+}

@@ -1,0 +1,196 @@
+//! Who looks at a page, as far as their browser says: a name, a theme, a time zone, a word left by the last action.
+//! Knows no sign-in; a name here is a courtesy, not a proof.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::COOKIE;
+use axum::http::request::Parts;
+use serde::Serialize;
+
+use crate::domain::timeline::Actor;
+
+const NAME: &str = "reynard_name";
+const THEME: &str = "reynard_theme";
+const ZONE: &str = "reynard_zone";
+const NOTICE: &str = "reynard_notice";
+const NOBODY: &str = "someone on this machine";
+const YEAR: u32 = 31_536_000;
+
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    pub name: Option<String>,
+    pub theme: &'static str,
+    pub zone: chrono_tz::Tz,
+    pub notice: Option<Notice>,
+    /// The address looked at, to come back to.
+    pub back: String,
+    /// The name of this looking: what is done from it twice is done once.
+    pub key: String,
+}
+
+/// What became of the last action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// `good` when it was done, `wait` when it was not.
+    pub tone: &'static str,
+    pub text: String,
+    /// Where to post to take it back.
+    pub undo: Option<String>,
+}
+
+impl Visitor {
+    pub fn read(headers: &HeaderMap, back: String) -> Self {
+        Self {
+            name: cookie(headers, NAME).and_then(|name| valid_name(&name)),
+            theme: theme(&cookie(headers, THEME).unwrap_or_default()),
+            zone: cookie(headers, ZONE).and_then(|zone| zone.parse().ok()).unwrap_or(chrono_tz::UTC),
+            notice: cookie(headers, NOTICE).and_then(|text| Notice::decode(&text)),
+            back,
+            key: uuid::Uuid::new_v4().to_string(),
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(NOBODY)
+    }
+
+    pub fn actor(&self) -> Actor {
+        Actor::Person(self.name().to_owned())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let back = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+        Ok(Self::read(&parts.headers, back))
+    }
+}
+
+impl Notice {
+    pub fn done(text: &str, undo: Option<String>) -> Self {
+        Self { tone: "good", text: text.to_owned(), undo }
+    }
+
+    pub fn refused(text: String) -> Self {
+        Self { tone: "wait", text, undo: None }
+    }
+
+    /// The cookie that carries it to the next page.
+    pub fn cookie(&self) -> String {
+        let undo = self.undo.as_deref().unwrap_or_default();
+        let text: String = self.text.chars().take(300).collect();
+        set_cookie(NOTICE, &format!("{}|{undo}|{text}", self.tone), 30)
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '|');
+        let tone = if parts.next()? == "good" { "good" } else { "wait" };
+        let undo = parts.next().filter(|path| path.starts_with("/incidents/")).map(str::to_owned);
+        Some(Self { tone, undo, text: parts.next()?.to_owned() })
+    }
+}
+
+/// Takes the notice away once it has been shown.
+pub fn clear_notice() -> String {
+    set_cookie(NOTICE, "", 0)
+}
+
+pub fn remember_name(name: &str) -> String {
+    set_cookie(NAME, &valid_name(name).unwrap_or_default(), if valid_name(name).is_some() { YEAR } else { 0 })
+}
+
+pub fn remember_theme(word: &str) -> String {
+    set_cookie(THEME, theme(word), YEAR)
+}
+
+/// A path of this server, whatever the form said.
+pub fn local(back: Option<&str>) -> &str {
+    back.filter(|path| {
+        path.starts_with('/') && !path.starts_with("//") && !path.contains('\\') && path.is_ascii() && !path.contains(char::is_control)
+    })
+    .unwrap_or("/")
+}
+
+/// Percent-encodes everything but letters, digits and a few harmless signs.
+pub fn encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digits = [rest.next()?, rest.next()?];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(key, _)| *key == name).and_then(|(_, value)| decode(value))
+}
+
+fn set_cookie(name: &str, value: &str, seconds: u32) -> String {
+    format!("{name}={}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax", encode(value))
+}
+
+fn valid_name(name: &str) -> Option<String> {
+    let name = name.trim();
+    let good = !name.is_empty() && name.chars().count() <= 64 && !name.chars().any(char::is_control);
+    good.then(|| name.to_owned())
+}
+
+fn theme(word: &str) -> &'static str {
+    match word {
+        "light" => "light",
+        "dark" => "dark",
+        _ => "auto",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(cookie: &str) -> Visitor {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, cookie.parse().expect("a header"));
+        Visitor::read(&headers, "/".to_owned())
+    }
+
+    #[test]
+    fn a_name_comes_back_as_it_was_given() {
+        let cookie = remember_name(" Zoë; <b> ");
+        let sent = cookie.split(';').next().unwrap_or_default();
+        assert_eq!(with(sent).name(), "Zoë; <b>");
+        assert_eq!(with("reynard_name=%0A").name(), NOBODY);
+        assert_eq!(with(&format!("reynard_name={}", "x".repeat(65))).name(), NOBODY);
+    }
+
+    #[test]
+    fn a_notice_survives_the_way_through_the_browser() {
+        let notice = Notice::done("Acknowledged | by you", Some("/incidents/7/unacknowledge".to_owned()));
+        let cookie = notice.cookie();
+        assert_eq!(with(cookie.split(';').next().unwrap_or_default()).notice, Some(notice));
+        assert_eq!(with("reynard_notice=good|//evil|x").notice.and_then(|notice| notice.undo), None);
+    }
+
+    #[test]
+    fn one_only_comes_back_to_this_server() {
+        for (asked, given) in [(Some("/incidents?q=x"), "/incidents?q=x"), (Some("//evil"), "/"), (Some("https://evil"), "/"), (None, "/")]
+        {
+            assert_eq!(local(asked), given);
+        }
+    }
+}
