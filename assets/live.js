@@ -1,4 +1,4 @@
-// Hears which incident changed, fetches this page again, swaps what differs. Typed text and focus stay.
+// Hears which incident changed, fetches this page again, swaps what differs. Typed text stays.
 const root = document.documentElement, $ = id => document.getElementById(id)
 const skew = Date.now() - +root.dataset.now, now = () => Date.now() - skew
 const STALE = 45e3

@@ -106,6 +106,8 @@ pub struct MessageView {
     pub at: Moment,
     pub detail: Option<String>,
     pub reason: String,
+    /// How many messages went this way, once there was a second.
+    pub times: Option<usize>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -155,7 +157,7 @@ pub fn incident_view(seen: &Seen<'_>) -> IncidentView {
         idle: runs.is_empty().then(|| idle(incident)),
         runs,
         automation: automation(rulebook.automation),
-        messages: incident.notifications.values().rev().map(|told| message(told, lens)).collect(),
+        messages: messages(incident, lens),
         links: links_of(incident, seen.alerts),
         story: story(incident, seen.entries, rulebook, seen.part, lens),
         alerts: seen.alerts.iter().map(|row| alert(row, &incident.labels, lens)).collect(),
@@ -274,6 +276,19 @@ fn automation(automation: Automation) -> Option<&'static str> {
     }
 }
 
+/// Everybody who was told, by the last message to them; the newest first.
+fn messages(incident: &Incident, lens: Lens) -> Vec<MessageView> {
+    let mut shown: Vec<(MessageView, usize)> = Vec::new();
+    for told in incident.notifications.values().rev() {
+        let view = message(told, lens);
+        match shown.iter_mut().find(|(known, _)| known.who == view.who) {
+            Some((_, times)) => *times += 1,
+            None => shown.push((view, 1)),
+        }
+    }
+    shown.into_iter().map(|(view, times)| MessageView { times: (times > 1).then_some(times), ..view }).collect()
+}
+
 fn message(told: &Notification, lens: Lens) -> MessageView {
     let (icon, word, tone) = match told.status {
         NotificationStatus::Sent => ("check", "delivered".to_owned(), "good"),
@@ -289,6 +304,7 @@ fn message(told: &Notification, lens: Lens) -> MessageView {
         at: lens.moment(told.queued_at),
         detail: Some(told.detail.clone()).filter(|text| !text.is_empty()),
         reason: told.reason.clone(),
+        times: None,
     }
 }
 
