@@ -182,6 +182,7 @@ impl Incident {
                 labels.clone_into(&mut self.labels);
                 annotations.clone_into(&mut self.annotations);
                 self.opened_at = at;
+                "default".clone_into(&mut self.escalation.policy);
             }
             Event::AlertFired { alerts, labels, annotations, truncated, .. } => {
                 for alert in alerts {
