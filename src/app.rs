@@ -82,10 +82,12 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     keep_revisions(&rulebook, store.as_ref(), clock.as_ref()).await?;
     let hands = hands(&settings, &place)?;
-    let parts = Parts { journal: store.clone(), reads: store.clone(), clock, rulebook: Arc::new(rulebook), hands };
+    let metrics = Arc::new(Metrics::new());
+    let parts =
+        Parts { journal: store.clone(), reads: store.clone(), clock, rulebook: Arc::new(rulebook), hands, metrics: metrics.clone() };
     let (runtime, loops) = Runtime::start(parts).await.context("the engine cannot start")?;
     let closing = CancellationToken::new();
-    let state = WebState::new(runtime.clone(), settings.sources.clone(), Arc::new(Metrics::new()), closing.clone());
+    let state = WebState::new(runtime.clone(), settings.sources.clone(), metrics, closing.clone());
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
     let watching = tokio::spawn(watch(place.clone(), runtime.clone(), store.clone()));
     welcome(&settings, address, &place);

@@ -14,12 +14,13 @@ use crate::domain::incident::Incident;
 use crate::domain::limits::{Ledger, Spent};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
-use crate::domain::timeline::{Actor, Event};
+use crate::domain::timeline::{Actor, Entry, Event};
 use crate::engine::brief::{Brief, brief as brief_of};
 use crate::engine::intake::Key;
 use crate::engine::pulse::Beat;
 use crate::engine::runtime::{EngineError, Shared};
 use crate::engine::store::{AlertRow, Batch, Change, Delivery, IncidentRow, Job, Journal, RejectedAlert, Resumed, StoreError, Worked};
+use crate::engine::tally::tally;
 
 /// Commands that share a commit at most.
 const BATCH: usize = 1_024;
@@ -222,6 +223,7 @@ impl Writer {
             }
         }
         self.project(&mut draft, now);
+        let began = std::time::Instant::now();
         if let Err(error) = self.journal.commit(&draft.batch, now).await {
             (self.last_number, self.last_job, self.ledger) = counters;
             for id in &draft.touched {
@@ -232,7 +234,8 @@ impl Writer {
         self.last_commit_at = now;
         self.last_position += i64::try_from(draft.batch.entries.len()).unwrap_or(0);
         self.ledger.forget(now, LONGEST_WINDOW);
-        self.shared.committed(now, &draft.batch);
+        self.shared.committed(now);
+        self.shared.metrics.commit(deliveries.len() + backlog.len(), began.elapsed());
         self.publish(&draft, &rulebook);
         Ok(draft)
     }
@@ -399,6 +402,15 @@ impl Writer {
         }
         self.shared.announce(last.into_values());
         let now = self.last_commit_at;
+        let mut facts: HashMap<IncidentId, Vec<&Entry>> = HashMap::new();
+        for (id, entry) in &draft.batch.entries {
+            facts.entry(*id).or_default().push(entry);
+        }
+        for (id, entries) in facts {
+            if let Some(cached) = self.incidents.get(&id) {
+                tally(&self.shared.metrics, &cached.state, &entries, self.shared.clock.now());
+            }
+        }
         let asked: Vec<Asked> = draft
             .batch
             .jobs

@@ -10,5 +10,6 @@ pub mod pulse;
 pub mod render;
 pub mod runtime;
 pub mod store;
+pub mod tally;
 pub mod wire;
 pub mod worker;

@@ -14,10 +14,11 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
 use crate::engine::commit::{Item, Put, Said, Work, Writer};
 use crate::engine::intake;
+use crate::engine::metrics::Metrics;
 use crate::engine::ports::{Action, Clock, Sender};
 use crate::engine::pulse::Pulse;
 use crate::engine::render::Messages;
-use crate::engine::store::{Batch, Change, Delivery, Journal, Reads, RejectedAlert, Resumed, StoreError};
+use crate::engine::store::{Change, Delivery, Journal, Reads, RejectedAlert, Resumed, StoreError};
 use crate::engine::wire;
 use crate::engine::worker::{Nudge, Worker};
 
@@ -81,6 +82,7 @@ pub struct Hands {
 pub struct Shared {
     pub clock: Arc<dyn Clock>,
     pub pulse: Pulse,
+    pub metrics: Arc<Metrics>,
     rulebook: RwLock<Arc<Rulebook>>,
     hands: RwLock<Hands>,
     health: RwLock<Health>,
@@ -97,7 +99,7 @@ impl Shared {
         read(&self.hands).clone()
     }
 
-    pub fn committed(&self, now: Timestamp, _batch: &Batch) {
+    pub fn committed(&self, now: Timestamp) {
         change(&self.health, |health| {
             health.last_commit_at = Some(now);
             if health.started && health.detail.is_some() && !health.ready {
@@ -146,6 +148,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub rulebook: Arc<Rulebook>,
     pub hands: Hands,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Runtime {
@@ -156,6 +159,7 @@ impl Runtime {
         let shared = Arc::new(Shared {
             clock: parts.clock.clone(),
             pulse: Pulse::default(),
+            metrics: parts.metrics,
             rulebook: RwLock::new(parts.rulebook),
             hands: RwLock::new(parts.hands),
             health: RwLock::default(),
@@ -244,6 +248,7 @@ impl Runtime {
         let shared = Arc::new(Shared {
             clock: clock.clone(),
             pulse: Pulse::default(),
+            metrics: Arc::default(),
             rulebook: RwLock::new(Arc::new(rulebook)),
             hands: RwLock::default(),
             health: RwLock::default(),

@@ -194,6 +194,7 @@ impl Worker {
         let Asked { job, brief } = asked;
         let hand = self.hand.clone();
         if let Effect::Wake { wake } = &job.effect {
+            hand.shared.metrics.timer_lag(hand.shared.clock.now().since(job.due_at));
             return hand.put(&job, Command::Wake(wake.clone()));
         }
         let limit = match &brief {

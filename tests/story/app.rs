@@ -217,8 +217,14 @@ async fn start(folder: &Path, settings: &Settings, clock: &Arc<HandClock>, world
         .keys()
         .map(|name| (name.clone(), Arc::new(Mailbox { name: name.clone(), world: world.clone() }) as Arc<dyn Sender>));
     let hands = Hands { actions, senders: senders.collect(), ..Hands::default() };
-    let parts =
-        Parts { journal: store.clone(), reads: store.clone(), clock: clock.clone(), rulebook: Arc::new(settings.rulebook.clone()), hands };
+    let parts = Parts {
+        journal: store.clone(),
+        reads: store.clone(),
+        clock: clock.clone(),
+        rulebook: Arc::new(settings.rulebook.clone()),
+        hands,
+        metrics: Arc::default(),
+    };
     let (runtime, loops) = Runtime::start(parts).await.expect("started");
     (runtime, loops, store)
 }
