@@ -382,8 +382,13 @@ impl Writer {
 
     /// The rows that the facts lead to: one an incident, one an alert that changed.
     fn project(&mut self, draft: &mut Draft, now: Timestamp) {
+        let changed: BTreeSet<IncidentId> = draft.batch.entries.iter().map(|(id, _)| *id).collect();
         for id in &draft.touched {
             let Some(cached) = self.incidents.get_mut(id) else { continue };
+            if !changed.contains(id) {
+                draft.batch.heard.push((*id, cached.state.heard_at));
+                continue;
+            }
             draft.batch.incidents.push(IncidentRow { key: cached.key.clone(), state: cached.state.without_alerts() });
             for fingerprint in draft.alerts.remove(id).unwrap_or_default() {
                 if let Some(mark) = cached.state.alerts.get(&fingerprint) {

@@ -68,6 +68,8 @@ pub struct Batch {
     pub entries: Vec<(IncidentId, Entry)>,
     /// The states that the entries lead to, one an incident.
     pub incidents: Vec<IncidentRow>,
+    /// Incidents that were only heard of again: nothing of theirs changed but that.
+    pub heard: Vec<(IncidentId, Timestamp)>,
     pub alerts: Vec<AlertRow>,
     pub jobs: Vec<Job>,
     /// Jobs that are settled.
@@ -87,6 +89,7 @@ impl Batch {
             && self.worked.is_empty()
             && self.entries.is_empty()
             && self.incidents.is_empty()
+            && self.heard.is_empty()
             && self.alerts.is_empty()
             && self.jobs.is_empty()
             && self.settled.is_empty()

@@ -221,6 +221,14 @@ async fn write_log(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<()
 }
 
 async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
+    if !batch.heard.is_empty() {
+        const HEARD: &str = "
+            update incidents
+            set heard_at = h.value ->> 1
+            from json_each($1) as h
+            where incidents.id = h.value ->> 0";
+        sqlx::query(HEARD).bind(rows::to_json(&batch.heard)).execute(&mut **tx).await?;
+    }
     let into = (
         "insert into incidents (id, number, key, status, priority, type, service, title, opened_at, heard_at, seq, state)",
         12,
