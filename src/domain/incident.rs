@@ -109,6 +109,9 @@ pub struct Incident {
     pub priority_by: Option<String>,
     pub classification: Option<Classification>,
     pub opened_at: Timestamp,
+    /// When it last began anew; what ran before that does not count as tried.
+    #[serde(default)]
+    pub reopened_at: Option<Timestamp>,
     pub acknowledged_at: Option<Timestamp>,
     pub acknowledged_by: Option<String>,
     pub resolved_at: Option<Timestamp>,
@@ -245,6 +248,7 @@ impl Incident {
             }
             Event::Reopened { .. } => {
                 self.status = Status::Triggered;
+                self.reopened_at = Some(at);
                 self.resolved_at = None;
                 self.acknowledged_at = None;
                 self.acknowledged_by = None;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::domain::decide::command::{Observation, ObservedAlert};
 use crate::domain::id::DeliveryId;
 use crate::domain::settings::IncidentSettings;
+use crate::domain::time::Timestamp;
 use crate::engine::wire::Parsed;
 
 /// What names an incident among all that a source sends: the group and the labels it is grouped by.
@@ -14,8 +15,14 @@ pub type Key = String;
 /// Separates the parts of a key; no label holds it by accident.
 const BETWEEN: char = '\u{1f}';
 
-/// Splits a delivery into one observation an incident.
-pub fn observations(delivery: DeliveryId, source: &str, parsed: Parsed, settings: &IncidentSettings) -> BTreeMap<Key, Observation> {
+/// Splits a delivery into one observation an incident. An alert that does not say when it began, began when it was received.
+pub fn observations(
+    delivery: DeliveryId,
+    source: &str,
+    parsed: Parsed,
+    settings: &IncidentSettings,
+    received_at: Timestamp,
+) -> BTreeMap<Key, Observation> {
     let mut by_key: BTreeMap<Key, Observation> = BTreeMap::new();
     for alert in parsed.alerts {
         let grouped = settings.group_by.iter().map(|name| alert.labels.get(name).map_or("", String::as_str));
@@ -31,7 +38,7 @@ pub fn observations(delivery: DeliveryId, source: &str, parsed: Parsed, settings
         observation.alerts.push(ObservedAlert {
             fingerprint: alert.fingerprint,
             firing: alert.firing,
-            starts_at: alert.starts_at,
+            starts_at: if alert.starts_at == Timestamp::default() { received_at } else { alert.starts_at },
             labels: alert.labels,
             annotations: alert.annotations,
         });

@@ -191,8 +191,8 @@ impl Runtime {
         let now = self.clock.now();
         let id = DeliveryId(Uuid::now_v7());
         let receipt = Receipt { delivery: id, alerts: parsed.alerts.len(), rejected: parsed.rejected.clone() };
-        let says = said(id, source, parsed, &self.rulebook());
         let delivery = Delivery { id, source: source.to_owned(), received_at: now, body };
+        let says = said(&delivery, parsed, &self.rulebook());
         let (done, answer) = oneshot::channel();
         self.hand_in(Work::Deliver { delivery, says, done })?;
         answer.await.map_err(|_| stopping())??;
@@ -302,15 +302,16 @@ fn resume_deliveries(writer: &mut Writer, shared: &Arc<Shared>, resumed: &Resume
     let rulebook = shared.rulebook();
     for delivery in &resumed.unworked {
         match wire::parse(&delivery.body) {
-            Ok(parsed) => writer.resume(said(delivery.id, &delivery.source, parsed, &rulebook), shared.pulse.begin()),
+            Ok(parsed) => writer.resume(said(delivery, parsed, &rulebook), shared.pulse.begin()),
             Err(error) => tracing::error!(delivery = %delivery.id, %error, "A stored delivery cannot be read any more"),
         }
     }
 }
 
-fn said(id: DeliveryId, source: &str, parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
+fn said(delivery: &Delivery, parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
     let rejected = parsed.rejected.clone();
-    Said { delivery: id, source: source.to_owned(), observations: intake::observations(id, source, parsed, &rulebook.incidents), rejected }
+    let observations = intake::observations(delivery.id, &delivery.source, parsed, &rulebook.incidents, delivery.received_at);
+    Said { delivery: delivery.id, source: delivery.source.clone(), observations, rejected }
 }
 
 fn overloaded() -> EngineError {

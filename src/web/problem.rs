@@ -81,6 +81,7 @@ impl Problem {
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         match error {
+            EngineError::Refused(refusal @ (Refusal::UnknownRun | Refusal::UnknownStep(_))) => Self::not_found(refusal.to_string()),
             EngineError::Refused(refusal) => Self::conflict(refusal.to_string()),
             EngineError::NotFound => Self::missing("incident"),
             EngineError::Unreadable(why) => Self::unreadable(why),

@@ -98,3 +98,28 @@ async fn an_attempt_cut_off_by_a_crash_is_in_doubt_and_never_sent_again() {
     app.passes(Span::hours(2)).await;
     assert_eq!(app.calls(), ["http.request orders-admin #1"]);
 }
+
+#[tokio::test]
+async fn what_fires_again_is_repaired_again() {
+    let app = App::with(&[("protect", PROTECT)]).await;
+    app.fires("ServiceDown", "critical").await;
+    app.passes(Span::minutes(10)).await;
+    app.ends("ServiceDown", "critical").await;
+    app.passes(Span::minutes(5)).await;
+    app.fires("ServiceDown", "critical").await;
+    assert_eq!(app.incidents().await.len(), 1);
+    assert_eq!(app.calls(), ["postgres.read_only orders-db #1", "undo postgres.read_only orders-db #1", "postgres.read_only orders-db #1"]);
+}
+
+#[tokio::test]
+async fn nobody_is_told_the_same_thing_twice_at_once() {
+    let tell = "
+title: Tell
+on: { type: service_down }
+steps:
+  - { id: tell, action: notify, with: { to: [ana], template: incident-opened } }
+";
+    let app = App::with(&[("tell", tell)]).await;
+    app.fires("ServiceDown", "critical").await;
+    assert_eq!(app.sent().len(), 1);
+}

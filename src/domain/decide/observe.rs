@@ -56,6 +56,9 @@ impl Turn<'_, '_> {
         if any_fired {
             self.ask_for_signals_or_classify(opening);
         }
+        if reopening {
+            self.start_matching_runs();
+        }
         if opening || reopening {
             self.begin_escalation_if_classified(if opening { "it opened" } else { "it fires again" });
         }

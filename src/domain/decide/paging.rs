@@ -170,10 +170,23 @@ impl Turn<'_, '_> {
     }
 
     fn queue(&mut self, channel: String, person: Option<String>, page: &Page<'_>) {
+        if self.says_already(&channel, person.as_deref(), page) {
+            return;
+        }
         let notification = self.state.notifications.keys().last().map_or(1, |last| last + 1);
         let (template, text, reason) = (page.template.to_owned(), page.text.clone(), page.reason.to_owned());
         self.emit_engine(Event::NotificationQueued { notification, channel, person, template, text, reason });
         self.ask(Effect::Send { notification, attempt: 1 });
+    }
+
+    /// A playbook and the escalation may tell the same person the same thing at once; one message is enough.
+    fn says_already(&self, to: &str, whom: Option<&str>, page: &Page<'_>) -> bool {
+        self.decision.entries.iter().any(|entry| match &entry.event {
+            Event::NotificationQueued { channel, person, template, text, .. } => {
+                channel == to && person.as_deref() == whom && template == page.template && *text == page.text
+            }
+            _ => false,
+        })
     }
 
     pub(super) fn told(&mut self, told: Told) {

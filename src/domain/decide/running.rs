@@ -31,12 +31,13 @@ impl Turn<'_, '_> {
         if !self.state.is_open() {
             return;
         }
+        let since = self.state.reopened_at.unwrap_or(self.state.opened_at);
         let starting: Vec<Arc<Playbook>> = self
             .rulebook
             .playbooks
             .values()
             .filter(|playbook| playbook.trigger.holds(&self.state.kind, self.state.priority, &self.state.labels))
-            .filter(|playbook| !self.state.runs.values().any(|run| run.playbook == playbook.slug))
+            .filter(|playbook| !self.state.runs.values().any(|run| run.playbook == playbook.slug && run.started_at >= since))
             .cloned()
             .collect();
         for playbook in starting {
