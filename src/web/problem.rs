@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::domain::decide::command::Refusal;
 use crate::engine::runtime::EngineError;
 use crate::engine::store::StoreError;
 
@@ -81,7 +82,9 @@ impl Problem {
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::Refused(refusal @ (Refusal::UnknownRun | Refusal::UnknownStep(_))) => Self::not_found(refusal.to_string()),
+            EngineError::Refused(refusal @ (Refusal::UnknownRun | Refusal::UnknownStep(_))) => {
+                Self::new(StatusCode::NOT_FOUND, refusal.to_string())
+            }
             EngineError::Refused(refusal) => Self::conflict(refusal.to_string()),
             EngineError::NotFound => Self::missing("incident"),
             EngineError::Unreadable(why) => Self::unreadable(why),
@@ -122,7 +125,6 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::decide::command::Refusal;
 
     #[test]
     fn each_no_of_the_engine_has_its_status_and_keeps_its_secrets() {
