@@ -17,6 +17,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event};
 use crate::engine::brief::{Brief, brief as brief_of};
 use crate::engine::intake::Key;
+use crate::engine::narrate::narrate;
 use crate::engine::pulse::Beat;
 use crate::engine::runtime::{EngineError, Shared};
 use crate::engine::store::{AlertRow, Batch, Change, Delivery, IncidentRow, Job, Journal, RejectedAlert, Resumed, StoreError, Worked};
@@ -414,6 +415,7 @@ impl Writer {
         for (id, entries) in facts {
             if let Some(cached) = self.incidents.get(&id) {
                 tally(&self.shared.metrics, &cached.state, &entries, self.shared.clock.now());
+                narrate(&cached.state, &entries);
             }
         }
         let asked: Vec<Asked> = draft

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod commit;
 pub mod intake;
 pub mod metrics;
+pub mod narrate;
 pub mod ports;
 pub mod pulse;
 pub mod render;
