@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -20,7 +21,7 @@ use reynard::domain::timeline::{Actor, Entry};
 use reynard::engine::clock::HandClock;
 use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender};
 use reynard::engine::runtime::{EngineError, Hands, Loops, Parts, Receipt, Runtime};
-use reynard::engine::store::{IncidentName, IncidentQuery, Reads};
+use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, Reads, Resumed, StoreError};
 use reynard::store::sqlite::open::SqliteStore;
 use serde_json::{Value, json};
 
@@ -54,7 +55,64 @@ pub struct World {
     answers: Mutex<BTreeMap<String, Vec<Result<Value, ActionError>>>>,
 }
 
+/// A journal that dies with its process after so many commits: what it committed stays, and it answers nothing any more.
+pub struct Mortal {
+    inner: Arc<SqliteStore>,
+    left: AtomicI64,
+    dead: tokio::sync::Notify,
+}
+
+impl Mortal {
+    pub async fn death(&self) {
+        let dead = self.dead.notified();
+        if self.left.load(Ordering::SeqCst) > 0 {
+            dead.await;
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for Mortal {
+    async fn resume(&self, now: Timestamp) -> Result<Resumed, StoreError> {
+        self.inner.resume(now).await
+    }
+
+    async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.commit(batch, now).await?;
+        if self.left.fetch_sub(1, Ordering::SeqCst) <= 1 {
+            self.dead.notify_waiters();
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+
+    async fn newest_of_keys(&self, keys: &[String]) -> Result<Vec<(String, Incident)>, StoreError> {
+        self.inner.newest_of_keys(keys).await
+    }
+
+    async fn load(&self, ids: &[IncidentId]) -> Result<Vec<(String, Incident)>, StoreError> {
+        self.inner.load(ids).await
+    }
+
+    async fn jobs_due(&self, until: Timestamp, after: i64, limit: u32) -> Result<Vec<Job>, StoreError> {
+        self.inner.jobs_due(until, after, limit).await
+    }
+
+    async fn request_known(&self, key: &str) -> Result<bool, StoreError> {
+        self.inner.request_known(key).await
+    }
+
+    async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.keep_revision(revision, slug, source, now).await
+    }
+
+    async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
+        self.inner.pinned_revisions().await
+    }
+}
+
 pub struct App {
+    pub mortal: Option<Arc<Mortal>>,
     pub runtime: Runtime,
     pub clock: Arc<HandClock>,
     pub world: Arc<World>,
@@ -75,6 +133,11 @@ impl App {
     }
 
     pub async fn with_settings(settings: &str, playbooks: &[(&str, &str)]) -> Self {
+        Self::that_dies_after(i64::MAX, settings, playbooks).await
+    }
+
+    /// Whose process dies once so many commits are on disk.
+    pub async fn that_dies_after(commits: i64, settings: &str, playbooks: &[(&str, &str)]) -> Self {
         let _ = tracing_subscriber::fmt().with_env_filter("reynard=debug").with_test_writer().try_init();
         let files = Files {
             settings: Some(TextFile::new("reynard.yaml", settings)),
@@ -86,8 +149,8 @@ impl App {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(HandClock::at(START));
         let world = Arc::new(World::default());
-        let (runtime, loops, store) = start(folder.path(), &settings, &clock, &world).await;
-        Self { runtime, clock, world, loops: Some(loops), store: Some(store), settings, folder }
+        let (runtime, loops, store, mortal) = start(folder.path(), &settings, &clock, &world, commits).await;
+        Self { mortal: Some(mortal), runtime, clock, world, loops: Some(loops), store: Some(store), settings, folder }
     }
 
     /// What the next attempts of an action answer, in order; afterwards they succeed.
@@ -143,14 +206,15 @@ impl App {
 
     pub async fn comes_back(&mut self) {
         self.dies().await;
-        let (runtime, loops, store) = start(self.folder.path(), &self.settings, &self.clock, &self.world).await;
-        (self.runtime, self.loops, self.store) = (runtime, Some(loops), Some(store));
+        let (runtime, loops, store, mortal) = start(self.folder.path(), &self.settings, &self.clock, &self.world, i64::MAX).await;
+        (self.runtime, self.loops, self.store, self.mortal) = (runtime, Some(loops), Some(store), Some(mortal));
         self.settles().await;
     }
 
     async fn dies(&mut self) {
         // The file's lock is free once every task that held the store is gone.
         self.runtime = Runtime::reading(Arc::new(Nowhere), self.clock.clone(), self.settings.rulebook.clone());
+        self.mortal = None;
         let store = self.store.take().map(|store| Arc::downgrade(&store));
         while store.as_ref().is_some_and(|store| store.strong_count() > 0) {
             tokio::task::yield_now().await;
@@ -204,7 +268,9 @@ impl App {
     }
 }
 
-async fn start(folder: &Path, settings: &Settings, clock: &Arc<HandClock>, world: &Arc<World>) -> (Runtime, Loops, Arc<SqliteStore>) {
+type Started = (Runtime, Loops, Arc<SqliteStore>, Arc<Mortal>);
+
+async fn start(folder: &Path, settings: &Settings, clock: &Arc<HandClock>, world: &Arc<World>, commits: i64) -> Started {
     let store = Arc::new(SqliteStore::open(&folder.join("reynard.db")).await.expect("a database"));
     let actions = settings
         .rulebook
@@ -217,8 +283,9 @@ async fn start(folder: &Path, settings: &Settings, clock: &Arc<HandClock>, world
         .keys()
         .map(|name| (name.clone(), Arc::new(Mailbox { name: name.clone(), world: world.clone() }) as Arc<dyn Sender>));
     let hands = Hands { actions, senders: senders.collect(), ..Hands::default() };
+    let mortal = Arc::new(Mortal { inner: store.clone(), left: AtomicI64::new(commits), dead: tokio::sync::Notify::new() });
     let parts = Parts {
-        journal: store.clone(),
+        journal: mortal.clone(),
         reads: store.clone(),
         clock: clock.clone(),
         rulebook: Arc::new(settings.rulebook.clone()),
@@ -226,7 +293,7 @@ async fn start(folder: &Path, settings: &Settings, clock: &Arc<HandClock>, world
         metrics: Arc::default(),
     };
     let (runtime, loops) = Runtime::start(parts).await.expect("started");
-    (runtime, loops, store)
+    (runtime, loops, store, mortal)
 }
 
 struct Nowhere;
