@@ -5,17 +5,16 @@ create table meta (
     value text not null
 ) without rowid;
 
--- Webhook calls as they came in; not yet worked while worked_at is null.
+-- Webhook calls as they came in, worked in this order; meta's worked_up_to says how far.
 create table deliveries (
-    id text primary key,
+    position integer primary key,
+    id text not null unique,
     source text not null,
     received_at integer not null,
-    body blob not null,
-    worked_at integer,
-    incidents text,
-    rejected text
+    keys text not null,
+    rejected text,
+    body blob not null
 );
-create index deliveries_unworked on deliveries (received_at) where worked_at is null;
 
 -- The log: append only. The key is also the fence: nobody can write the same number twice.
 create table timeline (

@@ -20,13 +20,15 @@ use crate::engine::intake::Key;
 use crate::engine::narrate::narrate;
 use crate::engine::pulse::Beat;
 use crate::engine::runtime::{EngineError, Shared};
-use crate::engine::store::{AlertRow, Batch, Change, Delivery, IncidentRow, Job, Journal, RejectedAlert, Resumed, StoreError, Worked};
+use crate::engine::store::{AlertRow, Batch, Change, Delivery, DeliveryRow, IncidentRow, Job, Journal, RejectedAlert, Resumed, StoreError};
 use crate::engine::tally::tally;
 
 /// Commands that share a commit at most.
 const BATCH: usize = 1_024;
 /// The pause before work that found the database gone is tried again.
 const HEAL: Span = Span::seconds(1);
+/// How often having heard of an incident again is written down.
+const HEARD_EVERY: Span = Span::minutes(1);
 const LONGEST_WINDOW: Span = Span::hours(24 * 7);
 
 /// Something for the writer to do.
@@ -63,6 +65,8 @@ pub struct Put {
 #[derive(Clone, Debug)]
 pub struct Said {
     pub delivery: DeliveryId,
+    /// Where it stands among all deliveries; known once it is stored.
+    pub position: i64,
     pub source: String,
     pub observations: BTreeMap<Key, Observation>,
     pub rejected: Vec<RejectedAlert>,
@@ -83,6 +87,14 @@ pub struct Asked {
 struct Cached {
     key: Key,
     state: Incident,
+    heard_saved_at: Timestamp,
+}
+
+impl Cached {
+    fn new(key: Key, state: Incident) -> Self {
+        let heard_saved_at = state.heard_at;
+        Self { key, state, heard_saved_at }
+    }
 }
 
 /// The writer's own state: the open incidents and what numbers come next.
@@ -96,6 +108,7 @@ pub struct Writer {
     last_number: u64,
     last_position: i64,
     last_job: i64,
+    last_delivery: i64,
     last_commit_at: Timestamp,
     /// Worked before anything new: deliveries already stored, and work that found the database gone.
     backlog: VecDeque<Backlog>,
@@ -112,6 +125,16 @@ struct Stored {
     says: Said,
     done: oneshot::Sender<Result<(), EngineError>>,
     beat: Beat,
+}
+
+impl Stored {
+    fn row(&self) -> DeliveryRow {
+        DeliveryRow {
+            delivery: self.delivery.clone(),
+            keys: self.says.observations.keys().cloned().collect(),
+            rejected: self.says.rejected.clone(),
+        }
+    }
 }
 
 /// A commit in the making.
@@ -146,6 +169,7 @@ impl Writer {
             last_number: resumed.last_number,
             last_position: resumed.last_position,
             last_job: resumed.last_job,
+            last_delivery: resumed.last_delivery,
             last_commit_at: resumed.last_commit_at,
             backlog: VecDeque::new(),
         }
@@ -215,7 +239,8 @@ impl Writer {
         let mut draft = Draft::default();
         draft.batch.released = released;
         draft.batch.first_position = self.last_position + 1;
-        draft.batch.deliveries = deliveries.iter().map(|stored| stored.delivery.clone()).collect();
+        draft.batch.first_delivery = self.last_delivery + 1;
+        draft.batch.deliveries = deliveries.iter().map(Stored::row).collect();
         let counters = (self.last_number, self.last_job, self.ledger.clone());
         for entry in backlog {
             match entry {
@@ -234,6 +259,7 @@ impl Writer {
         }
         self.last_commit_at = now;
         self.last_position += i64::try_from(draft.batch.entries.len()).unwrap_or(0);
+        self.last_delivery += i64::try_from(draft.batch.deliveries.len()).unwrap_or(0);
         self.ledger.forget(now, LONGEST_WINDOW);
         self.shared.committed(now);
         self.shared.metrics.commit(deliveries.len() + backlog.len(), began.elapsed());
@@ -264,7 +290,7 @@ impl Writer {
             let ids: Vec<IncidentId> = ids.into_iter().collect();
             for (key, state) in self.journal.load(&ids).await? {
                 // Only the newest incident of a key answers to the key.
-                self.incidents.entry(state.id).or_insert(Cached { key, state });
+                self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
             }
         }
         Ok(())
@@ -272,7 +298,7 @@ impl Writer {
 
     fn remember(&mut self, key: Key, state: Incident) {
         self.by_key.insert(key.clone(), state.id);
-        self.incidents.entry(state.id).or_insert(Cached { key, state });
+        self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
     }
 
     fn forget(&mut self, id: IncidentId) {
@@ -285,7 +311,6 @@ impl Writer {
 
     /// Works one delivery: each observation goes to its incident, or opens one.
     fn hear(&mut self, said: &Said, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) {
-        let mut spoken_of = Vec::new();
         for (key, observation) in &said.observations {
             let known = self.by_key.get(key).copied().filter(|id| self.still_answers(*id, rulebook, now));
             let id = known.unwrap_or_else(|| {
@@ -299,11 +324,9 @@ impl Writer {
             if self.incidents.get(&id).is_some_and(|cached| cached.state.seq == 0) {
                 self.forget(id);
                 draft.touched.remove(&id);
-            } else {
-                spoken_of.push(id);
             }
         }
-        draft.batch.worked.push(Worked { delivery: said.delivery, at: now, incidents: spoken_of, rejected: said.rejected.clone() });
+        draft.batch.worked_up_to = draft.batch.worked_up_to.max(Some(said.position));
     }
 
     /// Whether alerts of its key still belong to it: while it is open, and for a while after.
@@ -387,9 +410,14 @@ impl Writer {
         for id in &draft.touched {
             let Some(cached) = self.incidents.get_mut(id) else { continue };
             if !changed.contains(id) {
-                draft.batch.heard.push((*id, cached.state.heard_at));
+                // Silence is reckoned in hours: a crash may forget a minute of having heard.
+                if now.since(cached.heard_saved_at) >= HEARD_EVERY {
+                    cached.heard_saved_at = now;
+                    draft.batch.heard.push((*id, cached.state.heard_at));
+                }
                 continue;
             }
+            cached.heard_saved_at = now;
             draft.batch.incidents.push(IncidentRow { key: cached.key.clone(), state: cached.state.without_alerts() });
             for fingerprint in draft.alerts.remove(id).unwrap_or_default() {
                 if let Some(mark) = cached.state.alerts.get(&fingerprint) {
@@ -448,9 +476,9 @@ impl Writer {
                 }
             }
         }
-        for Stored { says, done, beat, .. } in deliveries {
+        for (position, Stored { says, done, beat, .. }) in (draft.batch.first_delivery..).zip(deliveries) {
             let _ = done.send(Ok(()));
-            self.backlog.push_back(Backlog::Said(says, beat));
+            self.backlog.push_back(Backlog::Said(Said { position, ..says }, beat));
         }
     }
 

@@ -300,9 +300,9 @@ impl Loops {
 
 fn resume_deliveries(writer: &mut Writer, shared: &Arc<Shared>, resumed: &Resumed) {
     let rulebook = shared.rulebook();
-    for delivery in &resumed.unworked {
+    for (position, delivery) in &resumed.unworked {
         match wire::parse(&delivery.body) {
-            Ok(parsed) => writer.resume(said(delivery, parsed, &rulebook), shared.pulse.begin()),
+            Ok(parsed) => writer.resume(Said { position: *position, ..said(delivery, parsed, &rulebook) }, shared.pulse.begin()),
             Err(error) => tracing::error!(delivery = %delivery.id, %error, "A stored delivery cannot be read any more"),
         }
     }
@@ -311,7 +311,7 @@ fn resume_deliveries(writer: &mut Writer, shared: &Arc<Shared>, resumed: &Resume
 fn said(delivery: &Delivery, parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
     let rejected = parsed.rejected.clone();
     let observations = intake::observations(delivery.id, &delivery.source, parsed, &rulebook.incidents, delivery.received_at);
-    Said { delivery: delivery.id, source: delivery.source.clone(), observations, rejected }
+    Said { delivery: delivery.id, position: 0, source: delivery.source.clone(), observations, rejected }
 }
 
 fn overloaded() -> EngineError {

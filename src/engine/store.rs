@@ -36,8 +36,9 @@ pub struct Delivery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryReport {
     pub delivery: Delivery,
-    pub worked_at: Option<Timestamp>,
-    /// The incidents it spoke of.
+    /// Whether intake is done with it.
+    pub worked: bool,
+    /// The incidents that its alerts belong to.
     pub incidents: Vec<IncidentId>,
     /// Alerts that could not be read: index and reason.
     pub rejected: Vec<RejectedAlert>,
@@ -63,8 +64,11 @@ pub struct Job {
 /// Everything that one commit makes true, or nothing of it.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    pub deliveries: Vec<Delivery>,
-    pub worked: Vec<Worked>,
+    pub deliveries: Vec<DeliveryRow>,
+    /// The position of the first delivery among all.
+    pub first_delivery: i64,
+    /// Deliveries are worked in the order they were stored, so the last one's position says it of all before.
+    pub worked_up_to: Option<i64>,
     pub entries: Vec<(IncidentId, Entry)>,
     /// The states that the entries lead to, one an incident.
     pub incidents: Vec<IncidentRow>,
@@ -86,7 +90,7 @@ pub struct Batch {
 impl Batch {
     pub fn is_empty(&self) -> bool {
         self.deliveries.is_empty()
-            && self.worked.is_empty()
+            && self.worked_up_to.is_none()
             && self.entries.is_empty()
             && self.incidents.is_empty()
             && self.heard.is_empty()
@@ -98,12 +102,12 @@ impl Batch {
     }
 }
 
-/// A delivery that intake is done with.
+/// A delivery's row: what came, whom it belongs to, and what of it could not be read.
 #[derive(Clone, Debug)]
-pub struct Worked {
-    pub delivery: DeliveryId,
-    pub at: Timestamp,
-    pub incidents: Vec<IncidentId>,
+pub struct DeliveryRow {
+    pub delivery: Delivery,
+    /// The keys of the incidents it speaks of.
+    pub keys: Vec<String>,
     pub rejected: Vec<RejectedAlert>,
 }
 
@@ -135,7 +139,8 @@ pub struct Resumed {
     /// Runs now open, by playbook.
     pub running: BTreeMap<String, u32>,
     /// Deliveries stored and not worked yet, oldest first.
-    pub unworked: Vec<Delivery>,
+    pub unworked: Vec<(i64, Delivery)>,
+    pub last_delivery: i64,
     /// Attempts that were under way.
     pub interrupted: Vec<Job>,
 }

@@ -119,7 +119,7 @@ impl Reads for Memory {
     async fn delivery(&self, delivery: DeliveryId) -> Result<Option<DeliveryReport>, StoreError> {
         let rejected = vec![RejectedAlert { index: 1, reason: "it has no labels".to_owned() }];
         let delivery = Delivery { id: delivery, source: "prod".to_owned(), received_at: Timestamp(0), body: b"{}".to_vec() };
-        Ok(Some(DeliveryReport { delivery, worked_at: None, incidents: vec![id(1)], rejected }))
+        Ok(Some(DeliveryReport { delivery, worked: false, incidents: vec![id(1)], rejected }))
     }
 
     async fn changes_since(&self, _: i64, _: u32) -> Result<Vec<Change>, StoreError> {
@@ -304,7 +304,7 @@ async fn an_incident_has_the_promised_shape() {
             "id": "00000000-0000-0000-0000-000000000002", "number": 2, "title": "Incident 2", "priority": "P4", "status": "triggered",
             "type": "unknown", "service": "orders", "labels": {"alertname": "Down"}, "opened_at": "2023-11-14T22:13:20.000Z",
             "acknowledged_at": null, "resolved_at": null, "alerts": {"firing": 1, "resolved": 0}, "classification": null,
-            "escalation": {"policy": "", "level": 0, "next_at": null},
+            "escalation": {"policy": "default", "level": 0, "next_at": null},
             "runs": [{"id": RUN.to_string(), "playbook": "restart", "revision": "abc", "status": "running"}],
             "assignee": null, "version": 3, "url": "http://reynard.test/incidents/2"
         });
@@ -454,7 +454,7 @@ async fn a_panic_is_a_problem_and_pages_share_the_root_with_the_webhook() {
 async fn a_delivery_tells_what_became_of_it() {
     let (status, delivery) = get("/api/v1/deliveries/00000000-0000-0000-0000-000000000009").await;
     assert_eq!(status, 200);
-    assert_eq!((&delivery["worked_at"], &delivery["bytes"], &delivery["rejected"][0]["index"]), (&Value::Null, &json!(2), &json!(1)));
+    assert_eq!((&delivery["worked"], &delivery["bytes"], &delivery["rejected"][0]["index"]), (&json!(false), &json!(2), &json!(1)));
     let (_, description) = get("/api/openapi.json").await;
     assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
 }

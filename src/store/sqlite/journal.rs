@@ -11,7 +11,7 @@ use crate::domain::limits::Spent;
 use crate::domain::run::Run;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Entry;
-use crate::engine::store::{Batch, Job, Journal, Resumed, StoreError};
+use crate::engine::store::{Batch, DeliveryRow, Job, Journal, Resumed, StoreError};
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::rows;
 
@@ -33,6 +33,12 @@ const ALERTS_OF: &str = "
     select *
     from alerts
     where incident in (select value from json_each($1))";
+
+const UNWORKED: &str = "
+    select position, id, source, received_at, body
+    from deliveries
+    where position > coalesce((select cast(value as integer) from meta where name = 'worked_up_to'), 0)
+    order by position";
 
 const JOBS_DUE: &str = "
     select id, incident, due_at, started, effect
@@ -135,6 +141,7 @@ impl SqliteStore {
             last_number: number("select coalesce(max(number), 0) from incidents").await?.unsigned_abs(),
             last_position: number("select coalesce(max(position), 0) from timeline").await?,
             last_job: number("select max(coalesce((select max(id) from jobs), 0), coalesce((select cast(value as integer) from meta where name = 'last_job'), 0))").await?,
+            last_delivery: number("select coalesce(max(position), 0) from deliveries").await?,
             last_commit_at: Timestamp(number("select coalesce((select cast(value as integer) from meta where name = 'last_commit_at'), 0)").await?),
             ..Resumed::default()
         };
@@ -155,9 +162,8 @@ impl SqliteStore {
         {
             resumed.running.insert(row.try_get("playbook")?, row.try_get("n")?);
         }
-        let unworked = "select id, source, received_at, body from deliveries where worked_at is null order by received_at, id";
-        for row in sqlx::query(unworked).fetch_all(&self.readers).await? {
-            resumed.unworked.push(rows::delivery(&row)?);
+        for row in sqlx::query(UNWORKED).fetch_all(&self.readers).await? {
+            resumed.unworked.push((row.try_get("position")?, rows::delivery(&row)?));
         }
         for row in sqlx::query("select id, incident, due_at, started, effect from jobs where started = 1 order by id")
             .fetch_all(&self.readers)
@@ -180,28 +186,20 @@ async fn write(connection: &mut SqliteConnection, batch: &Batch, now: Timestamp)
 }
 
 async fn write_deliveries(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
-    let into = ("insert into deliveries (id, source, received_at, body)", 4, "");
-    rows::insert_many(tx, into, &batch.deliveries, |q, d| q.bind(d.id.to_string()).bind(&d.source).bind(d.received_at.0).bind(&d.body))
-        .await?;
-    if batch.worked.is_empty() {
-        return Ok(());
-    }
-    // One statement for the whole set: the rows ride in as JSON.
-    const WORKED: &str = "
-        update deliveries
-        set worked_at = w.value ->> 'at', incidents = w.value ->> 'incidents', rejected = w.value ->> 'rejected'
-        from json_each($1) as w
-        where deliveries.id = w.value ->> 'id'";
-    let worked: Vec<_> = batch
-        .worked
-        .iter()
-        .map(|w| {
-            let (incidents, rejected) = (rows::to_json(&w.incidents), rows::to_json(&w.rejected));
-            serde_json::json!({"id": w.delivery, "at": w.at, "incidents": incidents, "rejected": rejected})
-        })
-        .collect();
-    sqlx::query(WORKED).bind(rows::to_json(&worked)).execute(&mut **tx).await?;
-    Ok(())
+    let placed: Vec<(i64, &DeliveryRow)> = (batch.first_delivery..).zip(&batch.deliveries).collect();
+    let into = ("insert into deliveries (position, id, source, received_at, keys, rejected, body)", 7, "");
+    rows::insert_many(tx, into, &placed, |q, (position, row)| {
+        let rejected = (!row.rejected.is_empty()).then(|| rows::to_json(&row.rejected));
+        let d = &row.delivery;
+        q.bind(position)
+            .bind(d.id.to_string())
+            .bind(&d.source)
+            .bind(d.received_at.0)
+            .bind(rows::to_json(&row.keys))
+            .bind(rejected)
+            .bind(&d.body)
+    })
+    .await
 }
 
 async fn write_log(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
@@ -311,6 +309,7 @@ async fn write_rest(tx: &mut Transaction<'_, Sqlite>, batch: &Batch, now: Timest
     let into = ("insert into requests (key, at)", 2, "");
     rows::insert_many(tx, into, &batch.requests, |q, (key, at)| q.bind(key).bind(at.0)).await?;
     let mut marks = vec![("last_commit_at", now.0)];
+    marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position)));
     // Ids of jobs are never used twice, even when the newest one is settled before a restart.
     marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id)));
     let into = ("insert into meta (name, value)", 2, "on conflict (name) do update set value = excluded.value");

@@ -43,6 +43,17 @@ const ALERTS: &str = "
     order by firing desc, starts_at
     limit $2";
 
+/// A delivery belongs to the incident of each of its keys that was open when it came; one that it opened is a moment younger.
+const DELIVERY: &str = "
+    select d.*,
+        d.position <= coalesce((select cast(value as integer) from meta where name = 'worked_up_to'), 0) as worked,
+        (select json_group_array(i.id)
+         from json_each(d.keys) as k
+         join incidents as i on i.key = k.value
+         where i.number = (select max(number) from incidents where key = k.value and opened_at <= d.received_at + 5000)) as incidents
+    from deliveries as d
+    where d.id = $1";
+
 const CHANGES_SINCE: &str = "
     select max(t.position) as position, t.incident, i.number, max(t.seq) as seq
     from timeline as t
@@ -60,8 +71,8 @@ const TOTALS: &str = "
         (select count(*) from incidents where status <> 'resolved' and priority = 4) as p4,
         (select count(*) from incidents where status = 'triggered') as unacknowledged,
         (select count(*) from jobs) as jobs_pending,
-        (select max(rowid) from deliveries) as deliveries,
-        (select received_at from deliveries order by rowid desc limit 1) as last_delivery_at";
+        (select max(position) from deliveries) as deliveries,
+        (select received_at from deliveries order by position desc limit 1) as last_delivery_at";
 
 #[async_trait]
 impl Reads for SqliteStore {
@@ -113,11 +124,7 @@ impl Reads for SqliteStore {
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, StoreError> {
-        let found = sqlx::query("select * from deliveries where id = $1")
-            .bind(id.to_string())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(store_error)?;
+        let found = sqlx::query(DELIVERY).bind(id.to_string()).fetch_optional(&self.readers).await.map_err(store_error)?;
         found.as_ref().map(report).transpose().map_err(store_error)
     }
 
@@ -165,7 +172,7 @@ fn report(row: &sqlx::sqlite::SqliteRow) -> Result<DeliveryReport, sqlx::Error> 
     let list = |column: &str| row.try_get::<Option<String>, _>(column).map(|text| text.unwrap_or_else(|| "[]".to_owned()));
     Ok(DeliveryReport {
         delivery: rows::delivery(row)?,
-        worked_at: row.try_get::<Option<i64>, _>("worked_at")?.map(Timestamp),
+        worked: row.try_get("worked")?,
         incidents: rows::from_json(&list("incidents")?)?,
         rejected: rows::from_json(&list("rejected")?)?,
     })

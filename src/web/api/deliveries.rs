@@ -5,7 +5,6 @@ use axum::extract::State;
 use serde::Serialize;
 
 use crate::engine::store::{DeliveryReport, RejectedAlert};
-use crate::web::api::incidents::instant;
 use crate::web::extract::OfDelivery;
 use crate::web::problem::{Problem, ProblemBody};
 use crate::web::state::WebState;
@@ -15,8 +14,8 @@ pub struct DeliveryBody {
     pub id: String,
     pub source: String,
     pub received_at: String,
-    /// Null while it waits its turn.
-    pub worked_at: Option<String>,
+    /// Whether its alerts have reached their incidents.
+    pub worked: bool,
     /// The body's size in bytes.
     pub bytes: usize,
     /// UUIDs of the incidents it spoke of.
@@ -37,7 +36,7 @@ impl DeliveryBody {
             id: report.delivery.id.to_string(),
             source: report.delivery.source,
             received_at: report.delivery.received_at.to_rfc3339(),
-            worked_at: instant(report.worked_at),
+            worked: report.worked,
             bytes: report.delivery.body.len(),
             incidents: report.incidents.iter().map(ToString::to_string).collect(),
             rejected: report.rejected,
