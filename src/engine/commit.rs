@@ -215,14 +215,8 @@ impl Writer {
         draft.batch.first_position = self.last_position + 1;
         draft.batch.deliveries = deliveries.iter().map(|stored| stored.delivery.clone()).collect();
         let counters = (self.last_number, self.last_job, self.ledger.clone());
-        for entry in backlog {
-            match entry {
-                Backlog::Said(said, _) => self.hear(said, &rulebook, now, &mut draft),
-                Backlog::Put(put, _) => self.put(put, &rulebook, now, &mut draft).await?,
-            }
-        }
-        self.project(&mut draft, now);
-        if let Err(error) = self.journal.commit(&draft.batch, now).await {
+        // Whatever fails from here on, memory must not keep what the disk does not have.
+        if let Err(error) = self.draft_and_commit(backlog, &rulebook, now, &mut draft).await {
             (self.last_number, self.last_job, self.ledger) = counters;
             for id in &draft.touched {
                 self.forget(*id);
@@ -235,6 +229,23 @@ impl Writer {
         self.shared.committed(now, &draft.batch);
         self.publish(&draft, &rulebook);
         Ok(draft)
+    }
+
+    async fn draft_and_commit(
+        &mut self,
+        backlog: &[Backlog],
+        rulebook: &Rulebook,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<(), StoreError> {
+        for entry in backlog {
+            match entry {
+                Backlog::Said(said, _) => self.hear(said, rulebook, now, draft),
+                Backlog::Put(put, _) => self.put(put, rulebook, now, draft).await?,
+            }
+        }
+        self.project(draft, now);
+        self.journal.commit(&draft.batch, now).await
     }
 
     /// Brings in the incidents that this turn speaks of and memory does not hold.
