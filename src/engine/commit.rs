@@ -158,7 +158,9 @@ impl Writer {
     pub async fn work(mut self, mut queue: mpsc::Receiver<Item>) {
         let mut items = Vec::new();
         loop {
-            if self.backlog.is_empty() && queue.recv_many(&mut items, BATCH).await == 0 {
+            // A database that failed is tried again though nobody sends anything: whoever asks "ready?" waits for the answer.
+            let idle = self.backlog.is_empty() && !self.shared.is_failing();
+            if (idle && queue.recv_many(&mut items, BATCH).await == 0) || (queue.is_closed() && queue.is_empty() && items.is_empty()) {
                 return;
             }
             while items.len() < BATCH
@@ -184,7 +186,7 @@ impl Writer {
                 Work::Brief { job, done } => briefs.push((job, done)),
             }
         }
-        if deliveries.is_empty() && backlog.is_empty() && released.is_empty() {
+        if deliveries.is_empty() && backlog.is_empty() && released.is_empty() && !self.shared.is_failing() {
             return self.answer_briefs(briefs).await;
         }
         let outcome = self.commit_all(&deliveries, &backlog, released, now).await;
@@ -448,7 +450,11 @@ impl Writer {
 
     /// Nothing was committed: senders are told so, what must not be lost waits and is tried again.
     async fn heal(&mut self, error: StoreError, deliveries: Vec<Stored>, backlog: Vec<Backlog>) {
-        tracing::error!(%error, "A commit failed; nothing of it was made true");
+        if self.shared.is_failing() {
+            tracing::debug!(%error, "Commits still fail");
+        } else {
+            tracing::error!(%error, "A commit failed; nothing of it was made true");
+        }
         self.shared.failing(&error);
         let single = deliveries.len() + backlog.len() == 1;
         for stored in deliveries {
