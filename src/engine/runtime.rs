@@ -193,8 +193,8 @@ impl Runtime {
         let now = self.clock.now();
         let id = DeliveryId(Uuid::now_v7());
         let receipt = Receipt { delivery: id, alerts: parsed.alerts.len(), rejected: parsed.rejected.clone() };
-        let says = said(id, source, parsed, &self.rulebook());
         let delivery = Delivery { id, source: source.to_owned(), received_at: now, body };
+        let says = said(&delivery, parsed, &self.rulebook());
         let (done, answer) = oneshot::channel();
         self.hand_in(Work::Deliver { delivery, says, done })?;
         answer.await.map_err(|_| stopping())??;
@@ -303,15 +303,18 @@ fn resume_deliveries(writer: &mut Writer, shared: &Arc<Shared>, resumed: &Resume
     let rulebook = shared.rulebook();
     for delivery in &resumed.unworked {
         match wire::parse(&delivery.body) {
-            Ok(parsed) => writer.resume(said(delivery.id, &delivery.source, parsed, &rulebook), shared.pulse.begin()),
+            Ok(parsed) => writer.resume(said(delivery, parsed, &rulebook), shared.pulse.begin()),
             Err(error) => tracing::error!(delivery = %delivery.id, %error, "A stored delivery cannot be read any more"),
         }
     }
 }
 
-fn said(id: DeliveryId, source: &str, parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
-    let rejected = parsed.rejected.clone();
-    Said { delivery: id, source: source.to_owned(), observations: intake::observations(id, source, parsed, &rulebook.incidents), rejected }
+fn said(delivery: &Delivery, mut parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
+    // Of what does not say when it began, the receipt is all that is known; it is the same when the delivery is worked after a crash.
+    parsed.alerts.iter_mut().filter(|alert| alert.starts_at == Timestamp(0)).for_each(|alert| alert.starts_at = delivery.received_at);
+    let (id, source, rejected) = (delivery.id, delivery.source.clone(), parsed.rejected.clone());
+    let observations = intake::observations(id, &source, parsed, &rulebook.incidents);
+    Said { delivery: id, source, observations, rejected }
 }
 
 fn overloaded() -> EngineError {
