@@ -41,7 +41,7 @@ pub enum Work {
     /// What a worker needs to know for a job.
     Brief {
         job: Job,
-        done: oneshot::Sender<Option<Brief>>,
+        done: oneshot::Sender<Result<Option<Brief>, StoreError>>,
     },
 }
 
@@ -197,7 +197,7 @@ impl Writer {
         self.answer_briefs(briefs).await;
     }
 
-    async fn answer_briefs(&mut self, briefs: Vec<(Job, oneshot::Sender<Option<Brief>>)>) {
+    async fn answer_briefs(&mut self, briefs: Vec<(Job, oneshot::Sender<Result<Option<Brief>, StoreError>>)>) {
         for (job, done) in briefs {
             let _ = done.send(self.brief(&job).await);
         }
@@ -494,13 +494,13 @@ impl Writer {
     }
 
     /// What a worker needs for a job that has waited.
-    async fn brief(&mut self, job: &Job) -> Option<Brief> {
+    async fn brief(&mut self, job: &Job) -> Result<Option<Brief>, StoreError> {
         let rulebook = self.shared.rulebook();
         if let Some(cached) = self.incidents.get(&job.incident) {
-            return brief_of(&cached.state, &rulebook, &job.effect);
+            return Ok(brief_of(&cached.state, &rulebook, &job.effect));
         }
-        let loaded = self.journal.load(&[job.incident]).await.unwrap_or_default();
-        loaded.first().and_then(|(_, state)| brief_of(state, &rulebook, &job.effect))
+        let loaded = self.journal.load(&[job.incident]).await?;
+        Ok(loaded.first().and_then(|(_, state)| brief_of(state, &rulebook, &job.effect)))
     }
 }
 
