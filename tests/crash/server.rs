@@ -67,6 +67,10 @@ impl Server {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
@@ -76,8 +80,8 @@ impl Server {
 
     /// Asks it to end, and waits for it.
     pub async fn stop(&mut self) -> ExitStatus {
+        Command::new("kill").args(["-TERM", &self.id().to_string()]).status().expect("kill");
         let mut child = self.child.take().expect("it runs");
-        Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill");
         until("it has ended", Duration::from_secs(30), async || child.try_wait().expect("it can be asked")).await
     }
 
