@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use notify::Watcher;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -72,6 +73,8 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     };
     report(&loaded.diagnostics);
     overrule(&mut settings, &place);
+    // Heard from the start: whoever sees it ready may ask it to stop a moment later.
+    let asked = requests_to_stop()?;
     let listener = TcpListener::bind(settings.listen)
         .with_context(|| format!("cannot listen on {}; is another Reynard running? --listen takes another address", settings.listen))?;
     listener.set_nonblocking(true)?;
@@ -91,7 +94,7 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
     let watching = tokio::spawn(watch(place.clone(), runtime.clone(), store.clone()));
     welcome(&settings, address, &place);
-    until_asked().await?;
+    until_asked(asked).await;
     tracing::info!("Stopping: no new work is taken, what runs may end");
     runtime.close();
     watching.abort();
@@ -276,10 +279,12 @@ Try it: reynard fire database-failure-p1
     tracing::warn!("limits.correlated is read and not held yet; the other limits are held");
 }
 
-async fn until_asked() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+/// The ways of being asked to stop: SIGTERM and SIGINT.
+fn requests_to_stop() -> anyhow::Result<(Signal, Signal)> {
+    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
+}
+
+async fn until_asked((mut terminate, mut interrupt): (Signal, Signal)) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -292,5 +297,4 @@ async fn until_asked() -> anyhow::Result<()> {
         }
         std::process::exit(130);
     });
-    Ok(())
 }

@@ -45,7 +45,7 @@ pub enum Work {
     /// What a worker needs to know for a job.
     Brief {
         job: Job,
-        done: oneshot::Sender<Option<Brief>>,
+        done: oneshot::Sender<Result<Option<Brief>, StoreError>>,
     },
 }
 
@@ -184,7 +184,9 @@ impl Writer {
     pub async fn work(mut self, mut queue: mpsc::Receiver<Item>) {
         let mut items = Vec::new();
         loop {
-            if self.backlog.is_empty() && queue.recv_many(&mut items, BATCH).await == 0 {
+            // A database that failed is tried again though nobody sends anything: whoever asks "ready?" waits for the answer.
+            let idle = self.backlog.is_empty() && !self.shared.is_failing();
+            if (idle && queue.recv_many(&mut items, BATCH).await == 0) || (queue.is_closed() && queue.is_empty() && items.is_empty()) {
                 return;
             }
             while items.len() < BATCH
@@ -210,7 +212,7 @@ impl Writer {
                 Work::Brief { job, done } => briefs.push((job, done)),
             }
         }
-        if deliveries.is_empty() && backlog.is_empty() && released.is_empty() {
+        if deliveries.is_empty() && backlog.is_empty() && released.is_empty() && !self.shared.is_failing() {
             return self.answer_briefs(briefs).await;
         }
         let outcome = self.commit_all(&deliveries, &backlog, released, now).await;
@@ -221,7 +223,7 @@ impl Writer {
         self.answer_briefs(briefs).await;
     }
 
-    async fn answer_briefs(&mut self, briefs: Vec<(Job, oneshot::Sender<Option<Brief>>)>) {
+    async fn answer_briefs(&mut self, briefs: Vec<(Job, oneshot::Sender<Result<Option<Brief>, StoreError>>)>) {
         for (job, done) in briefs {
             let _ = done.send(self.brief(&job).await);
         }
@@ -242,15 +244,8 @@ impl Writer {
         draft.batch.first_delivery = self.last_delivery + 1;
         draft.batch.deliveries = deliveries.iter().map(Stored::row).collect();
         let counters = (self.last_number, self.last_job, self.ledger.clone());
-        for entry in backlog {
-            match entry {
-                Backlog::Said(said, _) => self.hear(said, &rulebook, now, &mut draft),
-                Backlog::Put(put, _) => self.put(put, &rulebook, now, &mut draft).await?,
-            }
-        }
-        self.project(&mut draft, now);
-        let began = std::time::Instant::now();
-        if let Err(error) = self.journal.commit(&draft.batch, now).await {
+        // Whatever fails from here on, memory must not keep what the disk does not have.
+        if let Err(error) = self.draft_and_commit(backlog, &rulebook, now, &mut draft).await {
             (self.last_number, self.last_job, self.ledger) = counters;
             for id in &draft.touched {
                 self.forget(*id);
@@ -262,9 +257,28 @@ impl Writer {
         self.last_delivery += i64::try_from(draft.batch.deliveries.len()).unwrap_or(0);
         self.ledger.forget(now, LONGEST_WINDOW);
         self.shared.committed(now);
-        self.shared.metrics.commit(deliveries.len() + backlog.len(), began.elapsed());
         self.publish(&draft, &rulebook);
         Ok(draft)
+    }
+
+    async fn draft_and_commit(
+        &mut self,
+        backlog: &[Backlog],
+        rulebook: &Rulebook,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<(), StoreError> {
+        for entry in backlog {
+            match entry {
+                Backlog::Said(said, _) => self.hear(said, rulebook, now, draft),
+                Backlog::Put(put, _) => self.put(put, rulebook, now, draft).await?,
+            }
+        }
+        self.project(draft, now);
+        let began = std::time::Instant::now();
+        self.journal.commit(&draft.batch, now).await?;
+        self.shared.metrics.commit(draft.batch.deliveries.len() + backlog.len(), began.elapsed());
+        Ok(())
     }
 
     /// Brings in the incidents that this turn speaks of and memory does not hold.
@@ -484,7 +498,11 @@ impl Writer {
 
     /// Nothing was committed: senders are told so, what must not be lost waits and is tried again.
     async fn heal(&mut self, error: StoreError, deliveries: Vec<Stored>, backlog: Vec<Backlog>) {
-        tracing::error!(%error, "A commit failed; nothing of it was made true");
+        if self.shared.is_failing() {
+            tracing::debug!(%error, "Commits still fail");
+        } else {
+            tracing::error!(%error, "A commit failed; nothing of it was made true");
+        }
         self.shared.failing(&error);
         let single = deliveries.len() + backlog.len() == 1;
         for stored in deliveries {
@@ -524,13 +542,13 @@ impl Writer {
     }
 
     /// What a worker needs for a job that has waited.
-    async fn brief(&mut self, job: &Job) -> Option<Brief> {
+    async fn brief(&mut self, job: &Job) -> Result<Option<Brief>, StoreError> {
         let rulebook = self.shared.rulebook();
         if let Some(cached) = self.incidents.get(&job.incident) {
-            return brief_of(&cached.state, &rulebook, &job.effect);
+            return Ok(brief_of(&cached.state, &rulebook, &job.effect));
         }
-        let loaded = self.journal.load(&[job.incident]).await.unwrap_or_default();
-        loaded.first().and_then(|(_, state)| brief_of(state, &rulebook, &job.effect))
+        let loaded = self.journal.load(&[job.incident]).await?;
+        Ok(loaded.first().and_then(|(_, state)| brief_of(state, &rulebook, &job.effect)))
     }
 }
 

@@ -117,6 +117,12 @@ impl Shared {
         });
     }
 
+    /// Whether the last commit failed.
+    pub fn is_failing(&self) -> bool {
+        let health = read(&self.health);
+        health.started && !health.ready && health.detail.is_some()
+    }
+
     pub fn announce(&self, changes: impl Iterator<Item = Change>) {
         // Nobody listening is fine.
         changes.for_each(|change| drop(self.changes.send(change)));

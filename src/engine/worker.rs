@@ -2,7 +2,7 @@
 //! Knows no concrete action or channel and decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -29,6 +29,7 @@ const PAGE: u32 = 5_000;
 const ATTEMPTS: usize = 64;
 /// Messages under way at once on one channel; channels do not wait for each other.
 const MESSAGES: usize = 4;
+const LOOK_AGAIN: Span = Span::seconds(1);
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 const MEASURE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -54,9 +55,23 @@ pub struct Worker {
     /// Whether the disk may hold timers beyond the horizon; an idle engine without any never looks there.
     beyond: bool,
     tasks: TaskTracker,
-    senders: BTreeMap<String, Arc<Semaphore>>,
-    attempts: Arc<Semaphore>,
+    limits: Limits,
     closing: CancellationToken,
+}
+
+/// How much may be under way at once, of attempts and of each channel's messages.
+#[derive(Clone)]
+struct Limits {
+    senders: Arc<Mutex<BTreeMap<String, Arc<Semaphore>>>>,
+    attempts: Arc<Semaphore>,
+}
+
+impl Limits {
+    fn of(&self, brief: Option<&Brief>) -> Arc<Semaphore> {
+        let Some(Brief::Send(telling)) = brief else { return self.attempts.clone() };
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        senders.entry(telling.channel.clone()).or_insert_with(|| Arc::new(Semaphore::new(MESSAGES))).clone()
+    }
 }
 
 /// What a task carries with it.
@@ -84,8 +99,7 @@ impl Worker {
             horizon: Timestamp(i64::MIN),
             beyond: true,
             tasks: TaskTracker::new(),
-            senders: BTreeMap::new(),
-            attempts: Arc::new(Semaphore::new(ATTEMPTS)),
+            limits: Limits { senders: Arc::default(), attempts: Arc::new(Semaphore::new(ATTEMPTS)) },
             closing: CancellationToken::new(),
         }
     }
@@ -197,15 +211,20 @@ impl Worker {
             hand.shared.metrics.timer_lag(hand.shared.clock.now().since(job.due_at));
             return hand.put(&job, Command::Wake(wake.clone()));
         }
-        let limit = match &brief {
-            Some(Brief::Send(telling)) => self.channel(&telling.channel),
-            _ => self.attempts.clone(),
-        };
+        let limits = self.limits.clone();
         let closing = self.closing.clone();
         let beat = hand.shared.pulse.begin();
         self.tasks.spawn(async move {
+            // Which limit holds is only known with the brief: a message that waited must not take an attempt's place.
+            let brief = match brief {
+                Some(brief) => Some(brief),
+                None => match hand.ask_for_brief(&job).await {
+                    Some(brief) => brief,
+                    None => return,
+                },
+            };
             let permit = tokio::select! {
-                permit = limit.acquire_owned() => permit.ok(),
+                permit = limits.of(brief.as_ref()).acquire_owned() => permit.ok(),
                 () = closing.cancelled() => None,
             };
             // Not begun, and shutting down: the job stays on disk, an attempt as if it had never been handed out.
@@ -215,10 +234,6 @@ impl Worker {
             hand.carry_out(job, brief).await;
             drop(beat);
         });
-    }
-
-    fn channel(&mut self, name: &str) -> Arc<Semaphore> {
-        self.senders.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(MESSAGES))).clone()
     }
 
     async fn stop(mut self, grace: Span, asks: &mut mpsc::UnboundedReceiver<(Vec<Asked>, Beat)>) {
@@ -271,10 +286,6 @@ impl Hand {
     }
 
     async fn carry_out(&self, job: Job, brief: Option<Brief>) {
-        let brief = match brief {
-            Some(brief) => Some(brief),
-            None => self.ask_for_brief(&job).await,
-        };
         let command = match brief {
             Some(Brief::Perform(attempt)) => self.perform(*attempt).await,
             Some(Brief::Send(telling)) => self.send(*telling, &job.effect).await,
@@ -292,11 +303,19 @@ impl Hand {
         self.put(&job, command);
     }
 
-    async fn ask_for_brief(&self, job: &Job) -> Option<Brief> {
-        let (done, answer) = oneshot::channel();
-        let item = Item { work: Work::Brief { job: job.clone(), done }, beat: self.shared.pulse.begin() };
-        self.queue.send(item).await.ok()?;
-        answer.await.ok().flatten()
+    /// None when there is no writer any more: the job stays as it is on disk.
+    async fn ask_for_brief(&self, job: &Job) -> Option<Option<Brief>> {
+        loop {
+            let (done, answer) = oneshot::channel();
+            let item = Item { work: Work::Brief { job: job.clone(), done }, beat: self.shared.pulse.begin() };
+            self.queue.send(item).await.ok()?;
+            match answer.await.ok()? {
+                Ok(brief) => return Some(brief),
+                // Not to be read is not the same as gone: a page must not be dropped because the database stumbled.
+                Err(error) => tracing::warn!(job = job.id, %error, "What a job needs cannot be read; trying again in a second"),
+            }
+            self.shared.clock.wait_until(self.shared.clock.now() + LOOK_AGAIN).await;
+        }
     }
 
     async fn perform(&self, attempt: Attempt) -> Command {

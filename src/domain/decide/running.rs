@@ -228,7 +228,7 @@ impl Turn<'_, '_> {
 
     /// A timer of a run rang: a wait is over, a retry is due, or a limit may have room.
     pub(super) fn step_due(&mut self, id: RunId, step: Option<&str>, attempt: u32) {
-        let Some((run, playbook)) = self.open_run(id) else { return };
+        let Some((run, playbook)) = self.open_run(id) else { return self.lose_run(id) };
         let Some(step) = step else {
             return self.concurrency_due(&run, &playbook);
         };
@@ -265,7 +265,7 @@ impl Turn<'_, '_> {
         if attempt.undo {
             return self.undone(performed);
         }
-        let Some((run, playbook)) = self.open_run(attempt.run) else { return };
+        let Some((run, playbook)) = self.open_run(attempt.run) else { return self.lose_run(attempt.run) };
         let current =
             run.steps.get(&attempt.step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt.attempt);
         let Some(step) = playbook.step(&attempt.step).cloned().filter(|_| current) else { return };
@@ -295,7 +295,7 @@ impl Turn<'_, '_> {
             // Taking back is the same when done twice; every undoable action says so.
             return self.undo_due(attempt.run, &attempt.step);
         }
-        let Some((run, playbook)) = self.open_run(attempt.run) else { return };
+        let Some((run, playbook)) = self.open_run(attempt.run) else { return self.lose_run(attempt.run) };
         let running =
             run.steps.get(&attempt.step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt.attempt);
         let Some(step) = playbook.step(&attempt.step).cloned().filter(|_| running) else { return };

@@ -113,7 +113,8 @@ impl Journal for SqliteStore {
             select revision, slug, source
             from revisions
             where revision in (select r.revision from runs as r join incidents as i on i.id = r.incident
-                               where r.ended_at is null or i.status <> 'resolved')";
+                               where r.ended_at is null or i.status <> 'resolved'
+                                  or exists (select 1 from jobs where jobs.incident = i.id))";
         sqlx::query_as(PINNED).fetch_all(&self.readers).await.map_err(store_error)
     }
 }

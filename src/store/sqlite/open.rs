@@ -59,6 +59,7 @@ impl SqliteStore {
         let mut writer = SqliteConnection::connect_with(&options).await.map_err(|error| unusable(error.to_string()))?;
         demand_version(&mut writer).await?;
         MIGRATIONS.run(&mut writer).await.map_err(|error| unusable(error.to_string()))?;
+        demand_writable(&mut writer).await.map_err(|error| unusable(store_error(error).to_string()))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)
@@ -84,6 +85,13 @@ async fn demand_version(connection: &mut SqliteConnection) -> Result<(), OpenErr
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
     if (next(), next(), next()) < OLDEST_SQLITE { Err(OpenError::TooOld(version)) } else { Ok(()) }
+}
+
+/// A file that can be read but not written is refused now, and not at the first alert.
+async fn demand_writable(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    // Changes nothing; asking to change is enough for SQLite to say no.
+    sqlx::query("delete from meta where name = ''").execute(connection).await?;
+    Ok(())
 }
 
 /// Sorts the database's errors: what may heal, and what is wrong with the thing itself.
