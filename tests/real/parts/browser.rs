@@ -128,7 +128,7 @@ fn wishes(folder: &TempDir) -> Result<Map<String, Value>> {
     let profile = format!("--user-data-dir={}", folder.path().join("profile").display());
     let arguments: Vec<&str> = FLAGS.into_iter().chain([profile.as_str()]).collect();
     let wishes = json!({
-        "goog:chromeOptions": { "args": arguments, "binary": program(&["chromium", "google-chrome"])? },
+        "goog:chromeOptions": { "args": arguments, "binary": program(&["chromium", "chromium-browser", "google-chrome"])? },
         "goog:loggingPrefs": { "browser": "ALL" },
     });
     wishes.as_object().cloned().context("wishes are a map")
