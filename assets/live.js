@@ -46,6 +46,10 @@ async function refresh() {
     if (!answer.ok) return
     heard = Date.now()
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html')
+    // A part came or went, nobody types: take all before swaps empty it.
+    const parts = doc => [...doc.querySelectorAll('main [data-live]')].map(el => el.id).join()
+    const main = $('main'), typing = [...main.querySelectorAll('textarea')].some(el => el.value) || main.contains(document.activeElement)
+    if (!typing && parts(document) !== parts(page)) main.replaceChildren(...page.getElementById('main').childNodes)
     let later = false
     for (const el of document.querySelectorAll('[data-live]')) {
       const fresh = page.getElementById(el.id)
@@ -57,10 +61,6 @@ async function refresh() {
       el.replaceWith(fresh)
       if (focus) fresh.querySelector(`[data-key="${focus}"]`)?.focus()
     }
-    // A part came or went: take the whole, unless somebody is typing.
-    const parts = doc => [...doc.querySelectorAll('main [data-live]')].map(el => el.id).join()
-    const main = $('main'), typing = [...main.querySelectorAll('textarea')].some(el => el.value) || main.contains(document.activeElement)
-    if (!typing && parts(document) !== parts(page)) main.replaceChildren(...page.getElementById('main').childNodes)
     document.title = page.title
     if (later) soon(3000)
     tick()

@@ -237,7 +237,7 @@ mod tests {
             assert!(page.contains(words), "{words}");
         }
         let page = drawn(&fake, 405, &Asked::default()).await;
-        assert!(page.contains("37 alerts fired") && page.contains("repaired by"), "a resolved one looks back");
+        assert!(page.contains("37 alerts fired") && page.contains(" · playbook <b>"), "a resolved one looks back");
     }
 
     #[tokio::test]

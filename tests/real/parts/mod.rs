@@ -1,6 +1,7 @@
 //! The parts of the rig: each starts on a free port, keeps its files in a folder of its own and ends on drop.
 
 pub mod alertmanager;
+pub mod browser;
 pub mod gauge;
 pub mod http;
 pub mod postgres;

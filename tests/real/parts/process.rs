@@ -122,7 +122,7 @@ pub fn program(names: &[&str]) -> Result<PathBuf> {
 }
 
 /// Tells `tests/run` which process to end should this one be killed: its id, and its start so that a reused id is spared.
-fn register(id: u32) -> Result<()> {
+pub fn register(id: u32) -> Result<()> {
     let Some(file) = std::env::var_os("REYNARD_REAL_STARTED") else { return Ok(()) };
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     let start = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(19)).unwrap_or_default();

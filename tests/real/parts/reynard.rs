@@ -58,6 +58,13 @@ impl Reynard {
         Ok(())
     }
 
+    /// Sends a sample alert the way a person tries it out.
+    pub async fn fire(&self, sample: &str) -> Result<()> {
+        let said = tokio::process::Command::new(binary()).args(["fire", sample, "--url", &self.url]).output().await?;
+        ensure!(said.status.success(), "fire {sample}: {}", String::from_utf8_lossy(&[said.stdout, said.stderr].concat()));
+        Ok(())
+    }
+
     /// The newest incident, as soon as there is one.
     pub async fn incident(&self) -> Result<Option<Value>> {
         Ok(self.get("/api/v1/incidents").await?["items"].as_array().and_then(|items| items.first()).cloned())

@@ -94,7 +94,7 @@ pub struct Ending {
     pub took: String,
     pub acknowledged: Option<String>,
     pub first_told: Option<String>,
-    pub fixed_by: Option<String>,
+    pub playbook: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -251,12 +251,12 @@ fn facts(incident: &Incident, lens: Lens) -> Facts {
 fn ending(incident: &Incident) -> Option<Ending> {
     let over = incident.resolved_at?;
     let told = incident.notifications.values().filter(|told| told.status == NotificationStatus::Sent).map(|told| told.queued_at).min();
-    let fixed = incident.runs_in_order().into_iter().rev().find(|run| run.status == RunStatus::Succeeded);
+    let succeeded = incident.runs_in_order().into_iter().rev().find(|run| run.status == RunStatus::Succeeded);
     Some(Ending {
         took: took(over.since(incident.opened_at)),
         acknowledged: gap(incident.opened_at, incident.acknowledged_at),
         first_told: gap(incident.opened_at, told),
-        fixed_by: fixed.map(|run| run.playbook.clone()),
+        playbook: succeeded.map(|run| run.playbook.clone()),
     })
 }
 
