@@ -108,7 +108,7 @@ async fn broken_bodies_get_a_clear_no_or_are_taken_and_cost_no_good_alert() {
         assert_eq!(taken["rejected"].as_array().map_or(0, Vec::len), rejected, "{name}: {}", answer.text);
         let delivery = format!("/api/v1/deliveries/{}", taken["delivery"].as_str().unwrap_or_default());
         let report =
-            until("it is worked", SOON, async || Some(get(&server, &delivery).await).filter(|report| !report["worked_at"].is_null())).await;
+            until("it is worked", SOON, async || Some(get(&server, &delivery).await).filter(|report| report["worked"] == true)).await;
         assert_eq!(report["rejected"].as_array().map_or(0, Vec::len), rejected, "the bad ones are shown");
         assert_eq!(incidents_of(&server, name).await, 1, "{name}: the good alert is an incident");
         // Every page about it can be drawn.
@@ -170,8 +170,12 @@ async fn a_sender_that_hangs_up_loses_no_delivery_that_was_whole() {
     assert_eq!(incidents_of(&server, "half").await, 0);
     assert!(server.stop().await.success());
     let mut file = sqlx::sqlite::SqliteConnectOptions::new().filename(server.database()).read_only(true).connect_file().await;
-    let unworked: i64 =
-        sqlx::query_scalar("select count(*) from deliveries where worked_at is null").fetch_one(&mut file).await.expect("readable");
+    let unworked: i64 = sqlx::query_scalar(
+        "select count(*) from deliveries where position > (select cast(value as integer) from meta where name = 'worked_up_to')",
+    )
+    .fetch_one(&mut file)
+    .await
+    .expect("readable");
     assert_eq!(unworked, 0);
     let stored: i64 = sqlx::query_scalar("select count(*) from deliveries").fetch_one(&mut file).await.expect("readable");
     let opened: i64 = sqlx::query_scalar("select count(*) from incidents").fetch_one(&mut file).await.expect("readable");
