@@ -1,7 +1,7 @@
 //! A whole engine in a temporary folder, whose methods are what happens to it.
 //! Its actions and channels are fakes that record what they were asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -23,6 +23,8 @@ use reynard::engine::runtime::{EngineError, Hands, Loops, Parts, Receipt, Runtim
 use reynard::engine::store::{IncidentName, IncidentQuery, Reads};
 use reynard::store::sqlite::open::SqliteStore;
 use serde_json::{Value, json};
+
+use crate::trouble::{Shaky, Trouble};
 
 pub const START: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -51,6 +53,8 @@ escalation:
 pub struct World {
     pub calls: Mutex<Vec<String>>,
     pub sent: Mutex<Vec<String>>,
+    /// What channels answer, in order; afterwards they take everything.
+    pub replies: Mutex<VecDeque<Delivered>>,
     answers: Mutex<BTreeMap<String, Vec<Result<Value, ActionError>>>>,
 }
 
@@ -58,6 +62,7 @@ pub struct App {
     pub runtime: Runtime,
     pub clock: Arc<HandClock>,
     pub world: Arc<World>,
+    pub trouble: Arc<Trouble>,
     pub loops: Option<Loops>,
     store: Option<Arc<SqliteStore>>,
     settings: Settings,
@@ -86,8 +91,9 @@ impl App {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(HandClock::at(START));
         let world = Arc::new(World::default());
-        let (runtime, loops, store) = start(folder.path(), &settings, &clock, &world).await;
-        Self { runtime, clock, world, loops: Some(loops), store: Some(store), settings, folder }
+        let trouble = Arc::new(Trouble::default());
+        let (runtime, loops, store) = start(folder.path(), &settings, &clock, &world, &trouble).await;
+        Self { runtime, clock, world, trouble, loops: Some(loops), store: Some(store), settings, folder }
     }
 
     /// What the next attempts of an action answer, in order; afterwards they succeed.
@@ -143,7 +149,7 @@ impl App {
 
     pub async fn comes_back(&mut self) {
         self.dies().await;
-        let (runtime, loops, store) = start(self.folder.path(), &self.settings, &self.clock, &self.world).await;
+        let (runtime, loops, store) = start(self.folder.path(), &self.settings, &self.clock, &self.world, &self.trouble).await;
         (self.runtime, self.loops, self.store) = (runtime, Some(loops), Some(store));
         self.settles().await;
     }
@@ -204,7 +210,13 @@ impl App {
     }
 }
 
-async fn start(folder: &Path, settings: &Settings, clock: &Arc<HandClock>, world: &Arc<World>) -> (Runtime, Loops, Arc<SqliteStore>) {
+async fn start(
+    folder: &Path,
+    settings: &Settings,
+    clock: &Arc<HandClock>,
+    world: &Arc<World>,
+    trouble: &Arc<Trouble>,
+) -> (Runtime, Loops, Arc<SqliteStore>) {
     let store = Arc::new(SqliteStore::open(&folder.join("reynard.db")).await.expect("a database"));
     let actions = settings
         .rulebook
@@ -217,8 +229,8 @@ async fn start(folder: &Path, settings: &Settings, clock: &Arc<HandClock>, world
         .keys()
         .map(|name| (name.clone(), Arc::new(Mailbox { name: name.clone(), world: world.clone() }) as Arc<dyn Sender>));
     let hands = Hands { actions, senders: senders.collect(), ..Hands::default() };
-    let parts =
-        Parts { journal: store.clone(), reads: store.clone(), clock: clock.clone(), rulebook: Arc::new(settings.rulebook.clone()), hands };
+    let journal = Arc::new(Shaky { store: store.clone(), trouble: trouble.clone() });
+    let parts = Parts { journal, reads: store.clone(), clock: clock.clone(), rulebook: Arc::new(settings.rulebook.clone()), hands };
     let (runtime, loops) = Runtime::start(parts).await.expect("started");
     (runtime, loops, store)
 }
@@ -289,6 +301,9 @@ struct Mailbox {
 #[async_trait]
 impl Sender for Mailbox {
     async fn send(&self, message: &Message) -> Delivered {
+        if let Some(reply) = self.world.replies.lock().expect("no panics").pop_front() {
+            return reply;
+        }
         let to = message.person.clone().unwrap_or_else(|| self.name.clone());
         self.world.sent.lock().expect("no panics").push(format!("{to}: {}", message.subject));
         Delivered::Sent("250 OK".to_owned())
