@@ -45,9 +45,12 @@ pub enum Work {
     /// What a worker needs to know for a job.
     Brief {
         job: Job,
-        done: oneshot::Sender<Result<Option<Brief>, StoreError>>,
+        done: Briefing,
     },
 }
+
+/// Where a brief goes; none when the job's reason is gone.
+type Briefing = oneshot::Sender<Result<Option<Brief>, StoreError>>;
 
 /// A command to one incident.
 pub struct Put {
@@ -223,7 +226,7 @@ impl Writer {
         self.answer_briefs(briefs).await;
     }
 
-    async fn answer_briefs(&mut self, briefs: Vec<(Job, oneshot::Sender<Result<Option<Brief>, StoreError>>)>) {
+    async fn answer_briefs(&mut self, briefs: Vec<(Job, Briefing)>) {
         for (job, done) in briefs {
             let _ = done.send(self.brief(&job).await);
         }

@@ -1,6 +1,7 @@
 //! The binary under test in a folder of its own: started on one address, killed by its id, started again.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -53,7 +54,9 @@ impl Server {
         let log = File::create(self.folder.path().join(format!("life-{}.log", self.lives))).expect("a log");
         let mut command = self.command(self.port);
         command.stdout(log.try_clone().expect("a log")).stderr(log);
-        self.child = Some(command.spawn().expect("the binary starts"));
+        let child = command.spawn().expect("the binary starts");
+        register(child.id());
+        self.child = Some(child);
         let ready = format!("{}/ready", self.url);
         loop {
             if client().get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
@@ -103,6 +106,15 @@ impl Drop for Server {
             }
         }
     }
+}
+
+/// Tells `tests/run` which process to end should this one be killed: its id, and its start so that a reused id is spared.
+fn register(id: u32) {
+    let Some(file) = std::env::var_os("REYNARD_REAL_STARTED") else { return };
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let start = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(19)).unwrap_or_default();
+    let mut register = File::options().create(true).append(true).open(file).expect("the register");
+    writeln!(register, "{id} {start}").expect("the register");
 }
 
 fn said(folder: &Path, life: u32) -> String {

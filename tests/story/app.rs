@@ -1,7 +1,7 @@
 //! A whole engine in a temporary folder, whose methods are what happens to it.
 //! Its actions and channels are fakes that record what they were asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,6 +24,8 @@ use reynard::engine::runtime::{EngineError, Hands, Loops, Parts, Receipt, Runtim
 use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, Reads, Resumed, StoreError};
 use reynard::store::sqlite::open::SqliteStore;
 use serde_json::{Value, json};
+
+use crate::trouble::{Shaky, Trouble};
 
 pub const START: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -52,12 +54,14 @@ escalation:
 pub struct World {
     pub calls: Mutex<Vec<String>>,
     pub sent: Mutex<Vec<String>>,
+    /// What channels answer, in order; afterwards they take everything.
+    pub replies: Mutex<VecDeque<Delivered>>,
     answers: Mutex<BTreeMap<String, Vec<Result<Value, ActionError>>>>,
 }
 
 /// A journal that dies with its process after so many commits: what it committed stays, and it answers nothing any more.
 pub struct Mortal {
-    inner: Arc<SqliteStore>,
+    inner: Arc<dyn Journal>,
     left: AtomicI64,
     dead: tokio::sync::Notify,
 }
@@ -116,6 +120,7 @@ pub struct App {
     pub runtime: Runtime,
     pub clock: Arc<HandClock>,
     pub world: Arc<World>,
+    pub trouble: Arc<Trouble>,
     pub loops: Option<Loops>,
     store: Option<Arc<SqliteStore>>,
     settings: Settings,
@@ -149,8 +154,9 @@ impl App {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(HandClock::at(START));
         let world = Arc::new(World::default());
-        let (runtime, loops, store, mortal) = start(folder.path(), &settings, &clock, &world, commits).await;
-        Self { mortal: Some(mortal), runtime, clock, world, loops: Some(loops), store: Some(store), settings, folder }
+        let trouble = Arc::new(Trouble::default());
+        let (runtime, loops, store, mortal) = start(folder.path(), &settings, (&clock, &world, &trouble), commits).await;
+        Self { mortal: Some(mortal), runtime, clock, world, trouble, loops: Some(loops), store: Some(store), settings, folder }
     }
 
     /// What the next attempts of an action answer, in order; afterwards they succeed.
@@ -206,7 +212,8 @@ impl App {
 
     pub async fn comes_back(&mut self) {
         self.dies().await;
-        let (runtime, loops, store, mortal) = start(self.folder.path(), &self.settings, &self.clock, &self.world, i64::MAX).await;
+        let world = (&self.clock, &self.world, &self.trouble);
+        let (runtime, loops, store, mortal) = start(self.folder.path(), &self.settings, world, i64::MAX).await;
         (self.runtime, self.loops, self.store, self.mortal) = (runtime, Some(loops), Some(store), Some(mortal));
         self.settles().await;
     }
@@ -269,8 +276,9 @@ impl App {
 }
 
 type Started = (Runtime, Loops, Arc<SqliteStore>, Arc<Mortal>);
+type Around<'a> = (&'a Arc<HandClock>, &'a Arc<World>, &'a Arc<Trouble>);
 
-async fn start(folder: &Path, settings: &Settings, clock: &Arc<HandClock>, world: &Arc<World>, commits: i64) -> Started {
+async fn start(folder: &Path, settings: &Settings, (clock, world, trouble): Around<'_>, commits: i64) -> Started {
     let store = Arc::new(SqliteStore::open(&folder.join("reynard.db")).await.expect("a database"));
     let actions = settings
         .rulebook
@@ -283,7 +291,8 @@ async fn start(folder: &Path, settings: &Settings, clock: &Arc<HandClock>, world
         .keys()
         .map(|name| (name.clone(), Arc::new(Mailbox { name: name.clone(), world: world.clone() }) as Arc<dyn Sender>));
     let hands = Hands { actions, senders: senders.collect(), ..Hands::default() };
-    let mortal = Arc::new(Mortal { inner: store.clone(), left: AtomicI64::new(commits), dead: tokio::sync::Notify::new() });
+    let shaky = Arc::new(Shaky { store: store.clone(), trouble: trouble.clone() });
+    let mortal = Arc::new(Mortal { inner: shaky, left: AtomicI64::new(commits), dead: tokio::sync::Notify::new() });
     let parts = Parts {
         journal: mortal.clone(),
         reads: store.clone(),
@@ -362,6 +371,9 @@ struct Mailbox {
 #[async_trait]
 impl Sender for Mailbox {
     async fn send(&self, message: &Message) -> Delivered {
+        if let Some(reply) = self.world.replies.lock().expect("no panics").pop_front() {
+            return reply;
+        }
         let to = message.person.clone().unwrap_or_else(|| self.name.clone());
         self.world.sent.lock().expect("no panics").push(format!("{to}: {}", message.subject));
         Delivered::Sent("250 OK".to_owned())

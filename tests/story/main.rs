@@ -6,3 +6,4 @@ mod crashes;
 mod escalation;
 mod intake;
 mod playbooks;
+mod trouble;

@@ -1,0 +1,230 @@
+//! A database that stumbles: what failed did not happen, what was to happen happens once, and the log has no gap.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use reynard::domain::decide::command::Command;
+use reynard::domain::id::IncidentId;
+use reynard::domain::incident::{Incident, NotificationStatus};
+use reynard::domain::time::{Span, Timestamp};
+use reynard::domain::timeline::Actor;
+use reynard::engine::ports::Delivered;
+use reynard::engine::runtime::EngineError;
+use reynard::engine::store::{Batch, Job, Journal, Resumed, StoreError};
+use reynard::store::sqlite::open::SqliteStore;
+
+use crate::app::{App, alert, body};
+
+/// The verbs that are to fail, in the order in which they are asked; a verb that is not next goes well.
+#[derive(Default)]
+pub struct Trouble(Mutex<VecDeque<&'static str>>);
+
+impl Trouble {
+    pub fn comes(&self, verbs: &[&'static str]) {
+        self.0.lock().expect("no panics").extend(verbs);
+    }
+
+    fn at(&self, verb: &'static str) -> Result<(), StoreError> {
+        let mut planned = self.0.lock().expect("no panics");
+        match planned.front() {
+            Some(next) if *next == verb => {
+                planned.pop_front();
+                Err(StoreError::Unavailable("it stumbles".to_owned()))
+            }
+            // A commit that goes well is planned by its own word, so that a later one can be meant.
+            Some(next) if *next == "good commit" && verb == "commit" => {
+                planned.pop_front();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.lock().expect("no panics").is_empty()
+    }
+}
+
+/// The real store, stumbling as planned.
+pub struct Shaky {
+    pub store: Arc<SqliteStore>,
+    pub trouble: Arc<Trouble>,
+}
+
+#[async_trait]
+impl Journal for Shaky {
+    async fn resume(&self, now: Timestamp) -> Result<Resumed, StoreError> {
+        self.store.resume(now).await
+    }
+
+    async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
+        self.trouble.at("commit")?;
+        self.store.commit(batch, now).await
+    }
+
+    async fn newest_of_keys(&self, keys: &[String]) -> Result<Vec<(String, Incident)>, StoreError> {
+        self.store.newest_of_keys(keys).await
+    }
+
+    async fn load(&self, ids: &[IncidentId]) -> Result<Vec<(String, Incident)>, StoreError> {
+        self.trouble.at("load")?;
+        self.store.load(ids).await
+    }
+
+    async fn jobs_due(&self, until: Timestamp, after: i64, limit: u32) -> Result<Vec<Job>, StoreError> {
+        self.trouble.at("jobs_due")?;
+        self.store.jobs_due(until, after, limit).await
+    }
+
+    async fn request_known(&self, key: &str) -> Result<bool, StoreError> {
+        self.trouble.at("request_known")?;
+        self.store.request_known(key).await
+    }
+
+    async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.store.keep_revision(revision, slug, source, now).await
+    }
+
+    async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
+        self.store.pinned_revisions().await
+    }
+}
+
+const ONE_AT_A_TIME: &str = "
+title: One at a time
+on: { type: service_down }
+limits: { concurrency: 1 }
+steps:
+  - { id: protect, action: postgres.read_only, target: orders-db, undo: on_resolve }
+";
+
+fn comment(text: &str) -> Command {
+    Command::Comment { text: text.to_owned() }
+}
+
+fn ana() -> Actor {
+    Actor::Person("ana".to_owned())
+}
+
+impl App {
+    /// The database stumbles as planned, and time passes until it is found to be well again.
+    async fn heals(&self) {
+        let well = async {
+            while !self.trouble.is_over() || !self.runtime.health().ready {
+                tokio::task::yield_now().await;
+            }
+            self.settles().await;
+        };
+        let time = async {
+            loop {
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                self.clock.turn(Span(100));
+            }
+        };
+        let both = async {
+            tokio::select! {
+                () = well => {}
+                () = time => {}
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), both).await.expect("the trouble comes and goes");
+    }
+}
+
+#[tokio::test]
+async fn a_command_whose_commit_fails_did_not_happen_and_leaves_no_gap() {
+    let app = App::new().await;
+    let incident = app.fires("Anything", "critical").await;
+    app.trouble.comes(&["commit"]);
+    let refused = app.runtime.command(incident.id, ana(), comment("lost"), None).await;
+    assert!(matches!(refused, Err(EngineError::Unavailable(_))), "{refused:?}");
+    // Nobody sends anything meanwhile.
+    app.heals().await;
+    app.puts(incident.id, "ana", comment("kept")).await.expect("taken");
+    let sentences = app.sentences(incident.id).await;
+    assert!(sentences.contains(&"kept".to_owned()) && !sentences.contains(&"lost".to_owned()), "{sentences:?}");
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn a_batch_that_fails_half_decided_is_forgotten_whole() {
+    let app = App::new().await;
+    let incident = app.fires("Anything", "critical").await;
+    app.trouble.comes(&["request_known"]);
+    // Both wait for the writer before it looks: one batch, whose second command cannot be decided.
+    let (first, second) = tokio::join!(
+        app.runtime.command(incident.id, ana(), comment("first"), None),
+        app.runtime.command(incident.id, ana(), comment("second"), Some("key".to_owned())),
+    );
+    assert!(first.is_err() && second.is_err(), "{first:?} {second:?}");
+    app.heals().await;
+    let version = app.puts(incident.id, "ana", comment("third")).await.expect("taken");
+    assert_eq!(version, incident.seq + 1);
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn a_stored_delivery_whose_work_fails_is_worked_once_the_database_is_back() {
+    let app = App::with(&[("one", ONE_AT_A_TIME)]).await;
+    app.trouble.comes(&["good commit", "commit", "commit"]);
+    let post = body(&[alert("ServiceDown", "critical", "firing", 0)]).to_string().into_bytes();
+    app.runtime.deliver("am", post).await.expect("it is stored");
+    app.heals().await;
+    let incident = app.newest().await;
+    assert_eq!((incident.number, app.incidents().await.len()), (1, 1), "no number is lost");
+    assert_eq!(app.calls(), ["postgres.read_only orders-db #1"], "the limit did not count what never happened");
+    assert!(!app.kinds(incident.id).await.contains(&"limit_hit".to_owned()));
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn a_page_whose_facts_cannot_be_read_for_a_moment_is_sent_all_the_same() {
+    let mut app = App::new().await;
+    let later = Delivered::Again { reason: "busy".to_owned(), after: Some(std::time::Duration::from_secs(60)) };
+    app.world.replies.lock().expect("no panics").push_back(later);
+    let incident = app.fires("Anything", "critical").await;
+    assert!(app.sent().is_empty());
+    app.crashes().await;
+    app.trouble.comes(&["load"]);
+    app.clock.turn(Span::seconds(60));
+    app.heals().await;
+    assert_eq!(app.sent().len(), 1, "{:?}", app.sentences(incident.id).await);
+    assert!(app.newest().await.notifications.values().all(|n| n.status == NotificationStatus::Sent));
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn reopened_by_a_person_it_still_answers_to_its_alerts() {
+    let app = App::new().await;
+    let incident = app.fires("Anything", "critical").await;
+    app.ends("Anything", "critical").await;
+    app.passes(Span::minutes(1)).await;
+    app.passes(Span::hours(2)).await;
+    app.puts(incident.id, "ana", Command::Reopen { note: String::new() }).await.expect("taken");
+    app.fires("Anything", "critical").await;
+    assert_eq!(app.incidents().await.len(), 1, "its alerts are its own");
+    assert_eq!(app.newest().await.counts.firing, 1);
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn an_alert_without_a_start_began_when_it_was_heard_of() {
+    let app = App::new().await;
+    let mut bare = alert("Anything", "critical", "firing", 0);
+    bare.as_object_mut().expect("an object").remove("startsAt");
+    app.posts(&body(&[bare.clone()])).await;
+    let incident = app.newest().await;
+    let rows = app.runtime.reads.alerts(incident.id, 10).await.expect("readable");
+    assert_eq!(rows[0].mark.starts_at, crate::app::START);
+    // It ends and fires again at once: without a start nobody can take that for a lagging twin.
+    app.clock.turn(Span::seconds(5));
+    bare["status"] = "resolved".into();
+    app.posts(&body(&[bare.clone()])).await;
+    app.clock.turn(Span::seconds(5));
+    bare["status"] = "firing".into();
+    app.posts(&body(&[bare])).await;
+    assert_eq!(app.newest().await.counts.firing, 1);
+}
