@@ -93,6 +93,8 @@ pub struct Writer {
     asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>,
     incidents: HashMap<IncidentId, Cached>,
     by_key: HashMap<Key, IncidentId>,
+    /// Brought in since the last commit; those that are over need not stay.
+    visitors: Vec<IncidentId>,
     ledger: Ledger,
     last_number: u64,
     last_position: i64,
@@ -143,6 +145,7 @@ impl Writer {
             asked,
             incidents: HashMap::new(),
             by_key: HashMap::new(),
+            visitors: Vec::new(),
             ledger,
             last_number: resumed.last_number,
             last_position: resumed.last_position,
@@ -269,12 +272,14 @@ impl Writer {
         if !keys.is_empty() {
             let keys: Vec<Key> = keys.into_iter().collect();
             for (key, state) in self.journal.newest_of_keys(&keys).await? {
+                self.visitors.push(state.id);
                 self.remember(key, state);
             }
         }
         if !ids.is_empty() {
             let ids: Vec<IncidentId> = ids.into_iter().collect();
             for (key, state) in self.journal.load(&ids).await? {
+                self.visitors.push(state.id);
                 // Only the newest incident of a key answers to the key.
                 self.incidents.entry(state.id).or_insert(Cached { key, state });
             }
@@ -428,8 +433,8 @@ impl Writer {
             // The worker lives as long as the writer; at a shutdown the rows are enough.
             let _ = self.asked.send((asked, self.shared.pulse.begin()));
         }
-        let over: Vec<IncidentId> =
-            draft.touched.iter().filter(|id| self.incidents.get(id).is_some_and(|c| !c.state.is_open())).copied().collect();
+        let seen = draft.touched.iter().copied().chain(std::mem::take(&mut self.visitors));
+        let over: Vec<IncidentId> = seen.filter(|id| self.incidents.get(id).is_some_and(|c| !c.state.is_open())).collect();
         over.into_iter().for_each(|id| self.forget(id));
     }
 
