@@ -134,11 +134,6 @@ impl Writer {
         asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>,
         resumed: &Resumed,
     ) -> Self {
-        let mut ledger = Ledger::default();
-        resumed.spent.iter().for_each(|spent| ledger.spend(spent.clone()));
-        for (playbook, n) in &resumed.running {
-            (0..*n).for_each(|_| ledger.run_started(playbook));
-        }
         Self {
             journal,
             shared,
@@ -146,7 +141,7 @@ impl Writer {
             incidents: HashMap::new(),
             by_key: HashMap::new(),
             visitors: Vec::new(),
-            ledger,
+            ledger: ledger_of(resumed),
             last_number: resumed.last_number,
             last_position: resumed.last_position,
             last_job: resumed.last_job,
@@ -469,6 +464,9 @@ impl Writer {
             let _ = stored.done.send(Err(EngineError::from(error.clone())));
         }
         let refused = matches!(error, StoreError::Refused(_));
+        if refused && self.catch_up().await {
+            return self.backlog.extend(backlog);
+        }
         if refused && !single {
             // One of them is poisoned: each alone, so that it fails alone.
             for entry in backlog {
@@ -492,6 +490,21 @@ impl Writer {
         self.shared.clock.wait_until(again_at).await;
     }
 
+    /// A commit may be made true although its answer was lost; whatever follows is then refused, because its places are taken.
+    /// True when the disk was ahead of us and we have caught up: what is decided anew finds itself done already.
+    async fn catch_up(&mut self) -> bool {
+        let Ok(resumed) = self.journal.resume(self.shared.clock.now()).await else { return false };
+        if resumed.last_position <= self.last_position && resumed.last_job <= self.last_job {
+            return false;
+        }
+        tracing::warn!("A commit whose answer was lost had been made; going on from there");
+        self.ledger = ledger_of(&resumed);
+        (self.last_number, self.last_position, self.last_job) = (resumed.last_number, resumed.last_position, resumed.last_job);
+        self.incidents.clear();
+        self.by_key.clear();
+        true
+    }
+
     async fn alone(&mut self, entry: Backlog) {
         let now = self.shared.clock.now().max(self.last_commit_at);
         let backlog = vec![entry];
@@ -510,6 +523,16 @@ impl Writer {
         let loaded = self.journal.load(&[job.incident]).await?;
         Ok(loaded.first().and_then(|(_, state)| brief_of(state, &rulebook, &job.effect)))
     }
+}
+
+/// What was spent and what runs, counted from the disk.
+fn ledger_of(resumed: &Resumed) -> Ledger {
+    let mut ledger = Ledger::default();
+    resumed.spent.iter().for_each(|spent| ledger.spend(spent.clone()));
+    for (playbook, n) in &resumed.running {
+        (0..*n).for_each(|_| ledger.run_started(playbook));
+    }
+    ledger
 }
 
 /// An id made at `now` sorts by it.
