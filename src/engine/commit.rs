@@ -1,5 +1,6 @@
 //! The one writer: takes whatever waits, decides each against what the earlier ones left, commits all with one fsync, answers.
 //! Knows no SQL and performs nothing; what a commit asks of the world it hands to the worker.
+//! One thing in one file: what a batch decides, what it commits and what is undone in memory when it fails must be read together.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Running playbooks: which start, which step is next, what an attempt's answer means, and how a run ends.
 //! An attempt is a fact before it is a deed: `step_started` is committed first, so a crash leaves no guess.
+//! One machine in one file: beginning, failing, doubting, undoing and ending a step hand over to each other.
 
 use std::sync::Arc;
 
