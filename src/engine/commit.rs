@@ -1,5 +1,6 @@
 //! The one writer: takes whatever waits, decides each against what the earlier ones left, commits all with one fsync, answers.
 //! Knows no SQL and performs nothing; what a commit asks of the world it hands to the worker.
+//! One thing in one file: what a batch decides, what it commits and what is undone in memory when it fails must be read together.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -107,6 +108,8 @@ pub struct Writer {
     asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>,
     incidents: HashMap<IncidentId, Cached>,
     by_key: HashMap<Key, IncidentId>,
+    /// Brought in since the last commit; those that are over need not stay.
+    visitors: Vec<IncidentId>,
     ledger: Ledger,
     last_number: u64,
     last_position: i64,
@@ -157,18 +160,14 @@ impl Writer {
         asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>,
         resumed: &Resumed,
     ) -> Self {
-        let mut ledger = Ledger::default();
-        resumed.spent.iter().for_each(|spent| ledger.spend(spent.clone()));
-        for (playbook, n) in &resumed.running {
-            (0..*n).for_each(|_| ledger.run_started(playbook));
-        }
         Self {
             journal,
             shared,
             asked,
             incidents: HashMap::new(),
             by_key: HashMap::new(),
-            ledger,
+            visitors: Vec::new(),
+            ledger: ledger_of(resumed),
             last_number: resumed.last_number,
             last_position: resumed.last_position,
             last_job: resumed.last_job,
@@ -300,12 +299,14 @@ impl Writer {
         if !keys.is_empty() {
             let keys: Vec<Key> = keys.into_iter().collect();
             for (key, state) in self.journal.newest_of_keys(&keys).await? {
+                self.visitors.push(state.id);
                 self.remember(key, state);
             }
         }
         if !ids.is_empty() {
             let ids: Vec<IncidentId> = ids.into_iter().collect();
             for (key, state) in self.journal.load(&ids).await? {
+                self.visitors.push(state.id);
                 // Only the newest incident of a key answers to the key.
                 self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
             }
@@ -476,8 +477,8 @@ impl Writer {
             // The worker lives as long as the writer; at a shutdown the rows are enough.
             let _ = self.asked.send((asked, self.shared.pulse.begin()));
         }
-        let over: Vec<IncidentId> =
-            draft.touched.iter().filter(|id| self.incidents.get(id).is_some_and(|c| !c.state.is_open())).copied().collect();
+        let seen = draft.touched.iter().copied().chain(std::mem::take(&mut self.visitors));
+        let over: Vec<IncidentId> = seen.filter(|id| self.incidents.get(id).is_some_and(|c| !c.state.is_open())).collect();
         over.into_iter().for_each(|id| self.forget(id));
     }
 
@@ -512,6 +513,9 @@ impl Writer {
             let _ = stored.done.send(Err(EngineError::from(error.clone())));
         }
         let refused = matches!(error, StoreError::Refused(_));
+        if refused && self.catch_up().await {
+            return self.backlog.extend(backlog);
+        }
         if refused && !single {
             // One of them is poisoned: each alone, so that it fails alone.
             for entry in backlog {
@@ -535,6 +539,21 @@ impl Writer {
         self.shared.clock.wait_until(again_at).await;
     }
 
+    /// A commit may be made true although its answer was lost; whatever follows is then refused, because its places are taken.
+    /// True when the disk was ahead of us and we have caught up: what is decided anew finds itself done already.
+    async fn catch_up(&mut self) -> bool {
+        let Ok(resumed) = self.journal.resume(self.shared.clock.now()).await else { return false };
+        if resumed.last_position <= self.last_position && resumed.last_job <= self.last_job {
+            return false;
+        }
+        tracing::warn!("A commit whose answer was lost had been made; going on from there");
+        self.ledger = ledger_of(&resumed);
+        (self.last_number, self.last_position, self.last_job) = (resumed.last_number, resumed.last_position, resumed.last_job);
+        self.incidents.clear();
+        self.by_key.clear();
+        true
+    }
+
     async fn alone(&mut self, entry: Backlog) {
         let now = self.shared.clock.now().max(self.last_commit_at);
         let backlog = vec![entry];
@@ -553,6 +572,16 @@ impl Writer {
         let loaded = self.journal.load(&[job.incident]).await?;
         Ok(loaded.first().and_then(|(_, state)| brief_of(state, &rulebook, &job.effect)))
     }
+}
+
+/// What was spent and what runs, counted from the disk.
+fn ledger_of(resumed: &Resumed) -> Ledger {
+    let mut ledger = Ledger::default();
+    resumed.spent.iter().for_each(|spent| ledger.spend(spent.clone()));
+    for (playbook, n) in &resumed.running {
+        (0..*n).for_each(|_| ledger.run_started(playbook));
+    }
+    ledger
 }
 
 /// An id made at `now` sorts by it.

@@ -60,7 +60,8 @@ impl Journal for Shaky {
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
         self.trouble.at("commit")?;
-        self.store.commit(batch, now).await
+        self.store.commit(batch, now).await?;
+        self.trouble.at("commit answered")
     }
 
     async fn newest_of_keys(&self, keys: &[String]) -> Result<Vec<(String, Incident)>, StoreError> {
@@ -177,6 +178,28 @@ async fn a_stored_delivery_whose_work_fails_is_worked_once_the_database_is_back(
     assert_eq!((incident.number, app.incidents().await.len()), (1, 1), "no number is lost");
     assert_eq!(app.calls(), ["postgres.read_only orders-db #1"], "the limit did not count what never happened");
     assert!(!app.kinds(incident.id).await.contains(&"limit_hit".to_owned()));
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_made_once() {
+    let app = App::with(&[("one", ONE_AT_A_TIME)]).await;
+    app.trouble.comes(&["good commit", "good commit", "commit answered"]);
+    let post = body(&[alert("ServiceDown", "critical", "firing", 0)]).to_string().into_bytes();
+    app.runtime.deliver("am", post).await.expect("it is stored");
+    app.heals().await;
+    let incident = app.newest().await;
+    let whole = app.kinds(incident.id).await;
+    for kind in ["opened", "run_started", "escalated"] {
+        assert_eq!(whole.iter().filter(|entry| *entry == kind).count(), 1, "{whole:?}");
+    }
+    app.trouble.comes(&["commit answered"]);
+    let unknown = app.runtime.command(incident.id, ana(), comment("once"), None).await;
+    assert!(unknown.is_err(), "nobody knows whether it happened: {unknown:?}");
+    app.heals().await;
+    app.puts(incident.id, "ana", comment("later")).await.expect("taken");
+    let sentences = app.sentences(incident.id).await;
+    assert_eq!(sentences.iter().filter(|sentence| *sentence == "once").count(), 1, "{sentences:?}");
     app.assert_fold_is_state(incident.id).await;
 }
 

@@ -1,5 +1,6 @@
 //! Running playbooks: which start, which step is next, what an attempt's answer means, and how a run ends.
 //! An attempt is a fact before it is a deed: `step_started` is committed first, so a crash leaves no guess.
+//! One machine in one file: beginning, failing, doubting, undoing and ending a step hand over to each other.
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::domain::id::RunId;
 use crate::domain::limits::{Ask, Spent};
 use crate::domain::playbook::{OnFailure, Playbook, Step, Undo};
 use crate::domain::run::{Run, RunStatus, StepStatus};
+use crate::domain::settings::Automation;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Event, Outcome, StepRef};
 
@@ -141,6 +143,11 @@ impl Turn<'_, '_> {
                 return self.after_failure(run.id, step);
             }
         };
+        if let (true, Some(why)) = (step.destructive, self.withheld()) {
+            let on = step.target.as_deref().map_or_else(String::new, |target| format!(" on {target}"));
+            self.emit_engine(Event::StepSkipped { at, title, reason: format!("{why}; it would have done {}{on}", step.action) });
+            return true;
+        }
         if step.destructive && !self.admitted(run, playbook, step, attempt) {
             return false;
         }
@@ -153,6 +160,15 @@ impl Turn<'_, '_> {
             destructive: step.destructive,
         });
         self.set_off(run.id, step, attempt, &params)
+    }
+
+    /// Why nothing destructive may begin at all, if `automation:` says so.
+    fn withheld(&self) -> Option<&'static str> {
+        match self.rulebook.automation {
+            Automation::Live => None,
+            Automation::Shadow => Some("automation is in shadow"),
+            Automation::Held => Some("automation is held"),
+        }
     }
 
     /// Counts a destructive attempt in the commit that starts it, or holds it back and says until when.
