@@ -114,11 +114,16 @@ fn read_files(place: &Place, previous: Option<&Rulebook>) -> anyhow::Result<Load
 
 fn overrule(settings: &mut Settings, place: &Place) {
     if let Some(listen) = place.listen {
-        let untold = format!("http://{}", settings.listen);
+        let untold = [
+            format!("http://{}", settings.listen),
+            format!("http://localhost:{}", settings.listen.port()),
+            "http://localhost:5001".to_owned(),
+        ];
         settings.listen = listen;
-        // The default address for links follows the port that is really listened on.
-        if settings.public_url == untold || settings.public_url == "http://localhost:5001" {
-            settings.public_url = format!("http://{listen}");
+        // The default address for links follows the address that is really listened on; "everywhere" is no address to follow.
+        if untold.contains(&settings.public_url) {
+            let host = if listen.ip().is_unspecified() { "localhost".to_owned() } else { listen.ip().to_string() };
+            settings.public_url = format!("http://{host}:{}", listen.port());
         }
     }
     if let Some(url) = &place.database_url {

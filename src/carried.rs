@@ -43,7 +43,7 @@ pub fn messages(folder: &Path) -> BTreeMap<String, String> {
 
 /// Everything that `reynard init` writes, by path.
 pub fn examples() -> BTreeMap<String, String> {
-    texts::<Examples>()
+    texts::<Examples>().into_iter().filter(|(path, _)| !path.ends_with(".rs")).collect()
 }
 
 /// The sample alerts by name.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::action::OnInterrupt;
 use crate::domain::decide::command::{AttemptRef, Effect};
-use crate::domain::decide::scope::{incident_scope, incident_url};
+use crate::domain::decide::scope::{incident_scope, incident_url, step_scope};
 use crate::domain::incident::{Incident, NotificationStatus};
 use crate::domain::settings::{Rulebook, Target};
 use crate::domain::time::Span;
@@ -61,8 +61,7 @@ fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> 
     let state = run.steps.get(&reference.step)?;
     let (action, target, params) = match (&step.check, reference.check) {
         (Some(check), true) => {
-            let mut scope = incident_scope(incident);
-            scope["steps"] = json!({});
+            let scope = step_scope(incident, rulebook, run, check.target.as_deref());
             (check.action.clone(), check.target.clone(), check.with.render(&scope).unwrap_or(Value::Null))
         }
         _ => (step.action.clone(), step.target.clone(), state.params.clone()),

@@ -20,9 +20,10 @@ use crate::engine::brief::{Brief, brief as brief_of};
 use crate::engine::intake::Key;
 use crate::engine::narrate::narrate;
 use crate::engine::pulse::Beat;
-use crate::engine::runtime::{EngineError, Shared};
+use crate::engine::runtime::{EngineError, Shared, said};
 use crate::engine::store::{AlertRow, Batch, Change, Delivery, DeliveryRow, IncidentRow, Job, Journal, RejectedAlert, Resumed, StoreError};
 use crate::engine::tally::tally;
+use crate::engine::wire;
 
 /// Commands that share a commit at most.
 const BATCH: usize = 1_024;
@@ -543,12 +544,23 @@ impl Writer {
     /// True when the disk was ahead of us and we have caught up: what is decided anew finds itself done already.
     async fn catch_up(&mut self) -> bool {
         let Ok(resumed) = self.journal.resume(self.shared.clock.now()).await else { return false };
-        if resumed.last_position <= self.last_position && resumed.last_job <= self.last_job {
+        let behind =
+            resumed.last_position > self.last_position || resumed.last_job > self.last_job || resumed.last_delivery > self.last_delivery;
+        if !behind {
             return false;
         }
         tracing::warn!("A commit whose answer was lost had been made; going on from there");
         self.ledger = ledger_of(&resumed);
         (self.last_number, self.last_position, self.last_job) = (resumed.last_number, resumed.last_position, resumed.last_job);
+        // Deliveries that it stored were answered "not now"; they are on disk all the same and are worked like any other.
+        let rulebook = self.shared.rulebook();
+        for (position, delivery) in resumed.unworked.iter().filter(|(position, _)| *position > self.last_delivery) {
+            if let Ok(parsed) = wire::parse(&delivery.body) {
+                let said = Said { position: *position, ..said(delivery, parsed, &rulebook) };
+                self.backlog.push_back(Backlog::Said(said, self.shared.pulse.begin()));
+            }
+        }
+        self.last_delivery = resumed.last_delivery;
         self.incidents.clear();
         self.by_key.clear();
         true

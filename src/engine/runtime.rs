@@ -314,7 +314,8 @@ fn resume_deliveries(writer: &mut Writer, shared: &Arc<Shared>, resumed: &Resume
     }
 }
 
-fn said(delivery: &Delivery, parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
+/// What a delivery says, sorted by whom it speaks of.
+pub(super) fn said(delivery: &Delivery, parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
     let rejected = parsed.rejected.clone();
     let observations = intake::observations(delivery.id, &delivery.source, parsed, &rulebook.incidents, delivery.received_at);
     Said { delivery: delivery.id, position: 0, source: delivery.source.clone(), observations, rejected }

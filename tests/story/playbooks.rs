@@ -135,3 +135,16 @@ async fn held_automation_touches_nothing_and_still_tells() {
     assert!(app.sentences(incident.id).await.contains(&told.to_owned()));
     assert!(app.sent().iter().any(|sent| sent.starts_with("bo: ")));
 }
+
+#[tokio::test]
+async fn a_wait_that_is_begun_again_ends_once() {
+    let app = App::with(&[("protect", PROTECT)]).await;
+    let incident = app.fires("ServiceDown", "critical").await;
+    app.passes(Span::minutes(2)).await;
+    let run = app.newest().await.runs.into_values().next().expect("a run");
+    let again = Command::RetryStep { run: run.id, step: "pause".to_owned(), note: String::new() };
+    app.puts(incident.id, "ana", again).await.expect("taken");
+    app.passes(Span::hours(1)).await;
+    let run = app.newest().await.runs.into_values().next().expect("a run");
+    assert_eq!((run.status, run.steps["pause"].attempt), (RunStatus::Succeeded, 2));
+}

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::domain::action::OnInterrupt;
 use crate::domain::decide::command::{AttemptRef, Effect, Failure, Performed, Refusal, Wake};
 use crate::domain::decide::paging::{Page, pause};
+use crate::domain::decide::scope::step_scope;
 use crate::domain::decide::turn::Turn;
 use crate::domain::id::RunId;
 use crate::domain::limits::{Ask, Spent};
@@ -118,7 +119,7 @@ impl Turn<'_, '_> {
     fn begin_step(&mut self, run: &Run, playbook: &Playbook, step: &Arc<Step>, attempt: u32) -> bool {
         let at = StepRef { run: run.id, step: step.id.clone(), attempt, undo: false };
         let title = step.title.clone();
-        let scope = self.scope_of_step(run, step.target.as_deref());
+        let scope = step_scope(self.state, self.rulebook, run, step.target.as_deref());
         if let (Some(when), 1) = (&step.when, attempt) {
             let verdict = when.matches(&scope);
             if !verdict.matched {
@@ -256,6 +257,10 @@ impl Turn<'_, '_> {
         if state.action == "wait" && state.attempt == attempt && state.started_at.is_some() {
             self.succeed(id, &step, attempt, Value::Null);
             return self.advance(id);
+        }
+        // Somebody had the step run again meanwhile: the attempt that this timer was for has been made.
+        if attempt <= state.attempt {
+            return;
         }
         if self.begin_step(&run, &playbook, &step, attempt) {
             self.advance(id);

@@ -18,14 +18,14 @@ impl Turn<'_, '_> {
         scope["signals"] = json!(signals);
         scope
     }
+}
 
-    /// The scope of one step of one run.
-    pub(super) fn scope_of_step(&self, run: &Run, target: Option<&str>) -> Value {
-        let mut scope = incident_scope(self.state);
-        scope["steps"] = steps_scope(run);
-        scope["target"] = target.and_then(|name| self.rulebook.targets.get(name)).map_or(Value::Null, target_scope);
-        scope
-    }
+/// The variables of one step of one run.
+pub fn step_scope(incident: &Incident, rulebook: &Rulebook, run: &Run, target: Option<&str>) -> Value {
+    let mut scope = incident_scope(incident);
+    scope["steps"] = steps_scope(run);
+    scope["target"] = target.and_then(|name| rulebook.targets.get(name)).map_or(Value::Null, target_scope);
+    scope
 }
 
 /// The variables that need no run.
@@ -54,6 +54,7 @@ pub fn incident_scope(incident: &Incident) -> Value {
 fn target_scope(target: &Target) -> Value {
     let mut fields: Map<String, Value> = target.extra.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     fields.insert("name".to_owned(), json!(target.name));
+    fields.insert("kind".to_owned(), json!(target.kind));
     fields.insert("service".to_owned(), json!(target.service));
     Value::Object(fields)
 }
