@@ -122,8 +122,8 @@ fn overrule(settings: &mut Settings, place: &Place) {
         settings.listen = listen;
         // The default address for links follows the address that is really listened on; "everywhere" is no address to follow.
         if untold.contains(&settings.public_url) {
-            let host = if listen.ip().is_unspecified() { "localhost".to_owned() } else { listen.ip().to_string() };
-            settings.public_url = format!("http://{host}:{}", listen.port());
+            settings.public_url =
+                if listen.ip().is_unspecified() { format!("http://localhost:{}", listen.port()) } else { format!("http://{listen}") };
         }
     }
     if let Some(url) = &place.database_url {
