@@ -46,6 +46,9 @@ async fn main() {
         ("20 alerts, known groups, requests/s", 20, Some(64)),
         ("1 alert, every one a new incident, requests/s", 1, None),
     ] {
+        if std::env::var("ONLY").is_ok_and(|only| !what.contains(&only)) {
+            continue;
+        }
         // Probe and Reynard take turns, and the middle of three counts, because the machine is not alone.
         let mut pairs = Vec::new();
         for _ in 0..3 {

@@ -23,14 +23,14 @@ const SHIPPED_TYPES: [&str; 7] = [
 ];
 
 impl Turn<'_, '_> {
-    pub(super) fn observe(&mut self, observation: Observation) {
-        let (fired, resolved) = self.news(&observation);
+    pub(super) fn observe(&mut self, observation: &Observation) {
+        let (fired, resolved) = self.news(observation);
         let opening = self.state.seq == 0;
         if opening {
             if fired.is_empty() {
                 return;
             }
-            self.open(&observation, &fired);
+            self.open(observation, &fired);
         }
         self.state.heard_at = self.now;
         let reopening = self.state.status == Status::Resolved && !fired.is_empty();

@@ -1,6 +1,7 @@
 //! The writer's verbs on SQLite: one transaction a batch, one statement a table.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
@@ -187,7 +188,7 @@ async fn write(connection: &mut SqliteConnection, batch: &Batch, now: Timestamp)
 }
 
 async fn write_deliveries(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
-    let placed: Vec<(i64, &DeliveryRow)> = (batch.first_delivery..).zip(&batch.deliveries).collect();
+    let placed: Vec<(i64, &Arc<DeliveryRow>)> = (batch.first_delivery..).zip(&batch.deliveries).collect();
     let into = ("insert into deliveries (position, id, source, received_at, keys, rejected, body)", 7, "");
     rows::insert_many(tx, into, &placed, |q, (position, row)| {
         let rejected = (!row.rejected.is_empty()).then(|| rows::to_json(&row.rejected));
