@@ -155,7 +155,7 @@ impl Turn<'_, '_> {
 
     fn classify(&mut self, measured: BTreeMap<String, f64>, warnings: Vec<String>) {
         let signals = self.signals(measured);
-        let scope = self.scope_with_signals(&signals);
+        let scope = self.scope_of_rules(&signals);
         let alertname = self.state.labels.get("alertname").cloned().unwrap_or_default();
         let kind = match self.state.labels.get("type").or_else(|| self.state.labels.get("incident_type")) {
             Some(named) => named.clone(),
