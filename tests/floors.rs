@@ -15,6 +15,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("channel", &["domain", "engine::ports"]),
     ("web", &["domain", "engine::runtime", "engine::ports", "engine::store", "engine::metrics"]),
     ("carried", &["config"]),
+    ("memory", &[]),
     ("telemetry", &[]),
     ("app", &["domain", "engine", "config", "store", "action", "channel", "web", "carried", "telemetry"]),
     ("cli", &["domain", "engine::clock", "engine::ports", "config", "action", "app", "carried", "telemetry"]),
