@@ -99,6 +99,12 @@ impl Shared {
         read(&self.hands).clone()
     }
 
+    /// The clock, and never before the last commit: what a commit asked for at once is due at once, wherever the clock was set.
+    pub fn now(&self) -> Timestamp {
+        let last = read(&self.health).last_commit_at;
+        last.map_or_else(|| self.clock.now(), |last| self.clock.now().max(last))
+    }
+
     pub fn committed(&self, now: Timestamp) {
         change(&self.health, |health| {
             health.last_commit_at = Some(now);
@@ -182,6 +188,7 @@ impl Runtime {
         change(&shared.health, |health| {
             health.started = true;
             health.ready = true;
+            health.last_commit_at = Some(resumed.last_commit_at).filter(|at| *at > Timestamp::default());
         });
         let room = Arc::new(Semaphore::new(WAITING_KIB));
         let runtime = Self { reads: parts.reads, clock: parts.clock, shared, queue, nudges: nudges.clone(), room };

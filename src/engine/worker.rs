@@ -158,7 +158,7 @@ impl Worker {
 
     /// Begins everything whose time has come. True when there was any.
     async fn begin_due(&mut self) -> bool {
-        let now = self.hand.shared.clock.now();
+        let now = self.hand.shared.now();
         if self.beyond && now >= self.refill_at {
             self.refill(now).await;
         }

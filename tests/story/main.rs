@@ -6,4 +6,5 @@ mod crashes;
 mod escalation;
 mod intake;
 mod playbooks;
+mod races;
 mod trouble;

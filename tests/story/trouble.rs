@@ -110,7 +110,7 @@ fn ana() -> Actor {
 
 impl App {
     /// The database stumbles as planned, and time passes until it is found to be well again.
-    async fn heals(&self) {
+    pub async fn heals(&self) {
         let well = async {
             while !self.trouble.is_over() || !self.runtime.health().ready {
                 tokio::task::yield_now().await;
