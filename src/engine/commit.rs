@@ -453,7 +453,10 @@ impl Writer {
             let number = self.incidents.get(id).map_or(0, |cached| cached.state.number);
             last.insert(*id, Change { position, incident: *id, number, seq: entry.seq });
         }
-        self.shared.announce(last.into_values());
+        // In the log's order: a listener takes what lies before what it has heard for a repetition.
+        let mut changes: Vec<Change> = last.into_values().collect();
+        changes.sort_unstable_by_key(|change| change.position);
+        self.shared.announce(changes.into_iter());
         let now = self.last_commit_at;
         let mut facts: HashMap<IncidentId, Vec<&Entry>> = HashMap::new();
         for (id, entry) in &draft.batch.entries {

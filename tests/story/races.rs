@@ -1,6 +1,8 @@
 //! Two things at once, in the wrong order, or much later than anybody meant.
 
+use reynard::domain::decide::command::Command;
 use reynard::domain::time::Span;
+use reynard::domain::timeline::Actor;
 
 use crate::app::{App, START};
 
@@ -20,4 +22,20 @@ async fn a_clock_that_is_set_back_holds_nothing_up() {
     app.fires("ServiceDown", "critical").await;
     assert_eq!(app.calls().len(), 2, "{:?}", app.calls());
     assert_eq!(app.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn live_pages_hear_of_every_incident_of_a_commit_in_the_order_of_the_log() {
+    let app = App::new().await;
+    let first = app.fires("A", "critical").await;
+    app.clock.turn(Span(5));
+    let second = app.fires("B", "critical").await;
+    assert_ne!(first.id, second.id);
+    let mut changes = app.runtime.changes();
+    let say = |id, text: &str| app.runtime.command(id, Actor::Person("ana".to_owned()), Command::Comment { text: text.to_owned() }, None);
+    // Both wait for the writer before it looks: one commit.
+    let (one, two) = tokio::join!(say(second.id, "newer"), say(first.id, "older"));
+    one.and(two).expect("taken");
+    let positions = [changes.recv().await.expect("told").position, changes.recv().await.expect("told").position];
+    assert!(positions[0] < positions[1], "{positions:?}");
 }
