@@ -1,10 +1,11 @@
 //! Two things at once, in the wrong order, or much later than anybody meant.
 
 use reynard::domain::decide::command::Command;
+use reynard::domain::priority::Priority;
 use reynard::domain::time::Span;
 use reynard::domain::timeline::Actor;
 
-use crate::app::{App, START};
+use crate::app::{App, PEOPLE, START};
 
 const PROTECT: &str = "
 title: Protect the database
@@ -13,6 +14,19 @@ steps:
   - { id: protect, title: Make orders read-only, action: postgres.read_only, target: orders-db, undo: on_resolve }
   - { id: look, action: postgres.pool_status, target: orders-db }
 ";
+
+#[tokio::test]
+async fn a_priority_that_is_lowered_does_not_end_the_ladder() {
+    let policy = "
+      P2: { respond_within: 1h, levels: [ { notify: [on-call], after: 0s }, { notify: [bo], after: 2h } ] }
+";
+    let app = App::with_settings(&format!("{PEOPLE}{}", policy.trim_start_matches('\n')), &[]).await;
+    let incident = app.fires("ServiceDown", "critical").await;
+    assert_eq!(incident.priority, Priority::P1);
+    app.puts(incident.id, "ana", Command::SetPriority { priority: Priority::P2, note: String::new() }).await.expect("taken");
+    app.passes(Span::hours(3)).await;
+    assert!(app.sent().iter().any(|sent| sent.starts_with("bo: ")), "{:?}", app.sentences(incident.id).await);
+}
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_holds_nothing_up() {

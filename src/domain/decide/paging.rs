@@ -57,8 +57,24 @@ impl Turn<'_, '_> {
             return self.begin_escalation(until, "the snooze is over");
         }
         let (Some(start), Some(plan)) = (escalation.started_at, self.plan()) else { return };
-        if let Some(due) = plan.due(start, escalation.done, self.now) {
-            self.carry_out(&plan, start, &due, "nobody has acknowledged");
+        match plan.due(start, escalation.done, self.now) {
+            Some(due) => self.carry_out(&plan, start, &due, "nobody has acknowledged"),
+            // The plan is another than the one this timer was set by: a lower priority, other settings.
+            None => self.await_next_moment(&plan, start),
+        }
+    }
+
+    /// Sets the ladder's timer by a plan that has come into force since the last one was set.
+    fn await_next_moment(&mut self, plan: &Plan, start: Timestamp) {
+        if let Some(moment) = plan.moment(start, self.state.escalation.done) {
+            self.wake_at(moment.due_at, Wake::Escalate { generation: self.state.escalation.generation });
+        }
+    }
+
+    /// A lower priority keeps the rung that was reached and goes on at its own pace, which may also be the faster one.
+    pub(super) fn priority_fell(&mut self) {
+        if let (Status::Triggered, Some(start), Some(plan)) = (self.state.status, self.state.escalation.started_at, self.plan()) {
+            self.await_next_moment(&plan, start);
         }
     }
 

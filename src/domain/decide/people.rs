@@ -90,6 +90,8 @@ impl Turn<'_, '_> {
         self.emit(Event::PriorityChanged { from, to: priority, reason });
         if priority.outranks(from) {
             self.priority_rose();
+        } else if priority != from {
+            self.priority_fell();
         }
         if priority != from {
             self.start_matching_runs();
