@@ -53,3 +53,19 @@ async fn live_pages_hear_of_every_incident_of_a_commit_in_the_order_of_the_log()
     let positions = [changes.recv().await.expect("told").position, changes.recv().await.expect("told").position];
     assert!(positions[0] < positions[1], "{positions:?}");
 }
+
+#[tokio::test]
+async fn a_later_way_of_being_told_carries_the_same_words() {
+    let settings = PEOPLE.replace("bo: { email: bo@example.com, notify: [ { channel: email } ] }", "bo: { email: bo@example.com, notify: [ { channel: email, after: 5m } ] }");
+    let tell = "
+title: Tell
+on: { type: service_down }
+steps:
+  - { id: tell, action: notify, with: { to: [bo], text: 'orders is read-only' } }
+";
+    let app = App::with_settings(&settings, &[("tell", tell)]).await;
+    let incident = app.fires("ServiceDown", "critical").await;
+    app.passes(Span::minutes(5)).await;
+    let told = app.incident(incident.number).await.notifications.into_values().find(|n| n.person.as_deref() == Some("bo"));
+    assert_eq!(told.expect("bo is told").text.as_deref(), Some("orders is read-only"));
+}

@@ -169,6 +169,7 @@ impl Turn<'_, '_> {
                         channel,
                         person: Some(name),
                         template: page.template.to_owned(),
+                        text: page.text.clone(),
                         reason: page.reason.to_owned(),
                     };
                     self.wake_at(self.now + after, wake);
@@ -179,9 +180,9 @@ impl Turn<'_, '_> {
         }
     }
 
-    pub(super) fn tell_later(&mut self, generation: u64, channel: String, person: Option<String>, template: String, reason: String) {
+    pub(super) fn tell_later(&mut self, generation: u64, channel: String, person: Option<String>, page: &Page<'_>) {
         if self.state.escalation.generation == generation && self.state.status == Status::Triggered {
-            self.queue(channel, person, &Page { to: &[], template: &template, text: None, reason: &reason });
+            self.queue(channel, person, page);
         }
     }
 
