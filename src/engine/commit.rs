@@ -239,6 +239,10 @@ impl Writer {
         released: Vec<i64>,
         now: Timestamp,
     ) -> Result<Draft, StoreError> {
+        if self.shared.is_failing() {
+            // The commit that failed may have been made all the same: what it asked for must not wait until somebody stumbles over it.
+            self.catch_up().await?;
+        }
         self.load_for(backlog).await?;
         let rulebook = self.shared.rulebook();
         let mut draft = Draft::default();
@@ -517,8 +521,10 @@ impl Writer {
             let _ = stored.done.send(Err(EngineError::from(error.clone())));
         }
         let refused = matches!(error, StoreError::Refused(_));
-        if refused && self.catch_up().await {
-            return self.backlog.extend(backlog);
+        if refused && self.catch_up().await.unwrap_or(false) {
+            // What was stored meanwhile comes after what was stored before.
+            backlog.into_iter().rev().for_each(|entry| self.backlog.push_front(entry));
+            return;
         }
         if refused && !single {
             // One of them is poisoned: each alone, so that it fails alone.
@@ -545,13 +551,14 @@ impl Writer {
 
     /// A commit may be made true although its answer was lost; whatever follows is then refused, because its places are taken.
     /// True when the disk was ahead of us and we have caught up: what is decided anew finds itself done already.
-    async fn catch_up(&mut self) -> bool {
-        let Ok(resumed) = self.journal.resume(self.shared.clock.now()).await else { return false };
+    async fn catch_up(&mut self) -> Result<bool, StoreError> {
+        let resumed = self.journal.resume(self.shared.clock.now()).await?;
         let behind =
             resumed.last_position > self.last_position || resumed.last_job > self.last_job || resumed.last_delivery > self.last_delivery;
         if !behind {
-            return false;
+            return Ok(false);
         }
+        self.hand_out_after(self.last_job, &resumed).await?;
         tracing::warn!("A commit whose answer was lost had been made; going on from there");
         self.ledger = ledger_of(&resumed);
         (self.last_number, self.last_position, self.last_job) = (resumed.last_number, resumed.last_position, resumed.last_job);
@@ -566,7 +573,16 @@ impl Writer {
         self.last_delivery = resumed.last_delivery;
         self.incidents.clear();
         self.by_key.clear();
-        true
+        Ok(true)
+    }
+
+    /// Hands the worker the jobs of commits that nobody knew were made; none of them can have been begun.
+    async fn hand_out_after(&self, last_job: i64, resumed: &Resumed) -> Result<(), StoreError> {
+        let mut jobs = self.journal.jobs_due(Timestamp(i64::MAX), last_job, u32::MAX).await?;
+        jobs.extend(resumed.interrupted.iter().filter(|job| job.id > last_job).cloned());
+        let asked = jobs.into_iter().map(|job| Asked { job, brief: None }).collect();
+        let _ = self.asked.send((asked, self.shared.pulse.begin()));
+        Ok(())
     }
 
     async fn alone(&mut self, entry: Backlog) {

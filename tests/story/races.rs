@@ -2,10 +2,12 @@
 
 use reynard::domain::decide::command::Command;
 use reynard::domain::priority::Priority;
+use reynard::domain::run::RunStatus;
 use reynard::domain::time::Span;
 use reynard::domain::timeline::Actor;
+use reynard::engine::ports::Delivered;
 
-use crate::app::{App, PEOPLE, START};
+use crate::app::{App, PEOPLE, START, alert, body};
 
 const PROTECT: &str = "
 title: Protect the database
@@ -68,4 +70,31 @@ steps:
     app.passes(Span::minutes(5)).await;
     let told = app.incident(incident.number).await.notifications.into_values().find(|n| n.person.as_deref() == Some("bo"));
     assert_eq!(told.expect("bo is told").text.as_deref(), Some("orders is read-only"));
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_twice_counts_once() {
+    let app = App::new().await;
+    let later = Delivered::Again { reason: "busy".to_owned(), after: Some(std::time::Duration::from_secs(60)) };
+    app.world.replies.lock().expect("no panics").push_back(later);
+    app.trouble.comes(&["good commit", "good commit", "good commit", "commit answered"]);
+    let post = body(&[alert("Anything", "critical", "firing", 0)]).to_string().into_bytes();
+    app.runtime.deliver("am", post).await.expect("it is stored");
+    app.heals().await;
+    app.passes(Span::minutes(5)).await;
+    assert_eq!(app.sent().len(), 1, "{:?}", app.sentences(app.newest().await.id).await);
+    let said = app.kinds(app.newest().await.id).await.into_iter().filter(|kind| kind == "notification_failed").count();
+    assert_eq!(said, 1);
+}
+
+#[tokio::test]
+async fn what_a_commit_asked_for_is_done_though_its_answer_was_lost() {
+    let app = App::with(&[("protect", PROTECT)]).await;
+    app.trouble.comes(&["good commit", "good commit", "commit answered"]);
+    app.hands_in(&body(&[alert("ServiceDown", "critical", "firing", 0)])).await;
+    app.heals().await;
+    assert_eq!(app.sent().len(), 1);
+    assert_eq!(app.calls(), ["postgres.read_only orders-db #1", "postgres.pool_status orders-db #1"]);
+    let run = app.newest().await.runs.into_values().next().expect("a run");
+    assert_eq!(run.status, RunStatus::Succeeded);
 }

@@ -4,7 +4,7 @@ use crate::domain::decide::command::{Effect, Told, ToldOutcome, Wake};
 use crate::domain::decide::turn::Turn;
 use crate::domain::directory::Recipient;
 use crate::domain::escalation::{Due, Plan};
-use crate::domain::incident::Status;
+use crate::domain::incident::{Notification, NotificationStatus, Status};
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Event, recipient};
 
@@ -207,7 +207,9 @@ impl Turn<'_, '_> {
     }
 
     pub(super) fn told(&mut self, told: Told) {
-        let Some(queued) = self.state.notifications.get(&told.notification) else { return };
+        // An attempt is told of once, also when the commit that did so lost its answer and it is decided again.
+        let news = |known: &&Notification| known.status == NotificationStatus::Queued && told.attempt > known.attempt;
+        let Some(queued) = self.state.notifications.get(&told.notification).filter(news) else { return };
         let (notification, attempt) = (told.notification, told.attempt);
         let (channel, person) = (queued.channel.clone(), queued.person.clone());
         match told.outcome {
