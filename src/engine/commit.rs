@@ -119,6 +119,8 @@ pub struct Writer {
     last_commit_at: Timestamp,
     /// Worked before anything new: deliveries already stored, and work that found the database gone.
     backlog: VecDeque<Backlog>,
+    /// Attempts that a shutdown found not begun, until that is on disk.
+    released: Vec<(Vec<i64>, Beat)>,
 }
 
 enum Backlog {
@@ -175,6 +177,7 @@ impl Writer {
             last_delivery: resumed.last_delivery,
             last_commit_at: resumed.last_commit_at,
             backlog: VecDeque::new(),
+            released: Vec::new(),
         }
     }
 
@@ -205,22 +208,25 @@ impl Writer {
         let now = self.shared.clock.now().max(self.last_commit_at);
         let mut deliveries = Vec::new();
         let mut backlog: Vec<Backlog> = self.backlog.drain(..).collect();
-        let mut released = Vec::new();
         let mut briefs = Vec::new();
         for item in items {
             match item.work {
                 Work::Deliver { delivery, says, done } => deliveries.push(Stored { delivery, says, done, beat: item.beat }),
                 Work::Put(put) => backlog.push(Backlog::Put(put, item.beat)),
-                Work::Release(jobs) => released.extend(jobs),
+                Work::Release(jobs) => self.released.push((jobs, item.beat)),
                 Work::Brief { job, done } => briefs.push((job, done)),
             }
         }
+        let released: Vec<i64> = self.released.iter().flat_map(|(jobs, _)| jobs.iter().copied()).collect();
         if deliveries.is_empty() && backlog.is_empty() && released.is_empty() && !self.shared.is_failing() {
             return self.answer_briefs(briefs).await;
         }
         let outcome = self.commit_all(&deliveries, &backlog, released, now).await;
         match outcome {
-            Ok(draft) => self.answer(draft, deliveries, backlog),
+            Ok(draft) => {
+                self.released.clear();
+                self.answer(draft, deliveries, backlog);
+            }
             Err(error) => self.heal(error, deliveries, backlog).await,
         }
         self.answer_briefs(briefs).await;

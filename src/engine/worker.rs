@@ -239,14 +239,21 @@ impl Worker {
     async fn stop(mut self, grace: Span, asks: &mut mpsc::UnboundedReceiver<(Vec<Asked>, Beat)>) {
         self.closing.cancel();
         self.tasks.close();
-        let tasks = self.tasks.clone();
+        let (tasks, pulse) = (self.tasks.clone(), self.hand.shared.pulse.clone());
+        // What ends may ask for more: only when its last commit has been heard of is everything here that must be released.
+        let quiet = async {
+            tasks.wait().await;
+            pulse.until_quiet().await;
+        };
+        tokio::pin!(quiet);
         let bound = tokio::time::sleep(grace.to_std());
         tokio::pin!(bound);
         loop {
             tokio::select! {
-                () = tasks.wait() => break,
+                biased;
+                Some((asked, _beat)) = asks.recv() => asked.into_iter().for_each(|asked| self.take(asked)),
+                () = &mut quiet => break,
                 () = &mut bound => break,
-                Some((asked, _)) = asks.recv() => asked.into_iter().for_each(|asked| self.take(asked)),
             }
         }
         self.jobs.drain().for_each(|(_, asked)| self.hand.release(&asked.job));

@@ -2,7 +2,7 @@
 
 use reynard::domain::decide::command::Command;
 use reynard::domain::priority::Priority;
-use reynard::domain::run::RunStatus;
+use reynard::domain::run::{RunStatus, StepStatus};
 use reynard::domain::time::Span;
 use reynard::domain::timeline::Actor;
 use reynard::engine::ports::Delivered;
@@ -15,6 +15,14 @@ on: { type: service_down }
 steps:
   - { id: protect, title: Make orders read-only, action: postgres.read_only, target: orders-db, undo: on_resolve }
   - { id: look, action: postgres.pool_status, target: orders-db }
+";
+
+const RESTART: &str = "
+title: Look and restart
+on: { type: service_down }
+steps:
+  - { id: look, action: postgres.pool_status, target: orders-db }
+  - { id: restart, action: http.request, target: orders-admin, with: { method: POST, path: /restart } }
 ";
 
 #[tokio::test]
@@ -54,6 +62,26 @@ async fn live_pages_hear_of_every_incident_of_a_commit_in_the_order_of_the_log()
     one.and(two).expect("taken");
     let positions = [changes.recv().await.expect("told").position, changes.recv().await.expect("told").position];
     assert!(positions[0] < positions[1], "{positions:?}");
+}
+
+#[tokio::test]
+async fn a_step_that_a_shutdown_found_not_begun_is_done_after_the_start() {
+    let mut app = App::with(&[("restart", RESTART)]).await;
+    app.holds("postgres.pool_status");
+    app.hands_in(&body(&[alert("ServiceDown", "critical", "firing", 0)])).await;
+    app.is_asked(1).await;
+    let loops = app.loops.take().expect("running");
+    let stopping = loops.stop(app.runtime.clone(), Span::seconds(20));
+    let ending = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        app.lets_go("postgres.pool_status");
+    };
+    tokio::join!(stopping, ending);
+    app.comes_back().await;
+    let run = app.newest().await.runs.into_values().next().expect("a run");
+    assert_eq!((run.status, run.steps["restart"].status), (RunStatus::Succeeded, StepStatus::Succeeded), "{:?}", app.calls());
 }
 
 #[tokio::test]
