@@ -1,11 +1,13 @@
 //! Two things at once, in the wrong order, or much later than anybody meant.
 
 use reynard::domain::decide::command::Command;
+use reynard::domain::incident::Status;
 use reynard::domain::priority::Priority;
 use reynard::domain::run::{RunStatus, StepStatus};
 use reynard::domain::time::Span;
 use reynard::domain::timeline::Actor;
 use reynard::engine::ports::Delivered;
+use serde_json::json;
 
 use crate::app::{App, PEOPLE, START, alert, body};
 
@@ -98,6 +100,32 @@ steps:
     app.passes(Span::minutes(5)).await;
     let told = app.incident(incident.number).await.notifications.into_values().find(|n| n.person.as_deref() == Some("bo"));
     assert_eq!(told.expect("bo is told").text.as_deref(), Some("orders is read-only"));
+}
+
+#[tokio::test]
+async fn a_late_end_of_an_earlier_firing_does_not_end_the_one_that_goes_on() {
+    let app = App::new().await;
+    app.fires("A", "critical").await;
+    // Its end and its new beginning reach us as one: it fires with a later start.
+    let mut anew = alert("A", "critical", "firing", 0);
+    anew["startsAt"] = json!("2026-09-21T14:05:00Z");
+    app.posts(&body(&[anew])).await;
+    let mut late = alert("A", "critical", "resolved", 0);
+    late["endsAt"] = json!("2026-09-21T14:04:00Z");
+    app.posts(&body(&[late])).await;
+    app.passes(Span::minutes(5)).await;
+    assert_eq!(app.newest().await.status, Status::Triggered);
+}
+
+#[tokio::test]
+async fn an_end_counts_though_the_sender_moved_the_start_back() {
+    let app = App::new().await;
+    app.fires("A", "critical").await;
+    let mut over = alert("A", "critical", "resolved", 0);
+    over["startsAt"] = json!("2026-09-21T13:59:55Z");
+    app.posts(&body(&[over])).await;
+    app.passes(Span::minutes(5)).await;
+    assert_eq!(app.newest().await.status, Status::Resolved);
 }
 
 #[tokio::test]

@@ -242,6 +242,9 @@ async fn an_alert_without_a_start_began_when_it_was_heard_of() {
     let incident = app.newest().await;
     let rows = app.runtime.reads.alerts(incident.id, 10).await.expect("readable");
     assert_eq!(rows[0].mark.starts_at, crate::app::START);
+    app.clock.turn(Span::seconds(5));
+    app.posts(&body(&[bare.clone()])).await;
+    assert_eq!(app.newest().await.seq, incident.seq, "a repeat is no news");
     // It ends and fires again at once: without a start nobody can take that for a lagging twin.
     app.clock.turn(Span::seconds(5));
     bare["status"] = "resolved".into();

@@ -28,6 +28,10 @@ pub struct ObservedAlert {
     pub fingerprint: String,
     pub firing: bool,
     pub starts_at: Timestamp,
+    /// Whether its sender did not say when it began, so that the time of receipt stands in for it.
+    pub undated: bool,
+    /// When it ended, as the sender says; none while it fires.
+    pub ends_at: Option<Timestamp>,
     pub labels: Labels,
     pub annotations: Labels,
 }

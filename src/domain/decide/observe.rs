@@ -78,10 +78,15 @@ impl Turn<'_, '_> {
                 None if alert.firing => fired.push(alert.clone()),
                 None => resolved.push(alert.clone()),
                 Some(mark) if mark.firing && !alert.firing => {
-                    // A resolve of an earlier firing that arrives after the next one began is old news.
-                    if alert.starts_at >= mark.starts_at {
+                    // A resolve of an earlier firing that arrives after the next one began is old news. The end is looked at as
+                    // well, because a sender may move the start of what still fires.
+                    if alert.starts_at >= mark.starts_at || alert.ends_at.is_some_and(|ended| ended >= mark.starts_at) {
                         resolved.push(alert.clone());
                     }
+                }
+                // It ended and began again unseen; what comes late of the earlier firing must not end this one.
+                Some(mark) if mark.firing && alert.firing && !alert.undated && alert.starts_at > mark.starts_at => {
+                    fired.push(alert.clone());
                 }
                 Some(mark) if !mark.firing && alert.firing => {
                     // The twin of a pair that lags behind repeats a firing that has just been resolved: the same start, moments later.
