@@ -129,6 +129,18 @@ async fn an_end_counts_though_the_sender_moved_the_start_back() {
 }
 
 #[tokio::test]
+async fn an_incident_keeps_its_labels_when_only_the_number_left_out_changes() {
+    let app = App::new().await;
+    app.fires("A", "warning").await;
+    let mut ended = body(&[alert("A", "warning", "resolved", 0)]);
+    ended["truncatedAlerts"] = json!(4);
+    app.posts(&ended).await;
+    ended["truncatedAlerts"] = json!(3);
+    app.posts(&ended).await;
+    assert_eq!(app.newest().await.labels.get("alertname").map(String::as_str), Some("A"));
+}
+
+#[tokio::test]
 async fn an_answer_that_comes_twice_counts_once() {
     let app = App::new().await;
     let later = Delivered::Again { reason: "busy".to_owned(), after: Some(std::time::Duration::from_secs(60)) };

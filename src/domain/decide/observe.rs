@@ -131,7 +131,11 @@ impl Turn<'_, '_> {
         }
     }
 
+    /// What those that fire have alike; what was known last when none does.
     fn common(&self, fired: &[ObservedAlert]) -> (Labels, Labels) {
+        if fired.is_empty() && self.state.counts.firing == 0 {
+            return (self.state.labels.clone(), self.state.annotations.clone());
+        }
         let firing = || self.state.alerts.values().filter(|mark| mark.firing);
         (
             common_of(firing().map(|mark| &mark.labels).chain(fired.iter().map(|alert| &alert.labels))),
