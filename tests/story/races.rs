@@ -141,6 +141,20 @@ async fn an_incident_keeps_its_labels_when_only_the_number_left_out_changes() {
 }
 
 #[tokio::test]
+async fn a_title_is_never_longer_than_a_line() {
+    let app = App::new().await;
+    let mut huge = alert("A", "critical", "firing", 0);
+    huge["labels"]["alertname"] = json!("x".repeat(60_000));
+    huge["annotations"] = json!({});
+    app.posts(&body(&[huge])).await;
+    assert!(app.newest().await.title.chars().count() <= 200);
+    let mut lines = alert("B", "critical", "firing", 0);
+    lines["annotations"]["summary"] = json!("orders down\n2026-11-24T03:12:00Z INFO all is \u{1b}[32mwell");
+    app.posts(&body(&[lines])).await;
+    assert_eq!(app.newest().await.title, "orders down 2026-11-24T03:12:00Z INFO all is [32mwell");
+}
+
+#[tokio::test]
 async fn an_answer_that_comes_twice_counts_once() {
     let app = App::new().await;
     let later = Delivered::Again { reason: "busy".to_owned(), after: Some(std::time::Duration::from_secs(60)) };

@@ -22,6 +22,8 @@ const SHIPPED_TYPES: [&str; 7] = [
     "unknown",
 ];
 
+const LONGEST_TITLE: usize = 200;
+
 impl Turn<'_, '_> {
     pub(super) fn observe(&mut self, observation: Observation) {
         let (fired, resolved) = self.news(&observation);
@@ -279,10 +281,16 @@ fn service_of(labels: &Labels) -> Option<String> {
 fn title_of(labels: &Labels, annotations: &Labels, first: &ObservedAlert, service: &str) -> String {
     let summary = annotations.get("summary").or_else(|| first.annotations.get("summary")).filter(|text| !text.trim().is_empty());
     if let Some(summary) = summary {
-        return summary.chars().take(200).collect();
+        return one_line(summary);
     }
     let name = labels.get("alertname").or_else(|| first.labels.get("alertname")).map_or("Unnamed alert", String::as_str);
-    if service.is_empty() { name.to_owned() } else { format!("{name} on {service}") }
+    one_line(&if service.is_empty() { name.to_owned() } else { format!("{name} on {service}") })
+}
+
+/// Lists, subjects and log lines show it as a line, whatever the sender wrote.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty()).collect();
+    words.join(" ").chars().take(LONGEST_TITLE).collect()
 }
 
 /// `0.42`, `42%`, ` 1,200 `: the number people meant.
