@@ -129,6 +129,24 @@ async fn an_end_counts_though_the_sender_moved_the_start_back() {
 }
 
 #[tokio::test]
+async fn silence_is_said_also_after_it_was_reopened() {
+    let app = App::new().await;
+    let incident = app.fires("A", "critical").await;
+    app.passes(Span::hours(11)).await;
+    app.fires("A", "critical").await;
+    app.passes(Span::minutes(715)).await;
+    app.ends("A", "critical").await;
+    app.passes(Span::minutes(20)).await;
+    assert_eq!(app.newest().await.status, Status::Resolved);
+    // The watch over silence rang while it was resolved.
+    app.fires("A", "critical").await;
+    assert_eq!(app.incidents().await.len(), 1);
+    app.passes(Span::hours(30)).await;
+    let silent = app.sentences(incident.id).await.iter().filter(|sentence| sentence.starts_with("No news")).count();
+    assert_eq!(silent, 2, "{:?}", app.sentences(incident.id).await);
+}
+
+#[tokio::test]
 async fn an_incident_keeps_its_labels_when_only_the_number_left_out_changes() {
     let app = App::new().await;
     app.fires("A", "warning").await;

@@ -166,7 +166,11 @@ pub enum Wake {
     Settle {
         since: Timestamp,
     },
-    Stale,
+    /// Nobody may have spoken of it for long; `since` is the beginning of the life that this watches over, if not the first.
+    Stale {
+        #[serde(default)]
+        since: Option<Timestamp>,
+    },
     /// A wait is over, a retry is due, a limit may have room again.
     Step {
         run: RunId,

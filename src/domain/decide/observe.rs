@@ -49,8 +49,8 @@ impl Turn<'_, '_> {
             let (labels, annotations) = self.common(&fired);
             self.emit(Event::AlertFired { delivery: observation.delivery, alerts, labels, annotations, truncated: observation.truncated });
         }
-        if opening {
-            self.wake_at(self.now + self.rulebook.incidents.stale_after, Wake::Stale);
+        if opening || reopening {
+            self.watch_over_silence(self.now);
         }
         let any_fired = !fired.is_empty();
         self.keep_texts(fired);
@@ -239,20 +239,24 @@ impl Turn<'_, '_> {
         self.resolve("all alerts resolved".to_owned(), true);
     }
 
-    pub(super) fn stale(&mut self) {
-        if !self.state.is_open() {
+    /// Each life of an incident has a watch of its own, for the last one's may have rung while it was resolved.
+    pub(super) fn watch_over_silence(&mut self, since: Timestamp) {
+        self.wake_at(since + self.rulebook.incidents.stale_after, Wake::Stale { since: self.state.reopened_at });
+    }
+
+    pub(super) fn stale(&mut self, since: Option<Timestamp>) {
+        if !self.state.is_open() || self.state.reopened_at != since {
             return;
         }
         let stale_after = self.rulebook.incidents.stale_after;
         let silent_for = self.now.since(self.state.heard_at);
         if silent_for < stale_after {
-            self.wake_at(self.state.heard_at + stale_after, Wake::Stale);
-            return;
+            return self.watch_over_silence(self.state.heard_at);
         }
         let text =
             format!("No news from {} for {silent_for}. The incident stays open; check whether the sender is alive", self.state.source);
         self.emit_engine(Event::Commented { text });
-        self.wake_at(self.now + stale_after, Wake::Stale);
+        self.watch_over_silence(self.now);
     }
 }
 

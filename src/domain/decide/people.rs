@@ -64,6 +64,7 @@ impl Turn<'_, '_> {
         }
         let reason = if note.is_empty() { format!("by {}", self.actor) } else { format!("by {}: {note}", self.actor) };
         self.emit(Event::Reopened { reason });
+        self.watch_over_silence(self.now);
         self.begin_escalation(self.now, "it was reopened");
         Ok(())
     }

@@ -84,7 +84,7 @@ impl Turn<'_, '_> {
         match wake {
             Wake::Escalate { generation } => self.escalation_due(generation),
             Wake::Settle { since } => self.settled(since),
-            Wake::Stale => self.stale(),
+            Wake::Stale { since } => self.stale(since),
             Wake::Step { run, step, attempt } => self.step_due(run, step.as_deref(), attempt),
             Wake::Undo { run, step } => self.undo_due(run, &step),
             Wake::Tell { generation, channel, person, template, text, reason } => {
