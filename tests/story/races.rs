@@ -103,6 +103,38 @@ steps:
 }
 
 #[tokio::test]
+async fn a_step_that_can_tell_nobody_has_failed() {
+    let tell = "
+title: Tell
+on: { type: service_down }
+steps:
+  - { id: tell, action: notify, with: { to: ['{{ labels.team }}'], text: 'orders is down' } }
+";
+    let app = App::with(&[("tell", tell)]).await;
+    let mut stray = alert("ServiceDown", "critical", "firing", 0);
+    stray["labels"]["team"] = json!("nobody-here");
+    app.posts(&body(&[stray])).await;
+    let run = app.newest().await.runs.into_values().next().expect("a run");
+    assert_eq!(run.steps["tell"].status, StepStatus::Failed);
+}
+
+#[tokio::test]
+async fn a_pause_of_no_known_length_has_failed() {
+    let pause = "
+title: Pause
+on: { type: service_down }
+steps:
+  - { id: pause, wait: '{{ labels.pause }}' }
+";
+    let app = App::with(&[("pause", pause)]).await;
+    let mut odd = alert("ServiceDown", "critical", "firing", 0);
+    odd["labels"]["pause"] = json!("a while");
+    app.posts(&body(&[odd])).await;
+    let run = app.newest().await.runs.into_values().next().expect("a run");
+    assert_eq!(run.steps["pause"].status, StepStatus::Failed);
+}
+
+#[tokio::test]
 async fn a_late_end_of_an_earlier_firing_does_not_end_the_one_that_goes_on() {
     let app = App::new().await;
     app.fires("A", "critical").await;

@@ -204,8 +204,11 @@ impl Turn<'_, '_> {
     fn set_off(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, params: &Value) -> bool {
         match step.action.as_str() {
             "wait" => {
-                let span = params.get("for").and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(Span::ZERO);
-                self.wake_at(self.now + span, Wake::Step { run, step: Some(step.id.clone()), attempt });
+                let text = text_of(params, "for");
+                match text.parse::<Span>() {
+                    Ok(span) => self.wake_at(self.now + span, Wake::Step { run, step: Some(step.id.clone()), attempt }),
+                    Err(error) => return self.fail_here(run, step, attempt, error.to_string()),
+                }
                 false
             }
             "note" => {
@@ -213,11 +216,13 @@ impl Turn<'_, '_> {
                 self.succeed(run, step, attempt, Value::Null);
                 true
             }
-            "notify" => {
-                self.notify(params);
-                self.succeed(run, step, attempt, Value::Null);
-                true
-            }
+            "notify" => match self.notify(params) {
+                Ok(()) => {
+                    self.succeed(run, step, attempt, Value::Null);
+                    true
+                }
+                Err(reason) => self.fail_here(run, step, attempt, reason),
+            },
             _ => {
                 let attempt = AttemptRef { run, step: step.id.clone(), attempt, undo: false, check: false };
                 self.ask(Effect::Perform { attempt });
@@ -226,7 +231,15 @@ impl Turn<'_, '_> {
         }
     }
 
-    fn notify(&mut self, params: &Value) {
+    /// A step that the core does has failed. True when the run goes on.
+    fn fail_here(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String) -> bool {
+        let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0 });
+        self.after_failure(run, step)
+    }
+
+    /// Tells them, or says why nobody was: names that come from alerts are only known now.
+    fn notify(&mut self, params: &Value) -> Result<(), String> {
         let to = match params.get("to") {
             Some(Value::String(name)) => vec![name.clone()],
             Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -236,6 +249,11 @@ impl Turn<'_, '_> {
         let template = params.get("template").and_then(Value::as_str).unwrap_or("incident-opened").to_owned();
         let reason = text.as_deref().map_or_else(|| "a playbook step says so".to_owned(), |text| text.chars().take(120).collect());
         self.page(&Page { to: &to, template: &template, text, reason: &reason });
+        // That nobody is on call is for the settings to mend, and each page of the ladder says so; a name that nobody has is a fault here.
+        if to.iter().any(|name| self.rulebook.directory.knows(name)) {
+            return Ok(());
+        }
+        Err(format!("nobody could be told: {}", self.resolve_names(&to).nobody.join("; ")))
     }
 
     fn succeed(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, output: Value) {
