@@ -6,7 +6,7 @@ use reynard::domain::priority::Priority;
 use reynard::domain::run::{RunStatus, StepStatus};
 use reynard::domain::time::Span;
 use reynard::domain::timeline::Actor;
-use reynard::engine::ports::Delivered;
+use reynard::engine::ports::{ActionError, Delivered};
 use serde_json::json;
 
 use crate::app::{App, PEOPLE, START, alert, body};
@@ -84,6 +84,79 @@ async fn a_step_that_a_shutdown_found_not_begun_is_done_after_the_start() {
     app.comes_back().await;
     let run = app.newest().await.runs.into_values().next().expect("a run");
     assert_eq!((run.status, run.steps["restart"].status), (RunStatus::Succeeded, StepStatus::Succeeded), "{:?}", app.calls());
+}
+
+#[tokio::test]
+async fn what_succeeds_after_its_run_was_cancelled_is_told_and_taken_back() {
+    let app = App::with(&[("protect", PROTECT)]).await;
+    app.holds("postgres.read_only");
+    app.hands_in(&body(&[alert("ServiceDown", "critical", "firing", 0)])).await;
+    app.is_asked(1).await;
+    let incident = app.newest().await;
+    let run = incident.runs.values().next().expect("a run").id;
+    let cancel = Command::CancelRun { run, note: String::new() };
+    app.runtime.command(incident.id, Actor::Person("ana".to_owned()), cancel, None).await.expect("taken");
+    app.lets_go("postgres.read_only");
+    app.settles().await;
+    let state = app.newest().await.runs[&run].clone();
+    assert_eq!((state.status, state.steps["protect"].status), (RunStatus::Cancelled, StepStatus::Succeeded));
+    app.ends("ServiceDown", "critical").await;
+    app.passes(Span::minutes(1)).await;
+    assert_eq!(app.calls().last().map(String::as_str), Some("undo postgres.read_only orders-db #1"));
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn a_run_that_the_end_of_its_incident_left_running_does_not_go_on_when_it_fires_again() {
+    let app = App::with(&[("restart", RESTART)]).await;
+    app.holds("postgres.pool_status");
+    app.hands_in(&body(&[alert("ServiceDown", "critical", "firing", 0)])).await;
+    app.is_asked(1).await;
+    let incident = app.newest().await;
+    app.runtime.command(incident.id, Actor::Person("ana".to_owned()), Command::Resolve { note: String::new() }, None).await.expect("taken");
+    app.clock.turn(Span::minutes(1));
+    app.hands_in(&body(&[alert("ServiceDown", "critical", "resolved", 0)])).await;
+    app.clock.turn(Span::minutes(1));
+    app.hands_in(&body(&[alert("ServiceDown", "critical", "firing", 0)])).await;
+    app.is_asked(2).await;
+    app.lets_go("postgres.pool_status");
+    app.settles().await;
+    let restarts = app.calls().iter().filter(|call| call.starts_with("http.request")).count();
+    assert_eq!(restarts, 1, "{:?}", app.sentences(incident.id).await);
+}
+
+#[tokio::test]
+async fn an_undo_that_is_tried_again_does_not_take_back_what_was_done_anew() {
+    let app = App::with(&[("protect", PROTECT)]).await;
+    app.answers("undo postgres.read_only", vec![Err(ActionError::Retry("busy".to_owned()))]);
+    app.fires("ServiceDown", "critical").await;
+    app.ends("ServiceDown", "critical").await;
+    app.passes(Span::seconds(30)).await;
+    assert_eq!(app.newest().await.status, Status::Resolved);
+    app.passes(Span::seconds(2)).await;
+    app.clock.turn(Span(500));
+    let mut again = alert("ServiceDown", "critical", "firing", 0);
+    again["startsAt"] = json!("2026-09-21T14:20:00Z");
+    app.posts(&body(&[again])).await;
+    app.passes(Span::minutes(10)).await;
+    let calls = app.calls();
+    let last = calls.iter().rfind(|call| call.contains("read_only")).expect("a call");
+    assert_eq!(last, "postgres.read_only orders-db #1", "{calls:?}");
+}
+
+#[tokio::test]
+async fn what_a_crash_cut_off_is_taken_back_when_the_incident_has_ended_meanwhile() {
+    let mut app = App::with(&[("protect", PROTECT)]).await;
+    app.holds("postgres.read_only");
+    app.hands_in(&body(&[alert("ServiceDown", "critical", "firing", 0)])).await;
+    app.is_asked(1).await;
+    let incident = app.newest().await;
+    app.runtime.command(incident.id, Actor::Person("ana".to_owned()), Command::Resolve { note: String::new() }, None).await.expect("taken");
+    // It did make the database read-only; nobody heard of it.
+    app.lets_go("postgres.read_only");
+    app.crashes().await;
+    app.passes(Span::minutes(10)).await;
+    assert_eq!(app.calls().last().map(String::as_str), Some("undo postgres.read_only orders-db #1"), "{:?}", app.sentences(incident.id).await);
 }
 
 #[tokio::test]

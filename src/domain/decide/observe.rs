@@ -293,7 +293,8 @@ fn title_of(labels: &Labels, annotations: &Labels, first: &ObservedAlert, servic
 
 /// Lists, subjects and log lines show it as a line, whatever the sender wrote.
 fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty()).collect();
     words.join(" ").chars().take(LONGEST_TITLE).collect()
 }
 
