@@ -2,6 +2,7 @@
 //! The store is a real SQLite file; targets and channels are recorders written for these tests.
 
 mod app;
+mod chance;
 mod crashes;
 mod escalation;
 mod intake;
