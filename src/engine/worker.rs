@@ -2,9 +2,11 @@
 //! Knows no concrete action or channel and decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -260,6 +262,21 @@ impl Worker {
     }
 }
 
+/// What is said of a job whose action or channel panicked; the panic itself is in the log.
+fn fell_over(effect: &Effect) -> Command {
+    let reason = || "Reynard made a mistake while it was under way; the log has more".to_owned();
+    match effect {
+        Effect::Perform { attempt } => {
+            Command::Performed(Performed { attempt: attempt.clone(), result: Err(Failure::Unknown(reason())), duration_ms: 0 })
+        }
+        Effect::Send { notification, attempt } => {
+            let outcome = ToldOutcome::Again { reason: reason(), after: None };
+            Command::Told(Told { notification: *notification, attempt: *attempt, outcome })
+        }
+        Effect::Measure | Effect::Wake { .. } => Command::Measured { signals: BTreeMap::new(), warnings: vec![reason()] },
+    }
+}
+
 async fn wait(clock: Arc<dyn crate::engine::ports::Clock>, at: Option<Timestamp>) {
     match at {
         Some(at) => clock.wait_until(at).await,
@@ -293,7 +310,13 @@ impl Hand {
     }
 
     async fn carry_out(&self, job: Job, brief: Option<Brief>) {
-        let command = match brief {
+        // A mistake in a hand must not leave a step running or a message queued that nobody looks after any more.
+        let done = AssertUnwindSafe(self.command_of(&job, brief)).catch_unwind().await;
+        self.put(&job, done.unwrap_or_else(|_| fell_over(&job.effect)));
+    }
+
+    async fn command_of(&self, job: &Job, brief: Option<Brief>) -> Command {
+        match brief {
             Some(Brief::Perform(attempt)) => self.perform(*attempt).await,
             Some(Brief::Send(telling)) => self.send(*telling, &job.effect).await,
             Some(Brief::Measure(scope)) => self.measure(scope).await,
@@ -306,8 +329,7 @@ impl Hand {
                 }
                 Effect::Measure | Effect::Wake { .. } => Command::Measured { signals: BTreeMap::new(), warnings: Vec::new() },
             },
-        };
-        self.put(&job, command);
+        }
     }
 
     /// None when there is no writer any more: the job stays as it is on disk.

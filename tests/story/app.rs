@@ -59,10 +59,17 @@ pub struct World {
     answers: Mutex<BTreeMap<String, Vec<Result<Value, ActionError>>>>,
     /// Actions that have been asked and do not answer yet.
     held: Mutex<BTreeSet<String>>,
+    /// Actions and channels that panic, once each.
+    pub broken: Mutex<BTreeSet<String>>,
     let_go: tokio::sync::Notify,
 }
 
 impl World {
+    fn may_fall_over(&self, name: &str) {
+        let broken = self.broken.lock().expect("no panics").remove(name);
+        assert!(!broken, "{name} falls over");
+    }
+
     async fn until_let_go(&self, action: &str) {
         loop {
             let let_go = self.let_go.notified();
@@ -396,6 +403,7 @@ impl Action for Recorder {
 
     async fn perform(&self, call: &Call) -> Result<Value, ActionError> {
         let answer = self.answer(call, "");
+        self.world.may_fall_over(self.spec.name);
         self.world.until_let_go(self.spec.name).await;
         answer
     }
@@ -415,6 +423,7 @@ struct Mailbox {
 #[async_trait]
 impl Sender for Mailbox {
     async fn send(&self, message: &Message) -> Delivered {
+        self.world.may_fall_over(&self.name);
         if let Some(reply) = self.world.replies.lock().expect("no panics").pop_front() {
             return reply;
         }

@@ -8,7 +8,9 @@ use reynard::action::catalog;
 use reynard::config::files::{Files, TextFile};
 use reynard::config::load;
 use reynard::config::secrets::NoSecrets;
-use reynard::domain::decide::command::{AttemptRef, Command, Effect, Failure, Observation, ObservedAlert, Performed, Told, ToldOutcome, Wake};
+use reynard::domain::decide::command::{
+    AttemptRef, Command, Effect, Failure, Observation, ObservedAlert, Performed, Told, ToldOutcome, Wake,
+};
 use reynard::domain::decide::turn::{World, decide};
 use reynard::domain::id::{IncidentId, RunId};
 use reynard::domain::incident::{Incident, NotificationStatus, Status};

@@ -1,7 +1,7 @@
 //! Two things at once, in the wrong order, or much later than anybody meant.
 
 use reynard::domain::decide::command::Command;
-use reynard::domain::incident::Status;
+use reynard::domain::incident::{NotificationStatus, Status};
 use reynard::domain::priority::Priority;
 use reynard::domain::run::{RunStatus, StepStatus};
 use reynard::domain::time::Span;
@@ -156,12 +156,20 @@ async fn what_a_crash_cut_off_is_taken_back_when_the_incident_has_ended_meanwhil
     app.lets_go("postgres.read_only");
     app.crashes().await;
     app.passes(Span::minutes(10)).await;
-    assert_eq!(app.calls().last().map(String::as_str), Some("undo postgres.read_only orders-db #1"), "{:?}", app.sentences(incident.id).await);
+    assert_eq!(
+        app.calls().last().map(String::as_str),
+        Some("undo postgres.read_only orders-db #1"),
+        "{:?}",
+        app.sentences(incident.id).await
+    );
 }
 
 #[tokio::test]
 async fn a_later_way_of_being_told_carries_the_same_words() {
-    let settings = PEOPLE.replace("bo: { email: bo@example.com, notify: [ { channel: email } ] }", "bo: { email: bo@example.com, notify: [ { channel: email, after: 5m } ] }");
+    let settings = PEOPLE.replace(
+        "bo: { email: bo@example.com, notify: [ { channel: email } ] }",
+        "bo: { email: bo@example.com, notify: [ { channel: email, after: 5m } ] }",
+    );
     let tell = "
 title: Tell
 on: { type: service_down }
@@ -302,4 +310,16 @@ async fn what_a_commit_asked_for_is_done_though_its_answer_was_lost() {
     assert_eq!(app.calls(), ["postgres.read_only orders-db #1", "postgres.pool_status orders-db #1"]);
     let run = app.newest().await.runs.into_values().next().expect("a run");
     assert_eq!(run.status, RunStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn a_mistake_in_an_action_or_a_channel_leaves_nothing_behind() {
+    let app = App::with(&[("restart", RESTART)]).await;
+    app.world.broken.lock().expect("no panics").extend(["http.request".to_owned(), "email".to_owned()]);
+    app.fires("ServiceDown", "critical").await;
+    app.passes(Span::minutes(1)).await;
+    let incident = app.newest().await;
+    assert_eq!(incident.runs.values().next().expect("a run").steps["restart"].status, StepStatus::InDoubt);
+    assert!(incident.notifications.values().all(|told| told.status == NotificationStatus::Sent), "{:?}", incident.notifications);
+    assert!(!app.sent().is_empty());
 }
