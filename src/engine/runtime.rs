@@ -1,8 +1,10 @@
 //! Starts and stops the engine, and is what the web calls: hand in a delivery, put a command, hear of changes.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, RwLock};
 
+use futures_util::FutureExt;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -183,7 +185,7 @@ impl Runtime {
         let mut writer = Writer::new(parts.journal.clone(), shared.clone(), asked, &resumed);
         resume_deliveries(&mut writer, &shared, &resumed);
         let worker = Worker::new(parts.journal, shared.clone(), queue.clone(), nudges.downgrade());
-        let writer = tokio::spawn(writer.work(items));
+        let writer = tokio::spawn(watched(writer.work(items), shared.clone()));
         let worker = tokio::spawn(worker.work(asks, nudged, resumed.interrupted));
         change(&shared.health, |health| {
             health.started = true;
@@ -308,6 +310,17 @@ impl Loops {
     pub fn abort(&self) {
         self.worker.abort();
         self.writer.abort();
+    }
+}
+
+/// A writer that fell over takes nothing any more; whoever asks "ready?" must hear it, so that the process is started anew.
+async fn watched(work: impl Future<Output = ()>, shared: Arc<Shared>) {
+    if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+        tracing::error!("The writer fell over; nothing is taken until Reynard is started again");
+        change(&shared.health, |health| {
+            health.ready = false;
+            health.detail = Some("the writer fell over; start Reynard again".to_owned());
+        });
     }
 }
 

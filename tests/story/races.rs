@@ -323,3 +323,17 @@ async fn a_mistake_in_an_action_or_a_channel_leaves_nothing_behind() {
     assert!(incident.notifications.values().all(|told| told.status == NotificationStatus::Sent), "{:?}", incident.notifications);
     assert!(!app.sent().is_empty());
 }
+
+#[tokio::test]
+async fn a_writer_that_fell_over_says_that_it_is_not_ready() {
+    let app = App::new().await;
+    app.trouble.comes(&["commit falls over"]);
+    let post = body(&[alert("A", "critical", "firing", 0)]).to_string().into_bytes();
+    assert!(app.runtime.deliver("am", post).await.is_err());
+    let told = async {
+        while app.runtime.health().ready {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), told).await.expect("it says so");
+}

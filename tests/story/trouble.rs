@@ -59,6 +59,7 @@ impl Journal for Shaky {
     }
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
+        assert!(self.trouble.at("commit falls over").is_ok(), "it falls over");
         self.trouble.at("commit")?;
         self.store.commit(batch, now).await?;
         self.trouble.at("commit answered")
