@@ -12,7 +12,6 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::action::OnInterrupt;
 use crate::domain::decide::command::{Command, Effect, Failure, Performed, Told, ToldOutcome};
 use crate::domain::settings::SignalQuery;
 use crate::domain::time::{Span, Timestamp};
@@ -375,11 +374,8 @@ impl Hand {
             Ok(Err(ActionError::Retry(reason))) => Err(Failure::Retry(reason)),
             Ok(Err(ActionError::Fatal(reason))) => Err(Failure::Fatal(reason)),
             Ok(Err(ActionError::Unknown(reason))) => Err(Failure::Unknown(reason)),
-            Err(_) => {
-                let reason = format!("no answer within {}", attempt.timeout);
-                // What may be done again simply failed; of the rest nobody knows.
-                Err(if attempt.on_interrupt == OnInterrupt::Retry { Failure::Retry(reason) } else { Failure::Unknown(reason) })
-            }
+            // Its step says what that means: a setting may have been made, a read is merely asked again.
+            Err(_) => Err(Failure::Unknown(format!("no answer within {}", attempt.timeout))),
         }
     }
 

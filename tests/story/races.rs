@@ -337,3 +337,14 @@ async fn a_writer_that_fell_over_says_that_it_is_not_ready() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), told).await.expect("it says so");
 }
+
+#[tokio::test]
+async fn what_may_be_in_force_though_it_failed_is_taken_back() {
+    let app = App::with(&[("protect", PROTECT)]).await;
+    app.answers("postgres.read_only", vec![Err(ActionError::Unknown("2 sessions did not end in time".to_owned()))]);
+    app.fires("ServiceDown", "critical").await;
+    app.passes(Span::minutes(1)).await;
+    assert_eq!(app.calls(), ["postgres.read_only orders-db #1", "undo postgres.read_only orders-db #1"]);
+    let run = app.newest().await.runs.into_values().next().expect("a run");
+    assert_eq!((run.status, run.steps["protect"].status), (RunStatus::Failed, StepStatus::Undone));
+}

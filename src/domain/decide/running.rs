@@ -321,20 +321,31 @@ impl Turn<'_, '_> {
         }
         let at = StepRef { run: run.id, step: step.id.clone(), attempt: attempt.attempt, undo: false };
         let (title, duration_ms) = (step.title.clone(), performed.duration_ms);
+        let again = attempt.attempt < step.retry.attempts && self.goes_on(&run);
         match performed.result {
             Ok(output) => {
                 self.emit_engine(Event::StepSucceeded { at, title, output, duration_ms });
                 self.undo_later(run.id, &step);
                 self.advance(run.id);
             }
-            Err(Failure::Retry(reason)) if attempt.attempt < step.retry.attempts && self.goes_on(&run) => {
-                let retry_at = self.now + pause(step.retry.backoff, step.retry.max_backoff, attempt.attempt, self.state.number);
-                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms });
-                self.wake_at(retry_at, Wake::Step { run: run.id, step: Some(step.id.clone()), attempt: attempt.attempt + 1 });
+            Err(Failure::Retry(reason)) if again => self.try_later(run.id, &step, attempt.attempt, reason, duration_ms),
+            Err(Failure::Unknown(reason)) if step.on_interrupt == OnInterrupt::Retry && again => {
+                self.try_later(run.id, &step, attempt.attempt, reason, duration_ms)
+            }
+            Err(Failure::Unknown(reason)) if step.on_interrupt == OnInterrupt::Retry => {
+                self.fail(run.id, &step, attempt.attempt, reason, duration_ms);
+                self.undo_unsure(run.id, &step);
             }
             Err(Failure::Unknown(reason)) => self.cut_off(&run, &step, attempt.attempt, reason, duration_ms),
             Err(Failure::Retry(reason) | Failure::Fatal(reason)) => self.fail(run.id, &step, attempt.attempt, reason, duration_ms),
         }
+    }
+
+    fn try_later(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String, duration_ms: u64) {
+        let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
+        let retry_at = self.now + pause(step.retry.backoff, step.retry.max_backoff, attempt, self.state.number);
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(retry_at), duration_ms });
+        self.wake_at(retry_at, Wake::Step { run, step: Some(step.id.clone()), attempt: attempt + 1 });
     }
 
     /// What came of an attempt whose run was cancelled meanwhile: it is told, and taken back when that is its time.
