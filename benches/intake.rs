@@ -132,7 +132,7 @@ async fn house() -> House {
     let parts = Parts {
         journal: store.clone(),
         reads: store,
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(SystemClock::default()),
         rulebook: Arc::new(settings.rulebook),
         hands: Hands::default(),
         metrics: metrics.clone(),

@@ -169,6 +169,7 @@ impl Runtime {
     /// Picks up where the last life ended: what was stored is worked, what was cut off is said to be.
     pub async fn start(parts: Parts) -> Result<(Self, Loops), StoreError> {
         let resumed = parts.journal.resume(parts.clock.now()).await?;
+        parts.clock.not_before(resumed.last_commit_at);
         let (changes, _) = broadcast::channel(CHANGES);
         let shared = Arc::new(Shared {
             clock: parts.clock.clone(),
