@@ -155,7 +155,7 @@ impl Model {
             (12, _) => self.person(Command::StartRun { playbook: ["look", "protect"][chance as usize % 2].to_owned() }),
             (13, Some(run)) => self.person(Command::CancelRun { run, note: String::new() }),
             (14, Some(run)) => {
-                let outcome = if chance % 2 == 0 { Outcome::Succeeded } else { Outcome::Failed };
+                let outcome = if chance.is_multiple_of(2) { Outcome::Succeeded } else { Outcome::Failed };
                 self.person(Command::SettleStep { run, step, outcome, note: String::new() });
             }
             (15, Some(run)) => self.person(Command::RetryStep { run, step, note: String::new() }),
