@@ -82,7 +82,7 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     let store = Arc::new(open(&settings).await?);
     let mut rulebook = settings.rulebook.clone();
     bring_pinned(&mut rulebook, &settings, store.as_ref()).await;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     keep_revisions(&rulebook, store.as_ref(), clock.as_ref()).await?;
     let hands = hands(&settings, &place)?;
     let metrics = Arc::new(Metrics::new());

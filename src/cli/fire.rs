@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn body(text: &str, resolve: bool) -> anyhow::Result<Value> {
-    let now = SystemClock.now();
+    let now = SystemClock::default().now();
     // A resolve must not begin after the firing it ends, so both name the hour.
     let hour = crate::domain::time::Timestamp(now.0 - now.0.rem_euclid(3_600_000));
     let mut body: Value = serde_json::from_str(&text.replace("{{now}}", &hour.to_rfc3339())).context("the sample is broken")?;

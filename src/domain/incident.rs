@@ -343,7 +343,13 @@ impl Incident {
         // Told out of turn (automation failed, somebody asked): the plan goes on as it was.
         let Some(started_at) = started_at else { return };
         if self.escalation.started_at != Some(started_at) {
+            // Where no ladder stood, no timer of one is left to outlive it, and what else waits may go on waiting.
+            let (generation, none_stood) =
+                (self.escalation.generation, self.escalation.started_at.is_none() && self.escalation.snoozed_until.is_none());
             self.restart_escalation(Some(started_at));
+            if none_stood {
+                self.escalation.generation = generation;
+            }
         }
         self.escalation.snoozed_until = None;
         self.escalation.level = level;

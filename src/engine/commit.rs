@@ -12,7 +12,7 @@ use crate::domain::decide::command::{Command, Effect, Observation, Refusal};
 use crate::domain::decide::turn::{Decision, World, decide};
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
-use crate::domain::limits::{Ledger, Spent};
+use crate::domain::limits::{LONGEST_WINDOW, Ledger, Spent};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event};
@@ -31,7 +31,6 @@ const BATCH: usize = 1_024;
 const HEAL: Span = Span::seconds(1);
 /// How often having heard of an incident again is written down.
 const HEARD_EVERY: Span = Span::minutes(1);
-const LONGEST_WINDOW: Span = Span::hours(24 * 7);
 
 /// Something for the writer to do.
 pub enum Work {
@@ -118,6 +117,8 @@ pub struct Writer {
     last_commit_at: Timestamp,
     /// Worked before anything new: deliveries stored and not worked, and work that found the database gone.
     backlog: VecDeque<Backlog>,
+    /// Attempts that a shutdown found not begun, until that is on disk.
+    released: Vec<(Vec<i64>, Beat)>,
 }
 
 enum Backlog {
@@ -202,6 +203,7 @@ impl Writer {
             last_delivery: resumed.last_delivery,
             last_commit_at: resumed.last_commit_at,
             backlog: VecDeque::new(),
+            released: Vec::new(),
         }
     }
 
@@ -235,10 +237,11 @@ impl Writer {
             match item.work {
                 Work::Deliver { row, says, done } => load.deliveries.push(Arrival { row, says, done, beat: item.beat }),
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
-                Work::Release(jobs) => load.released.extend(jobs),
+                Work::Release(jobs) => self.released.push((jobs, item.beat)),
                 Work::Brief { job, done } => briefs.push((job, done)),
             }
         }
+        load.released = self.released.iter().flat_map(|(jobs, _)| jobs.iter().copied()).collect();
         if !load.is_empty() || self.shared.is_failing() {
             self.carry(load).await;
         }
@@ -254,12 +257,21 @@ impl Writer {
     async fn carry(&mut self, load: Load) {
         let now = self.shared.clock.now().max(self.last_commit_at);
         match self.commit_all(&load, now).await {
-            Ok(draft) => self.answer(draft, load),
+            Ok(draft) => {
+                if !load.released.is_empty() {
+                    self.released.clear();
+                }
+                self.answer(draft, load);
+            }
             Err(error) => Box::pin(self.heal(error, load)).await,
         }
     }
 
     async fn commit_all(&mut self, load: &Load, now: Timestamp) -> Result<Draft, StoreError> {
+        if self.shared.is_failing() {
+            // The commit that failed may have been made all the same: what it asked for must not wait until somebody stumbles over it.
+            self.catch_up().await?;
+        }
         self.load_for(load).await?;
         let rulebook = self.shared.rulebook();
         let mut draft = Draft::default();
@@ -477,7 +489,10 @@ impl Writer {
             let number = self.incidents.get(id).map_or(0, |cached| cached.state.number);
             last.insert(*id, Change { position, incident: *id, number, seq: entry.seq });
         }
-        self.shared.announce(last.into_values());
+        // In the log's order: a listener takes what lies before what it has heard for a repetition.
+        let mut changes: Vec<Change> = last.into_values().collect();
+        changes.sort_unstable_by_key(|change| change.position);
+        self.shared.announce(changes.into_iter());
         let now = self.last_commit_at;
         let mut facts: HashMap<IncidentId, Vec<&Entry>> = HashMap::new();
         for (id, entry) in &draft.batch.entries {
@@ -543,7 +558,7 @@ impl Writer {
 
     /// The database refuses something: it is ahead of us, or one of the commands is poisoned and must fail alone.
     async fn untangle(&mut self, error: StoreError, load: Load) {
-        let parts = if self.catch_up().await { Ok(vec![load]) } else { load.split() };
+        let parts = if self.catch_up().await.unwrap_or(false) { Ok(vec![load]) } else { load.split() };
         match parts {
             Ok(parts) => {
                 for part in parts.into_iter().filter(|part| !part.is_empty()) {
@@ -573,13 +588,14 @@ impl Writer {
 
     /// A commit may be made true although its answer was lost; whatever follows is then refused, because its places are taken.
     /// True when the disk was ahead of us and we have caught up: what is decided anew finds itself done already.
-    async fn catch_up(&mut self) -> bool {
-        let Ok(resumed) = self.journal.resume(self.shared.clock.now()).await else { return false };
+    async fn catch_up(&mut self) -> Result<bool, StoreError> {
+        let resumed = self.journal.resume(self.shared.clock.now()).await?;
         let behind =
             resumed.last_position > self.last_position || resumed.last_job > self.last_job || resumed.last_delivery > self.last_delivery;
         if !behind {
-            return false;
+            return Ok(false);
         }
+        self.hand_out_after(self.last_job, &resumed).await?;
         tracing::warn!("A commit whose answer was lost had been made; going on from there");
         self.ledger = ledger_of(&resumed);
         (self.last_number, self.last_position, self.last_job) = (resumed.last_number, resumed.last_position, resumed.last_job);
@@ -594,7 +610,16 @@ impl Writer {
         self.last_delivery = resumed.last_delivery;
         self.incidents.clear();
         self.by_key.clear();
-        true
+        Ok(true)
+    }
+
+    /// Hands the worker the jobs of commits that nobody knew were made; none of them can have been begun.
+    async fn hand_out_after(&self, last_job: i64, resumed: &Resumed) -> Result<(), StoreError> {
+        let mut jobs = self.journal.jobs_due(Timestamp(i64::MAX), last_job, u32::MAX).await?;
+        jobs.extend(resumed.interrupted.iter().filter(|job| job.id > last_job).cloned());
+        let asked = jobs.into_iter().map(|job| Asked { job, brief: None }).collect();
+        let _ = self.asked.send((asked, self.shared.pulse.begin()));
+        Ok(())
     }
 
     /// What a worker needs for a job that has waited.

@@ -17,6 +17,9 @@ pub trait Clock: Send + Sync {
 
     /// Returns when the clock has reached `at`, or earlier; callers look at `now` again.
     async fn wait_until(&self, at: Timestamp);
+
+    /// The latest instant that an earlier life committed: time goes on from there.
+    fn not_before(&self, _at: Timestamp) {}
 }
 
 /// One attempt of one step, as an action sees it.

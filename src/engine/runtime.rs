@@ -1,8 +1,10 @@
 //! Starts and stops the engine, and is what the web calls: hand in a delivery, put a command, hear of changes.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, RwLock};
 
+use futures_util::FutureExt;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -99,6 +101,12 @@ impl Shared {
         read(&self.hands).clone()
     }
 
+    /// The clock, and never before the last commit: what a commit asked for at once is due at once, wherever the clock was set.
+    pub fn now(&self) -> Timestamp {
+        let last = read(&self.health).last_commit_at;
+        last.map_or_else(|| self.clock.now(), |last| self.clock.now().max(last))
+    }
+
     pub fn committed(&self, now: Timestamp) {
         change(&self.health, |health| {
             health.last_commit_at = Some(now);
@@ -161,6 +169,7 @@ impl Runtime {
     /// Picks up where the last life ended: what was stored is worked, what was cut off is said to be.
     pub async fn start(parts: Parts) -> Result<(Self, Loops), StoreError> {
         let resumed = parts.journal.resume(parts.clock.now()).await?;
+        parts.clock.not_before(resumed.last_commit_at);
         let (changes, _) = broadcast::channel(CHANGES);
         let shared = Arc::new(Shared {
             clock: parts.clock.clone(),
@@ -177,11 +186,12 @@ impl Runtime {
         let mut writer = Writer::new(parts.journal.clone(), shared.clone(), asked, &resumed);
         resume_deliveries(&mut writer, &shared, &resumed);
         let worker = Worker::new(parts.journal, shared.clone(), queue.clone(), nudges.downgrade());
-        let writer = tokio::spawn(writer.work(items));
+        let writer = tokio::spawn(watched(writer.work(items), shared.clone()));
         let worker = tokio::spawn(worker.work(asks, nudged, resumed.interrupted));
         change(&shared.health, |health| {
             health.started = true;
             health.ready = true;
+            health.last_commit_at = Some(resumed.last_commit_at).filter(|at| *at > Timestamp::default());
         });
         let room = Arc::new(Semaphore::new(WAITING_KIB));
         let runtime = Self { reads: parts.reads, clock: parts.clock, shared, queue, nudges: nudges.clone(), room };
@@ -303,6 +313,17 @@ impl Loops {
     pub fn abort(&self) {
         self.worker.abort();
         self.writer.abort();
+    }
+}
+
+/// A writer that fell over takes nothing any more; whoever asks "ready?" must hear it, so that the process is started anew.
+async fn watched(work: impl Future<Output = ()>, shared: Arc<Shared>) {
+    if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+        tracing::error!("The writer fell over; nothing is taken until Reynard is started again");
+        change(&shared.health, |health| {
+            health.ready = false;
+            health.detail = Some("the writer fell over; start Reynard again".to_owned());
+        });
     }
 }
 

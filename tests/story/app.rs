@@ -1,7 +1,7 @@
 //! A whole engine in a temporary folder, whose methods are what happens to it.
 //! Its actions and channels are fakes that record what they were asked.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -57,6 +57,28 @@ pub struct World {
     /// What channels answer, in order; afterwards they take everything.
     pub replies: Mutex<VecDeque<Delivered>>,
     answers: Mutex<BTreeMap<String, Vec<Result<Value, ActionError>>>>,
+    /// Actions that have been asked and do not answer yet.
+    held: Mutex<BTreeSet<String>>,
+    /// Actions and channels that panic, once each.
+    pub broken: Mutex<BTreeSet<String>>,
+    let_go: tokio::sync::Notify,
+}
+
+impl World {
+    fn may_fall_over(&self, name: &str) {
+        let broken = self.broken.lock().expect("no panics").remove(name);
+        assert!(!broken, "{name} falls over");
+    }
+
+    async fn until_let_go(&self, action: &str) {
+        loop {
+            let let_go = self.let_go.notified();
+            if !self.held.lock().expect("no panics").contains(action) {
+                return;
+            }
+            let_go.await;
+        }
+    }
 }
 
 /// A journal that dies with its process after so many commits: what it committed stays, and it answers nothing any more.
@@ -162,6 +184,31 @@ impl App {
     /// What the next attempts of an action answer, in order; afterwards they succeed.
     pub fn answers(&self, action: &str, answers: Vec<Result<Value, ActionError>>) {
         self.world.answers.lock().expect("no panics").insert(action.to_owned(), answers);
+    }
+
+    /// From now on an action is asked and gives no answer, until it is let go.
+    pub fn holds(&self, action: &str) {
+        self.world.held.lock().expect("no panics").insert(action.to_owned());
+    }
+
+    pub fn lets_go(&self, action: &str) {
+        self.world.held.lock().expect("no panics").remove(action);
+        self.world.let_go.notify_waiters();
+    }
+
+    /// Waits, with a bound, until the world has been asked so often.
+    pub async fn is_asked(&self, calls: usize) {
+        let asked = async {
+            while self.calls().len() < calls {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), asked).await.expect("the world is asked");
+    }
+
+    /// Hands in a delivery without waiting for what follows.
+    pub async fn hands_in(&self, body: &Value) {
+        self.runtime.deliver("am", body.to_string().into_bytes()).await.expect("stored");
     }
 
     pub async fn posts(&self, body: &Value) -> Receipt {
@@ -355,11 +402,16 @@ impl Action for Recorder {
     }
 
     async fn perform(&self, call: &Call) -> Result<Value, ActionError> {
-        self.answer(call, "")
+        let answer = self.answer(call, "");
+        self.world.may_fall_over(self.spec.name);
+        self.world.until_let_go(self.spec.name).await;
+        answer
     }
 
     async fn undo(&self, call: &Call) -> Result<Value, ActionError> {
-        self.answer(call, "undo ")
+        let answer = self.answer(call, "undo ");
+        self.world.until_let_go(&format!("undo {}", self.spec.name)).await;
+        answer
     }
 }
 
@@ -371,6 +423,7 @@ struct Mailbox {
 #[async_trait]
 impl Sender for Mailbox {
     async fn send(&self, message: &Message) -> Delivered {
+        self.world.may_fall_over(&self.name);
         if let Some(reply) = self.world.replies.lock().expect("no panics").pop_front() {
             return reply;
         }

@@ -2,8 +2,10 @@
 //! The store is a real SQLite file; targets and channels are recorders written for these tests.
 
 mod app;
+mod chance;
 mod crashes;
 mod escalation;
 mod intake;
 mod playbooks;
+mod races;
 mod trouble;

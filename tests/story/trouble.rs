@@ -69,6 +69,7 @@ impl Journal for Shaky {
     }
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
+        assert!(self.trouble.at("commit falls over").is_ok(), "it falls over");
         self.trouble.at("commit")?;
         self.trouble.with(batch)?;
         self.store.commit(batch, now).await?;
@@ -121,7 +122,7 @@ fn ana() -> Actor {
 
 impl App {
     /// The database stumbles as planned, and time passes until it is found to be well again.
-    async fn heals(&self) {
+    pub async fn heals(&self) {
         let well = async {
             while !self.trouble.is_over() || !self.runtime.health().ready {
                 tokio::task::yield_now().await;
@@ -270,6 +271,9 @@ async fn an_alert_without_a_start_began_when_it_was_heard_of() {
     let incident = app.newest().await;
     let rows = app.runtime.reads.alerts(incident.id, 10).await.expect("readable");
     assert_eq!(rows[0].mark.starts_at, crate::app::START);
+    app.clock.turn(Span::seconds(5));
+    app.posts(&body(&[bare.clone()])).await;
+    assert_eq!(app.newest().await.seq, incident.seq, "a repeat is no news");
     // It ends and fires again at once: without a start nobody can take that for a lagging twin.
     app.clock.turn(Span::seconds(5));
     bare["status"] = "resolved".into();

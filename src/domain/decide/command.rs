@@ -29,6 +29,10 @@ pub struct ObservedAlert {
     pub fingerprint: String,
     pub firing: bool,
     pub starts_at: Timestamp,
+    /// Whether its sender did not say when it began, so that the time of receipt stands in for it.
+    pub undated: bool,
+    /// When it ended, as the sender says; none while it fires.
+    pub ends_at: Option<Timestamp>,
     pub labels: Labels,
     pub annotations: Labels,
 }
@@ -164,7 +168,11 @@ pub enum Wake {
     Settle {
         since: Timestamp,
     },
-    Stale,
+    /// Nobody may have spoken of it for long; `since` is the beginning of the life that this watches over, if not the first.
+    Stale {
+        #[serde(default)]
+        since: Option<Timestamp>,
+    },
     /// A wait is over, a retry is due, a limit may have room again.
     Step {
         run: RunId,
@@ -181,6 +189,8 @@ pub enum Wake {
         channel: String,
         person: Option<String>,
         template: String,
+        #[serde(default)]
+        text: Option<String>,
         reason: String,
     },
 }

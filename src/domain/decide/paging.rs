@@ -4,7 +4,7 @@ use crate::domain::decide::command::{Effect, Told, ToldOutcome, Wake};
 use crate::domain::decide::turn::Turn;
 use crate::domain::directory::Recipient;
 use crate::domain::escalation::{Due, Plan};
-use crate::domain::incident::Status;
+use crate::domain::incident::{Notification, NotificationStatus, Status};
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Event, recipient};
 
@@ -57,8 +57,24 @@ impl Turn<'_, '_> {
             return self.begin_escalation(until, "the snooze is over");
         }
         let (Some(start), Some(plan)) = (escalation.started_at, self.plan()) else { return };
-        if let Some(due) = plan.due(start, escalation.done, self.now) {
-            self.carry_out(&plan, start, &due, "nobody has acknowledged");
+        match plan.due(start, escalation.done, self.now) {
+            Some(due) => self.carry_out(&plan, start, &due, "nobody has acknowledged"),
+            // The plan is another than the one this timer was set by: a lower priority, other settings.
+            None => self.await_next_moment(&plan, start),
+        }
+    }
+
+    /// Sets the ladder's timer by a plan that has come into force since the last one was set.
+    fn await_next_moment(&mut self, plan: &Plan, start: Timestamp) {
+        if let Some(moment) = plan.moment(start, self.state.escalation.done) {
+            self.wake_at(moment.due_at, Wake::Escalate { generation: self.state.escalation.generation });
+        }
+    }
+
+    /// A lower priority keeps the rung that was reached and goes on at its own pace, which may also be the faster one.
+    pub(super) fn priority_fell(&mut self) {
+        if let (Status::Triggered, Some(start), Some(plan)) = (self.state.status, self.state.escalation.started_at, self.plan()) {
+            self.await_next_moment(&plan, start);
         }
     }
 
@@ -124,7 +140,7 @@ impl Turn<'_, '_> {
         self.page(&Page { to: &to, template, text: None, reason });
     }
 
-    fn resolve_names(&self, to: &[String]) -> Reached {
+    pub(super) fn resolve_names(&self, to: &[String]) -> Reached {
         let resolution = self.rulebook.directory.resolve(to, None, self.now);
         let told = resolution
             .recipients
@@ -153,6 +169,7 @@ impl Turn<'_, '_> {
                         channel,
                         person: Some(name),
                         template: page.template.to_owned(),
+                        text: page.text.clone(),
                         reason: page.reason.to_owned(),
                     };
                     self.wake_at(self.now + after, wake);
@@ -163,9 +180,9 @@ impl Turn<'_, '_> {
         }
     }
 
-    pub(super) fn tell_later(&mut self, generation: u64, channel: String, person: Option<String>, template: String, reason: String) {
+    pub(super) fn tell_later(&mut self, generation: u64, channel: String, person: Option<String>, page: &Page<'_>) {
         if self.state.escalation.generation == generation && self.state.status == Status::Triggered {
-            self.queue(channel, person, &Page { to: &[], template: &template, text: None, reason: &reason });
+            self.queue(channel, person, page);
         }
     }
 
@@ -190,7 +207,9 @@ impl Turn<'_, '_> {
     }
 
     pub(super) fn told(&mut self, told: Told) {
-        let Some(queued) = self.state.notifications.get(&told.notification) else { return };
+        // An attempt is told of once, also when the commit that did so lost its answer and it is decided again.
+        let news = |known: &&Notification| known.status == NotificationStatus::Queued && told.attempt > known.attempt;
+        let Some(queued) = self.state.notifications.get(&told.notification).filter(news) else { return };
         let (notification, attempt) = (told.notification, told.attempt);
         let (channel, person) = (queued.channel.clone(), queued.person.clone());
         match told.outcome {

@@ -2,6 +2,7 @@
 //! Every fact goes through `emit`, so that what is decided next sees what was decided before.
 
 use crate::domain::decide::command::{Command, Due, Effect, Refusal, Wake};
+use crate::domain::decide::paging::Page;
 use crate::domain::incident::Incident;
 use crate::domain::limits::Ledger;
 use crate::domain::settings::Rulebook;
@@ -83,10 +84,12 @@ impl Turn<'_, '_> {
         match wake {
             Wake::Escalate { generation } => self.escalation_due(generation),
             Wake::Settle { since } => self.settled(since),
-            Wake::Stale => self.stale(),
+            Wake::Stale { since } => self.stale(since),
             Wake::Step { run, step, attempt } => self.step_due(run, step.as_deref(), attempt),
             Wake::Undo { run, step } => self.undo_due(run, &step),
-            Wake::Tell { generation, channel, person, template, reason } => self.tell_later(generation, channel, person, template, reason),
+            Wake::Tell { generation, channel, person, template, text, reason } => {
+                self.tell_later(generation, channel, person, &Page { to: &[], template: &template, text, reason: &reason });
+            }
         }
     }
 
