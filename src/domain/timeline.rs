@@ -387,6 +387,9 @@ impl Event {
             Self::Commented { text } => text.clone(),
             Self::Resolved { reason } => format!("Resolved: {reason}"),
             Self::Reopened { reason } => format!("Reopened: {reason}"),
+            Self::LimitHit { step: None, limit, count, .. } => {
+                format!("Waits for its turn: the limit {limit} is reached ({count} under way)")
+            }
             Self::LimitHit { limit, count, free_at, .. } => {
                 format!("Held back by the limit {limit} ({count} used); free again at {free_at}")
             }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::decide::command::{Command, Effect, Observation, Refusal};
 use crate::domain::decide::turn::{Decision, World, decide};
-use crate::domain::id::{DeliveryId, IncidentId};
+use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::{Ledger, Spent};
 use crate::domain::settings::Rulebook;
@@ -150,6 +150,8 @@ struct Draft {
     batch: Batch,
     touched: BTreeSet<IncidentId>,
     alerts: BTreeMap<IncidentId, BTreeSet<String>>,
+    /// Playbooks of which a run has ended, so that the next in line may begin.
+    ended: BTreeSet<String>,
     /// One for each command, in order.
     results: Vec<Result<u64, EngineError>>,
 }
@@ -276,6 +278,7 @@ impl Writer {
                 Backlog::Said(said, _) => self.hear(said, rulebook, now, draft),
                 Backlog::Put(put, _) => self.put(put, rulebook, now, draft).await?,
             }
+            self.let_next_begin(rulebook, now, draft).await?;
         }
         self.project(draft, now);
         let began = std::time::Instant::now();
@@ -304,13 +307,14 @@ impl Writer {
                 self.remember(key, state);
             }
         }
-        if !ids.is_empty() {
-            let ids: Vec<IncidentId> = ids.into_iter().collect();
-            for (key, state) in self.journal.load(&ids).await? {
-                self.visitors.push(state.id);
-                // Only the newest incident of a key answers to the key.
-                self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
-            }
+        if ids.is_empty() { Ok(()) } else { self.bring_in(&ids.into_iter().collect::<Vec<_>>()).await }
+    }
+
+    async fn bring_in(&mut self, ids: &[IncidentId]) -> Result<(), StoreError> {
+        for (key, state) in self.journal.load(ids).await? {
+            self.visitors.push(state.id);
+            // Only the newest incident of a key answers to the key.
+            self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
         }
         Ok(())
     }
@@ -379,6 +383,23 @@ impl Writer {
         Ok(())
     }
 
+    /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.
+    async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
+        while let Some(playbook) = draft.ended.pop_first() {
+            while let Some(next) = self.ledger.next_in_line(&playbook) {
+                if !self.incidents.contains_key(&next.incident) {
+                    self.bring_in(&[next.incident]).await?;
+                }
+                // Proceeding is never refused.
+                let _ = self.decide(next.incident, Actor::engine(), Command::Proceed { run: next.run }, rulebook, now, draft);
+                if self.ledger.next_in_line(&playbook) == Some(next) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn version(&self, id: IncidentId) -> Result<u64, EngineError> {
         self.incidents.get(&id).map(|cached| cached.state.seq).ok_or(EngineError::NotFound)
     }
@@ -416,6 +437,9 @@ impl Writer {
                 }
                 Event::AlertFired { alerts, .. } | Event::AlertResolved { alerts, .. } => {
                     draft.alerts.entry(id).or_default().extend(alerts.iter().map(|alert| alert.fingerprint.clone()));
+                }
+                Event::RunSucceeded { playbook, .. } | Event::RunFailed { playbook, .. } | Event::RunCancelled { playbook, .. } => {
+                    draft.ended.insert(playbook.clone());
                 }
                 _ => {}
             }
@@ -590,9 +614,11 @@ impl Writer {
 fn ledger_of(resumed: &Resumed) -> Ledger {
     let mut ledger = Ledger::default();
     resumed.spent.iter().for_each(|spent| ledger.spend(spent.clone()));
-    for (playbook, n) in &resumed.running {
-        (0..*n).for_each(|_| ledger.run_started(playbook));
+    for (playbook, open) in &resumed.running {
+        let waiting = resumed.waiting.iter().filter(|(waits, _)| waits == playbook).count();
+        (waiting..*open as usize).for_each(|_| ledger.run_begins(playbook, RunId::default()));
     }
+    resumed.waiting.iter().for_each(|(playbook, waiter)| ledger.run_waits(playbook, *waiter));
     ledger
 }
 

@@ -42,6 +42,10 @@ pub enum Command {
         warnings: Vec<String>,
     },
     Wake(Wake),
+    /// Another run of its playbook has ended: the run that waited for that may begin.
+    Proceed {
+        run: RunId,
+    },
     Performed(Performed),
     /// The attempt was cut off by a crash.
     Interrupted(AttemptRef),

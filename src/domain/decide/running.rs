@@ -12,15 +12,16 @@ use crate::domain::decide::paging::{Page, pause};
 use crate::domain::decide::scope::step_scope;
 use crate::domain::decide::turn::Turn;
 use crate::domain::id::RunId;
-use crate::domain::limits::{Ask, Spent};
+use crate::domain::limits::{Ask, Spent, Waiter};
 use crate::domain::playbook::{OnFailure, Playbook, Step, Undo};
 use crate::domain::run::{Run, RunStatus, StepStatus};
 use crate::domain::settings::Automation;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Event, Outcome, StepRef};
 
-/// How long a run waits before it looks again whether another run of its playbook has ended.
-const CONCURRENCY_PAUSE: Span = Span::seconds(30);
+/// How often a run that waits for its turn looks for itself. Whoever ends lets the next one begin in the same commit, and the
+/// line is counted from the disk at the start, so nothing relies on it: it is there in case a place is free and nobody said so.
+const LOOK_FOR_A_PLACE: Span = Span::minutes(10);
 /// How often taking a step back is tried before people are told that it stays.
 const UNDO_ATTEMPTS: u32 = 5;
 const UNDO_PAUSE: Span = Span::seconds(10);
@@ -68,15 +69,36 @@ impl Turn<'_, '_> {
             revision: playbook.revision.clone(),
         });
         let open = self.ledger.running(&playbook.slug);
-        self.ledger.run_started(&playbook.slug);
         match playbook.limits.concurrency {
             Some(limit) if open >= limit => {
-                let free_at = self.now + CONCURRENCY_PAUSE;
+                let free_at = self.now + LOOK_FOR_A_PLACE;
+                self.ledger.run_waits(&playbook.slug, Waiter { incident: self.state.id, run });
                 self.emit_engine(Event::LimitHit { run, step: None, limit: format!("concurrency: {limit}"), count: open, free_at });
                 self.wake_at(free_at, Wake::Step { run, step: None, attempt: 0 });
             }
-            _ => self.advance(run),
+            _ => {
+                self.ledger.run_begins(&playbook.slug, run);
+                self.advance(run);
+            }
         }
+    }
+
+    /// Begins a run that has waited for its turn, if it is its turn. True when it need not wait any more.
+    pub(super) fn proceed(&mut self, id: RunId) -> bool {
+        let Some((run, playbook)) = self.open_run(id) else {
+            self.lose_run(id);
+            return true;
+        };
+        if !run.steps.is_empty() {
+            return true;
+        }
+        let first = self.ledger.next_in_line(&run.playbook).is_none_or(|next| next.run == id);
+        let room = playbook.limits.concurrency.is_none_or(|limit| self.ledger.running(&run.playbook) < limit);
+        if first && room {
+            self.ledger.run_begins(&run.playbook, id);
+            self.advance(id);
+        }
+        first && room
     }
 
     fn playbook_of(&self, run: &Run) -> Option<Arc<Playbook>> {
@@ -245,10 +267,13 @@ impl Turn<'_, '_> {
 
     /// A timer of a run rang: a wait is over, a retry is due, or a limit may have room.
     pub(super) fn step_due(&mut self, id: RunId, step: Option<&str>, attempt: u32) {
-        let Some((run, playbook)) = self.open_run(id) else { return self.lose_run(id) };
         let Some(step) = step else {
-            return self.concurrency_due(&run, &playbook);
+            if !self.proceed(id) {
+                self.wake_at(self.now + LOOK_FOR_A_PLACE, Wake::Step { run: id, step: None, attempt: 0 });
+            }
+            return;
         };
+        let Some((run, playbook)) = self.open_run(id) else { return self.lose_run(id) };
         let Some(state) = run.steps.get(step).filter(|state| state.status == StepStatus::Waiting) else { return };
         let Some(step) = playbook.step(step).cloned() else { return };
         if !self.state.is_open() {
@@ -264,20 +289,6 @@ impl Turn<'_, '_> {
         }
         if self.begin_step(&run, &playbook, &step, attempt) {
             self.advance(id);
-        }
-    }
-
-    fn concurrency_due(&mut self, run: &Run, playbook: &Playbook) {
-        if !run.steps.is_empty() {
-            return;
-        }
-        // This run is counted itself.
-        let others = self.ledger.running(&playbook.slug).saturating_sub(1);
-        match playbook.limits.concurrency {
-            Some(limit) if others >= limit => {
-                self.wake_at(self.now + CONCURRENCY_PAUSE, Wake::Step { run: run.id, step: None, attempt: 0 })
-            }
-            _ => self.advance(run.id),
         }
     }
 
@@ -395,13 +406,13 @@ impl Turn<'_, '_> {
     }
 
     fn end_succeeded(&mut self, run: &Run) {
-        self.ledger.run_ended(&run.playbook);
+        self.ledger.run_ended(&run.playbook, run.id);
         let duration_ms = self.now.since(run.started_at).as_millis();
         self.emit_engine(Event::RunSucceeded { run: run.id, playbook: run.playbook.clone(), duration_ms });
     }
 
     fn end_failed(&mut self, run: &Run, reason: String, escalate: bool) {
-        self.ledger.run_ended(&run.playbook);
+        self.ledger.run_ended(&run.playbook, run.id);
         self.emit_engine(Event::RunFailed { run: run.id, playbook: run.playbook.clone(), reason: reason.clone() });
         self.undo_steps(run.id, Undo::OnFailure);
         if !self.state.is_open() {
@@ -412,7 +423,7 @@ impl Turn<'_, '_> {
     }
 
     fn end_cancelled(&mut self, run: &Run, reason: &str) {
-        self.ledger.run_ended(&run.playbook);
+        self.ledger.run_ended(&run.playbook, run.id);
         self.emit_engine(Event::RunCancelled { run: run.id, playbook: run.playbook.clone(), reason: reason.to_owned() });
     }
 
@@ -493,7 +504,7 @@ impl Turn<'_, '_> {
     pub(super) fn cancel_run(&mut self, id: RunId, note: &str) -> Answer {
         let run = self.run_for_person(id)?;
         let reason = if note.is_empty() { format!("by {}", self.actor) } else { format!("by {}: {note}", self.actor) };
-        self.ledger.run_ended(&run.playbook);
+        self.ledger.run_ended(&run.playbook, run.id);
         self.emit(Event::RunCancelled { run: id, playbook: run.playbook.clone(), reason });
         self.undo_steps(id, Undo::OnFailure);
         Ok(())

@@ -58,6 +58,7 @@ impl Turn<'_, '_> {
             Command::Observe(observation) => self.observe(observation),
             Command::Measured { signals, warnings } => self.measured(signals, warnings),
             Command::Wake(wake) => self.wake(wake),
+            Command::Proceed { run } => drop(self.proceed(run)),
             Command::Performed(performed) => self.performed(performed),
             Command::Interrupted(attempt) => self.interrupted(&attempt),
             Command::Told(told) => self.told(told),
