@@ -244,7 +244,11 @@ pub enum Event {
         reason: String,
     },
     Recovered {
+        /// At most: from the last commit before to the start after.
         down_for_ms: u64,
+        /// How late the first thing is that was due here meanwhile.
+        #[serde(default)]
+        late_ms: u64,
     },
 }
 
@@ -395,7 +399,10 @@ impl Event {
             }
             Self::AutomationHeld { reason } => format!("Automation held by {actor}: {reason}"),
             Self::AutomationReleased { reason } => format!("Automation released by {actor}: {reason}"),
-            Self::Recovered { down_for_ms } => format!("Reynard is back after {}", Span(*down_for_ms)),
+            Self::Recovered { down_for_ms, late_ms: 0 } => format!("Reynard is back after {} at most", Span(*down_for_ms)),
+            Self::Recovered { down_for_ms, late_ms } => {
+                format!("Reynard is back after {} at most; what was due here first is {} late", Span(*down_for_ms), Span(*late_ms))
+            }
         }
     }
 }

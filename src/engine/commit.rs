@@ -44,6 +44,8 @@ pub enum Work {
     Put(Put),
     /// Attempts that a shutdown found not begun.
     Release(Vec<i64>),
+    /// The last commit of a life that ends in order: until then it was there.
+    Farewell,
     /// What a worker needs to know for a job.
     Brief {
         job: Job,
@@ -185,6 +187,11 @@ impl Writer {
         self.backlog.push_back(Backlog::Said(said, beat));
     }
 
+    /// Says first of all what the end of an earlier life has left undone.
+    pub fn recover(&mut self, put: Put, beat: Beat) {
+        self.backlog.push_back(Backlog::Put(put, beat));
+    }
+
     /// Works until every sender is gone and nothing is left.
     pub async fn work(mut self, mut queue: mpsc::Receiver<Item>) {
         let mut items = Vec::new();
@@ -208,16 +215,26 @@ impl Writer {
         let mut deliveries = Vec::new();
         let mut backlog: Vec<Backlog> = self.backlog.drain(..).collect();
         let mut released = Vec::new();
+        let mut farewell = false;
+        // Whoever waits for the writer to be done waits for these commits, too.
+        let mut held = Vec::new();
         let mut briefs = Vec::new();
         for item in items {
             match item.work {
                 Work::Deliver { delivery, says, done } => deliveries.push(Stored { delivery, says, done, beat: item.beat }),
                 Work::Put(put) => backlog.push(Backlog::Put(put, item.beat)),
-                Work::Release(jobs) => released.extend(jobs),
+                Work::Release(jobs) => {
+                    released.extend(jobs);
+                    held.push(item.beat);
+                }
+                Work::Farewell => {
+                    farewell = true;
+                    held.push(item.beat);
+                }
                 Work::Brief { job, done } => briefs.push((job, done)),
             }
         }
-        if deliveries.is_empty() && backlog.is_empty() && released.is_empty() && !self.shared.is_failing() {
+        if deliveries.is_empty() && backlog.is_empty() && released.is_empty() && !farewell && !self.shared.is_failing() {
             return self.answer_briefs(briefs).await;
         }
         let outcome = self.commit_all(&deliveries, &backlog, released, now).await;

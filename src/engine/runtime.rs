@@ -17,6 +17,7 @@ use crate::engine::intake;
 use crate::engine::metrics::Metrics;
 use crate::engine::ports::{Action, Clock, Sender};
 use crate::engine::pulse::Pulse;
+use crate::engine::recovery;
 use crate::engine::render::Messages;
 use crate::engine::store::{Change, Delivery, Journal, Reads, RejectedAlert, Resumed, StoreError};
 use crate::engine::wire;
@@ -175,10 +176,13 @@ impl Runtime {
         let (nudges, nudged) = mpsc::unbounded_channel();
         let (asked, asks) = mpsc::unbounded_channel();
         let mut writer = Writer::new(parts.journal.clone(), shared.clone(), asked, &resumed);
+        for put in recovery::first_words(parts.journal.as_ref(), &resumed, parts.clock.now()).await? {
+            writer.recover(put, shared.pulse.begin());
+        }
         resume_deliveries(&mut writer, &shared, &resumed);
         let worker = Worker::new(parts.journal, shared.clone(), queue.clone(), nudges.downgrade());
         let writer = tokio::spawn(writer.work(items));
-        let worker = tokio::spawn(worker.work(asks, nudged, resumed.interrupted));
+        let worker = tokio::spawn(worker.work(asks, nudged));
         change(&shared.health, |health| {
             health.started = true;
             health.ready = true;
@@ -292,6 +296,7 @@ impl Loops {
         runtime.close();
         let _ = self.nudges.send(Nudge::Stop(grace));
         let _ = self.worker.await;
+        let _ = runtime.queue.send(Item { work: Work::Farewell, beat: runtime.shared.pulse.begin() }).await;
         // Pages that are still open hold on to the queue, so its end cannot be waited for; that nothing is under way can.
         let _ = tokio::time::timeout(LAST_COMMITS, runtime.shared.pulse.until_quiet()).await;
         self.writer.abort();

@@ -104,18 +104,8 @@ impl Worker {
         }
     }
 
-    /// Works until told to stop. `interrupted` are the attempts that the last life left under way.
-    pub async fn work(
-        mut self,
-        mut asks: mpsc::UnboundedReceiver<(Vec<Asked>, Beat)>,
-        mut nudges: mpsc::UnboundedReceiver<Nudge>,
-        interrupted: Vec<Job>,
-    ) {
-        for job in interrupted {
-            if let Effect::Perform { attempt } = &job.effect {
-                self.hand.put(&job, Command::Interrupted(attempt.clone()));
-            }
-        }
+    /// Works until told to stop.
+    pub async fn work(mut self, mut asks: mpsc::UnboundedReceiver<(Vec<Asked>, Beat)>, mut nudges: mpsc::UnboundedReceiver<Nudge>) {
         loop {
             let busy = self.begin_due().await;
             let clock = self.hand.shared.clock.clone();

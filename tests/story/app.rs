@@ -211,11 +211,23 @@ impl App {
     }
 
     pub async fn comes_back(&mut self) {
+        self.comes_back_for(i64::MAX).await;
+        self.settles().await;
+    }
+
+    /// Comes back into a life that ends after so many commits.
+    pub async fn comes_back_for(&mut self, commits: i64) {
         self.dies().await;
         let world = (&self.clock, &self.world, &self.trouble);
-        let (runtime, loops, store, mortal) = start(self.folder.path(), &self.settings, world, i64::MAX).await;
+        let (runtime, loops, store, mortal) = start(self.folder.path(), &self.settings, world, commits).await;
         (self.runtime, self.loops, self.store, self.mortal) = (runtime, Some(loops), Some(store), Some(mortal));
-        self.settles().await;
+    }
+
+    /// Stops in order and is started again after a while.
+    pub async fn restarts_after(&mut self, span: Span) {
+        self.loops.take().expect("running").stop(self.runtime.clone(), Span::seconds(1)).await;
+        self.clock.turn(span);
+        self.comes_back().await;
     }
 
     async fn dies(&mut self) {
@@ -232,8 +244,12 @@ impl App {
         self.runtime.reads.incidents(&IncidentQuery { limit: 100, ..IncidentQuery::default() }).await.expect("readable")
     }
 
+    pub async fn newest_if_any(&self) -> Option<Incident> {
+        self.incidents().await.into_iter().next()
+    }
+
     pub async fn newest(&self) -> Incident {
-        self.incidents().await.into_iter().next().expect("an incident")
+        self.newest_if_any().await.expect("an incident")
     }
 
     pub async fn incident(&self, number: u64) -> Incident {

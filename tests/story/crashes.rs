@@ -1,6 +1,7 @@
 //! A crash at any point of a story ends in the same story.
 
 use reynard::domain::decide::command::Command;
+use reynard::domain::run::StepStatus;
 use reynard::domain::time::Span;
 use reynard::domain::timeline::{Actor, Entry, Event};
 use reynard::engine::ports::Clock;
@@ -92,6 +93,7 @@ async fn mortal_story(commits: i64) -> (Vec<String>, bool) {
         Gesture::Until(Span::minutes(8)),
     ];
     let mut died = false;
+    let mut cut_off = false;
     for gesture in gestures {
         let mortal = app.mortal.clone().expect("a journal");
         let survived = tokio::select! {
@@ -101,6 +103,8 @@ async fn mortal_story(commits: i64) -> (Vec<String>, bool) {
         drop(mortal);
         if !survived {
             died = true;
+            let runs: Vec<_> = app.newest_if_any().await.into_iter().flat_map(|incident| incident.runs.into_values()).collect();
+            cut_off = runs.iter().flat_map(|run| run.steps.values()).any(|step| step.undoing || step.status == StepStatus::Running);
             app.crashes().await;
             gesture.make(&app).await;
         }
@@ -108,15 +112,20 @@ async fn mortal_story(commits: i64) -> (Vec<String>, bool) {
     let incident = app.newest().await;
     assert_eq!(app.incidents().await.len(), 1);
     app.assert_fold_is_state(incident.id).await;
-    (without_interruptions(&app.entries(incident.id).await), died)
+    let entries = app.entries(incident.id).await;
+    let back = entries.iter().filter(|entry| matches!(entry.event, Event::Recovered { .. })).count();
+    assert_eq!(back, usize::from(cut_off), "no time passed, so only an attempt that was cut off makes it worth a word: {entries:#?}");
+    (without_interruptions(&entries), died)
 }
 
-/// The kinds, without the attempts that the crash cut off: that they were is told, and is the only difference.
+/// The kinds, without the attempts that the crash cut off: that they were, and that Reynard is back, is the only difference.
 fn without_interruptions(entries: &[Entry]) -> Vec<String> {
     let again = |entry: &Entry| entry.event.step().is_some_and(|at| at.attempt > 1);
     let cut_off = |entry: &Entry| matches!(&entry.event, Event::StepFailed { retry_at: Some(_), reason, .. } if reason.starts_with("Reynard stopped"));
     let started_again = |entry: &Entry| matches!(entry.event, Event::StepStarted { .. }) && again(entry);
-    let kinds = entries.iter().filter(|entry| !cut_off(entry) && !started_again(entry)).map(|entry| entry.event.kind().to_owned());
+    let back = |entry: &Entry| matches!(entry.event, Event::Recovered { .. });
+    let kinds =
+        entries.iter().filter(|entry| !cut_off(entry) && !started_again(entry) && !back(entry)).map(|entry| entry.event.kind().to_owned());
     // A message and a step are under way side by side, and either may be told first.
     let (messages, steps): (Vec<_>, Vec<_>) = kinds.partition(|kind| kind.starts_with("notification"));
     steps.into_iter().chain(messages).collect()

@@ -5,5 +5,6 @@ mod app;
 mod crashes;
 mod escalation;
 mod intake;
+mod outages;
 mod playbooks;
 mod trouble;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::domain::decide::recovery::Outage;
 use crate::domain::id::{DeliveryId, RunId};
 use crate::domain::labels::Labels;
 use crate::domain::priority::Priority;
@@ -47,6 +48,8 @@ pub enum Command {
         run: RunId,
     },
     Performed(Performed),
+    /// Reynard is back: what this incident missed meanwhile.
+    Recover(Outage),
     /// The attempt was cut off by a crash.
     Interrupted(AttemptRef),
     Told(Told),

@@ -4,6 +4,7 @@ pub mod command;
 pub mod observe;
 pub mod paging;
 pub mod people;
+pub mod recovery;
 pub mod running;
 pub mod scope;
 pub mod turn;

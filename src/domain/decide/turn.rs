@@ -60,6 +60,7 @@ impl Turn<'_, '_> {
             Command::Wake(wake) => self.wake(wake),
             Command::Proceed { run } => drop(self.proceed(run)),
             Command::Performed(performed) => self.performed(performed),
+            Command::Recover(outage) => self.recover(&outage),
             Command::Interrupted(attempt) => self.interrupted(&attempt),
             Command::Told(told) => self.told(told),
             Command::Acknowledge { note } => return self.acknowledge(note),

@@ -89,7 +89,7 @@ pub fn every_kind() -> Sample {
         Event::Assigned { to: "bo".to_owned() },
         Event::AutomationHeld { reason: reason.clone() },
         Event::AutomationReleased { reason: reason.clone() },
-        Event::Recovered { down_for_ms: 3_100 },
+        Event::Recovered { down_for_ms: 192_000, late_ms: 61_000 },
         Event::Resolved { reason: reason.clone() },
         Event::Reopened { reason },
     ];
@@ -182,7 +182,7 @@ fn in_doubt() -> Sample {
     tale.step(1, "restart", 1, &MEMORY[1], None);
     tale.wait(Span::seconds(4));
     let at = StepRef { run: tale.run(1), step: "restart".to_owned(), attempt: 1, undo: false };
-    tale.engine(Event::Recovered { down_for_ms: 3_100 });
+    tale.engine(Event::Recovered { down_for_ms: 192_000, late_ms: 61_000 });
     let reason = "Reynard stopped after the restart was sent and before the answer came".to_owned();
     tale.engine(Event::StepInDoubt { at, title: MEMORY[1].1.to_owned(), reason });
     tale.wait(Span::seconds(12));
