@@ -10,7 +10,6 @@ use crate::config::limits;
 use crate::config::names::{self, NAME_HELP};
 use crate::config::reader::{At, Document};
 use crate::config::steps::{self, Context};
-use crate::domain::labels::Matcher;
 use crate::domain::playbook::{Playbook, Trigger};
 
 /// The playbook in the document; none when anything is wrong with it, which the document then says.
@@ -57,17 +56,13 @@ fn trigger(at: At<'_>) -> Option<Trigger> {
     let trigger = Trigger {
         types: items("type").filter_map(|at| at.words().map(str::to_owned)).collect(),
         priorities: items("priority").filter_map(classification::priority).collect(),
-        matchers: items("match").filter_map(matcher).collect(),
+        matchers: items("match").filter_map(At::matcher).collect(),
     };
     for name in ["schedule", "cron", "every"] {
         fields.not_yet(name);
     }
     fields.finish();
     Some(trigger)
-}
-
-fn matcher(at: At<'_>) -> Option<Matcher> {
-    at.words()?.parse().map_err(|error: String| at.error(Code::BadMatcher, error)).ok()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::classification::Classification;
+use crate::domain::escalation::DEFAULT;
 use crate::domain::id::{DeliveryId, RunId};
 use crate::domain::labels::Labels;
 use crate::domain::priority::Priority;
@@ -89,6 +90,9 @@ pub enum Event {
         service: String,
         labels: Labels,
         annotations: Labels,
+        /// The escalation policy it follows from here on.
+        #[serde(default = "default_policy")]
+        policy: String,
     },
     AlertFired {
         delivery: DeliveryId,
@@ -250,6 +254,10 @@ pub enum Event {
         #[serde(default)]
         late_ms: u64,
     },
+}
+
+fn default_policy() -> String {
+    DEFAULT.to_owned()
 }
 
 /// What a person says of a step in doubt.

@@ -52,6 +52,7 @@ impl Memory {
             service: "orders".to_owned(),
             labels: [("alertname".to_owned(), "Down".to_owned())].into(),
             annotations: Default::default(),
+            policy: "default".to_owned(),
         };
         let fired = Event::AlertFired {
             delivery: DeliveryId::default(),

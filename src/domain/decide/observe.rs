@@ -111,6 +111,7 @@ impl Turn<'_, '_> {
             group_key: observation.group_key.clone(),
             title,
             service,
+            policy: self.rulebook.policy_for(&labels).to_owned(),
             labels,
             annotations,
         });

@@ -12,7 +12,6 @@ use crate::domain::timeline::{Event, recipient};
 const SEND_ATTEMPTS: u32 = 60;
 const FIRST_PAUSE: Span = Span::seconds(2);
 const LONGEST_PAUSE: Span = Span::minutes(30);
-const POLICY: &str = "default";
 
 /// A message to a set of names.
 pub(super) struct Page<'a> {
@@ -31,7 +30,7 @@ pub(super) struct Reached {
 
 impl Turn<'_, '_> {
     fn plan(&self) -> Option<Plan> {
-        self.rulebook.policies.get(POLICY).and_then(|policy| policy.plan(self.state.priority)).cloned()
+        self.rulebook.policy(&self.state.escalation.policy).and_then(|policy| policy.plan(self.state.priority)).cloned()
     }
 
     pub(super) fn begin_escalation_if_classified(&mut self, reason: &str) {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::action::OnInterrupt;
 use crate::domain::classification::Classification;
-use crate::domain::escalation::{Level, Plan, Policy};
+use crate::domain::escalation::{DEFAULT, Level, Plan, Policy};
 use crate::domain::expression::condition::Expression;
 use crate::domain::expression::schema::Schema;
 use crate::domain::expression::template::ValueTemplate;
@@ -109,7 +109,7 @@ pub fn rulebook() -> Rulebook {
     ];
     let revisions = playbooks.iter().map(|book| (book.revision.clone(), book.clone())).collect();
     Rulebook {
-        policies: [("default".to_owned(), policy())].into(),
+        policies: vec![policy()],
         playbooks: playbooks.into_iter().map(|book| (book.slug.clone(), book)).collect(),
         revisions,
         broken: [(
@@ -280,6 +280,7 @@ impl Tale {
             service: service.to_owned(),
             labels: labels(&[("alertname", title), ("service", service), ("severity", "critical")]),
             annotations: Labels::new(),
+            policy: DEFAULT.to_owned(),
         };
         tale.say(Span::ZERO, Actor::Source("prod-eu".to_owned()), opened);
         tale
@@ -464,7 +465,7 @@ fn policy() -> Policy {
     let level = |name: &str, after| Level { notify: vec![name.to_owned()], after };
     let levels = vec![level("on-call", Span::ZERO), level("lead", Span::ZERO), level("managers", Span::minutes(15))];
     let plan = Plan { respond_within: Span::minutes(15), levels, repeat: 3 };
-    Policy { plans: (1..=4).map(|n| (n, plan.clone())).collect() }
+    Policy { name: DEFAULT.to_owned(), matchers: Vec::new(), plans: (1..=4).map(|n| (n, plan.clone())).collect() }
 }
 
 fn book(slug: &str, title: &str, priorities: &[Priority], steps: &[PlannedStep]) -> Arc<Playbook> {

@@ -116,7 +116,7 @@ pub fn plans(incident: &Incident, rulebook: &Rulebook, lens: Lens) -> Vec<PlanVi
 /// The next moments of the escalation plan: when, and who is told.
 pub fn escalations(incident: &Incident, rulebook: &Rulebook, now: Timestamp) -> Vec<(Timestamp, &'static str, String)> {
     let escalation = &incident.escalation;
-    let plan = rulebook.policies.get(&escalation.policy).and_then(|policy| policy.plan(incident.priority));
+    let plan = rulebook.policy(&escalation.policy).and_then(|policy| policy.plan(incident.priority));
     let (Some(plan), Some(start), Some(_)) = (plan, escalation.started_at, escalation.next_at) else {
         return Vec::new();
     };
