@@ -10,6 +10,9 @@ use crate::domain::time::{Span, Timestamp};
 /// The policy of every incident that no other policy is for.
 pub const DEFAULT: &str = "default";
 
+/// Stands where a message's template does when its own words are all there is to say.
+pub const ONLY_WORDS: &str = "text";
+
 /// A named policy: whom it is for, and a plan for each priority.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {

@@ -54,6 +54,8 @@ escalation:
 pub struct World {
     pub calls: Mutex<Vec<String>>,
     pub sent: Mutex<Vec<String>>,
+    /// What each of them said.
+    pub letters: Mutex<Vec<String>>,
     /// What channels answer, in order; afterwards they take everything.
     pub replies: Mutex<VecDeque<Delivered>>,
     answers: Mutex<BTreeMap<String, Vec<Result<Value, ActionError>>>>,
@@ -392,6 +394,7 @@ impl Sender for Mailbox {
         }
         let to = message.person.clone().unwrap_or_else(|| self.name.clone());
         self.world.sent.lock().expect("no panics").push(format!("{to}: {}", message.subject));
+        self.world.letters.lock().expect("no panics").push(message.text.clone());
         Delivered::Sent("250 OK".to_owned())
     }
 }

@@ -125,6 +125,29 @@ steps:
 }
 
 #[tokio::test]
+async fn whoever_is_reached_by_a_playbook_and_by_the_escalation_at_once_gets_one_message_that_says_both() {
+    let tell = "
+title: Tell
+on: { type: service_down }
+steps:
+  - { id: tell, action: notify, with: { to: [on-call], text: 'Nothing was restarted yet' } }
+  - { id: tell_bo, action: notify, with: { to: [bo], text: 'Bo, keep the logs' } }
+  - { id: tell_more, action: notify, with: { to: [ana], text: 'Keep a heap dump' } }
+";
+    let app = App::with(&[("tell", tell)]).await;
+    let incident = app.fires("ServiceDown", "critical").await;
+    let letters = app.world.letters.lock().expect("no panics").clone();
+    assert_eq!(app.sent().len(), 2, "{:?}", app.sent());
+    let of = |who: &str| letters[app.sent().iter().position(|sent| sent.starts_with(who)).expect("told")].clone();
+    for said in ["Nothing was restarted yet", "Keep a heap dump", "it opened"] {
+        assert!(of("ana").contains(said), "{said}: {letters:#?}");
+    }
+    assert!(of("bo").starts_with("Bo, keep the logs\n\nhttp://"), "{letters:#?}");
+    assert!(app.sentences(incident.id).await.contains(&"Telling ana by email: it opened".to_owned()));
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
 async fn held_automation_touches_nothing_and_still_tells() {
     let settings = format!("{}\nautomation: held\n", crate::app::PEOPLE);
     let app = App::with_settings(&settings, &[("protect", PROTECT)]).await;

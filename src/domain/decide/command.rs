@@ -186,6 +186,8 @@ pub enum Wake {
         channel: String,
         person: Option<String>,
         template: String,
+        #[serde(default)]
+        text: Option<String>,
         reason: String,
     },
 }

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod observe;
+pub mod outbox;
 pub mod paging;
 pub mod people;
 pub mod recovery;

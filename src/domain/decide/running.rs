@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use crate::domain::action::OnInterrupt;
 use crate::domain::decide::command::{AttemptRef, Effect, Failure, Performed, Refusal, Wake};
-use crate::domain::decide::paging::{Page, pause};
+use crate::domain::decide::outbox::Page;
+use crate::domain::decide::paging::pause;
 use crate::domain::decide::scope::step_scope;
 use crate::domain::decide::turn::Turn;
+use crate::domain::escalation::ONLY_WORDS;
 use crate::domain::id::RunId;
 use crate::domain::limits::{Ask, Spent, Waiter};
 use crate::domain::playbook::{OnFailure, Playbook, Step, Undo};
@@ -255,7 +257,9 @@ impl Turn<'_, '_> {
             _ => Vec::new(),
         };
         let text = params.get("text").and_then(Value::as_str).map(str::to_owned);
-        let template = params.get("template").and_then(Value::as_str).unwrap_or("incident-opened").to_owned();
+        let template = params.get("template").and_then(Value::as_str);
+        // Words without a template stand for themselves, or go with whatever else the same person is told now.
+        let template = template.unwrap_or(if text.is_some() { ONLY_WORDS } else { "incident-opened" }).to_owned();
         let reason = text.as_deref().map_or_else(|| "a playbook step says so".to_owned(), |text| text.chars().take(120).collect());
         self.page(&Page { to: &to, template: &template, text, reason: &reason });
     }
