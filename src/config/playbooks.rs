@@ -139,7 +139,7 @@ mod tests {
             ("id: a, action: notify, target: prom, with: { to: bo }", "wrong-target 3:28-34"),
             (
                 "id: a, action: pgbouncer.pool_reset, target: orders-pool, on_interrupt: retry",
-                "weaker-on-interrupt 3:77-82 stricter is: retry, check, ask, fail",
+                "weaker-on-interrupt 3:77-82 it may be check, ask or fail, which do nothing again without knowing",
             ),
             ("id: a, action: pgbouncer.pool_reset, target: orders-pool, undo: on_resolve", "not-undoable 3:69-79"),
             ("id: a, action: postgres.read_only, target: orders-db, undo: on_resolv", "bad-value 3:65-74 did you mean \"on_resolve\"?"),
@@ -148,6 +148,10 @@ mod tests {
             (
                 "id: a, action: http.request, target: orders-admin, on_interrupt: check, check: { action: pgbouncer.pool_reset, target: orders-pool }",
                 "bad-check 3:94-114 a check only reads",
+            ),
+            (
+                "id: a, action: command.run, with: { command: restart-unit, params: { unit: a.service } }, on_interrupt: check",
+                "bad-check 3:95-107 give the step a check",
             ),
             ("id: a, action: command.run, with: { command: restart-unti }", "unknown-name 3:50-62 did you mean \"restart-unit\"?"),
             ("id: a, wait: 5m, retry: { attempts: 0 }", "bad-value 3:41-42"),

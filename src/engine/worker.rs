@@ -17,7 +17,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
 use crate::engine::brief::{Attempt, Brief, Telling};
 use crate::engine::commit::{Asked, Item, Put, Work};
-use crate::engine::ports::{ActionError, Call, Delivered, Message};
+use crate::engine::ports::{ActionError, Call, Delivered, Message, Verdict};
 use crate::engine::pulse::Beat;
 use crate::engine::runtime::Shared;
 use crate::engine::store::{Job, Journal};
@@ -316,11 +316,13 @@ impl Hand {
     }
 
     async fn try_action(&self, attempt: &Attempt) -> Result<Value, Failure> {
+        // What cannot be begun did not happen; but a check that cannot be begun says nothing of the step it looks after.
+        let impossible = if attempt.reference.check { Failure::Unknown } else { Failure::Fatal };
         if let Some(name) = &attempt.missing_target {
-            return Err(Failure::Fatal(format!("there is no target \"{name}\" in reynard.yaml")));
+            return Err(impossible(format!("there is no target \"{name}\" in reynard.yaml")));
         }
         let Some(action) = self.shared.hands().actions.get(attempt.action.as_str()).cloned() else {
-            return Err(Failure::Fatal(format!("there is no action \"{}\"", attempt.action)));
+            return Err(impossible(format!("there is no action \"{}\"", attempt.action)));
         };
         let timeout = attempt.timeout.to_std();
         let call = Call {
@@ -330,6 +332,14 @@ impl Hand {
             params: attempt.params.clone(),
             timeout,
         };
+        if attempt.reference.check {
+            return match tokio::time::timeout(timeout, action.check(&call)).await {
+                Ok(Verdict::Confirmed(output)) => Ok(output),
+                Ok(Verdict::Denied(reason)) => Err(Failure::Fatal(reason)),
+                Ok(Verdict::CannotTell(reason)) => Err(Failure::Unknown(reason)),
+                Err(_) => Err(Failure::Unknown(format!("no answer within {}", attempt.timeout))),
+            };
+        }
         let deed = async { if attempt.reference.undo { action.undo(&call).await } else { action.perform(&call).await } };
         match tokio::time::timeout(timeout, deed).await {
             Ok(Ok(output)) => Ok(output),

@@ -19,7 +19,7 @@ use reynard::domain::settings::Settings;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, Entry};
 use reynard::engine::clock::HandClock;
-use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender};
+use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender, Verdict};
 use reynard::engine::runtime::{EngineError, Hands, Loops, Parts, Receipt, Runtime};
 use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, Reads, Resumed, StoreError};
 use reynard::store::sqlite::open::SqliteStore;
@@ -374,6 +374,14 @@ impl Action for Recorder {
 
     async fn perform(&self, call: &Call) -> Result<Value, ActionError> {
         self.answer(call, "")
+    }
+
+    async fn check(&self, call: &Call) -> Verdict {
+        match self.answer(call, "check ") {
+            Ok(output) => Verdict::Confirmed(output),
+            Err(ActionError::Fatal(reason)) => Verdict::Denied(reason),
+            Err(error) => Verdict::CannotTell(error.to_string()),
+        }
     }
 
     async fn undo(&self, call: &Call) -> Result<Value, ActionError> {

@@ -4,7 +4,7 @@ use reynard::domain::decide::command::Command;
 use reynard::domain::run::StepStatus;
 use reynard::domain::time::Span;
 use reynard::domain::timeline::{Actor, Entry, Event};
-use reynard::engine::ports::Clock;
+use reynard::engine::ports::{ActionError, Clock};
 
 use crate::app::{App, alert, body};
 
@@ -144,4 +144,62 @@ async fn a_crash_after_any_commit_ends_in_the_same_timeline() {
         assert_eq!(story, whole, "a crash after commit {commits}");
     }
     assert!(commits > 10, "the story has {commits} commits");
+}
+
+const CHECKED: &str = "
+title: Restart, and look whether it happened
+on: { type: service_down }
+steps:
+  - id: restart
+    action: http.request
+    target: orders-admin
+    with: { method: POST, path: /restart }
+    retry: { attempts: 2, backoff: 10s }
+    on_interrupt: check
+    check: { action: http.check, target: orders-admin, with: { path: /version, contains: v2 } }
+";
+
+/// The process dies while the restart is under way, and the check then says this. Tells what was done and how the step stands.
+async fn cut_off_and_checked(verdict: Option<ActionError>) -> (Vec<String>, StepStatus, Vec<String>) {
+    // The commit that starts the attempt is the second one: the first stores the delivery.
+    let mut app = App::that_dies_after(2, crate::app::PEOPLE, &[("restart", CHECKED)]).await;
+    app.answers("check http.check", verdict.map(Err).into_iter().collect());
+    let mortal = app.mortal.clone().expect("a journal");
+    let post = body(&[alert("ServiceDown", "critical", "firing", 0)]);
+    tokio::select! {
+        _ = app.posts(&post) => panic!("it outlived its crash"),
+        () = mortal.death() => {}
+    }
+    drop(mortal);
+    app.crashes().await;
+    app.passes(Span::minutes(1)).await;
+    let incident = app.newest().await;
+    let status = incident.runs.values().next().expect("a run").steps["restart"].status;
+    app.assert_fold_is_state(incident.id).await;
+    (app.calls(), status, app.sentences(incident.id).await)
+}
+
+#[tokio::test]
+async fn a_check_that_confirms_is_believed_and_nothing_is_sent_again() {
+    let (calls, status, _) = cut_off_and_checked(None).await;
+    assert_eq!((calls.as_slice(), status), (["check http.check orders-admin #1".to_owned()].as_slice(), StepStatus::Succeeded));
+}
+
+#[tokio::test]
+async fn a_check_that_denies_is_believed_and_the_step_is_tried_again() {
+    let denied = ActionError::Fatal("it still is v1".to_owned());
+    let (calls, status, sentences) = cut_off_and_checked(Some(denied)).await;
+    assert_eq!(calls, ["check http.check orders-admin #1", "http.request orders-admin #2"]);
+    assert_eq!(status, StepStatus::Succeeded);
+    let told = "\"Restart\" failed on attempt 1, will be tried again: the check says it did not take effect: it still is v1";
+    assert!(sentences.contains(&told.to_owned()), "{sentences:#?}");
+}
+
+#[tokio::test]
+async fn a_check_that_cannot_tell_leaves_it_to_a_person() {
+    for lost in [ActionError::Retry("nobody there".to_owned()), ActionError::Unknown("cut off".to_owned())] {
+        let (calls, status, sentences) = cut_off_and_checked(Some(lost)).await;
+        assert_eq!((calls.as_slice(), status), (["check http.check orders-admin #1".to_owned()].as_slice(), StepStatus::InDoubt));
+        assert!(sentences.iter().any(|said| said.contains("the check could not tell")), "{sentences:#?}");
+    }
 }

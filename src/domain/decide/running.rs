@@ -317,13 +317,18 @@ impl Turn<'_, '_> {
                 self.advance(run.id);
             }
             Err(Failure::Retry(reason)) if attempt.attempt < step.retry.attempts && self.state.is_open() => {
-                let retry_at = self.now + pause(step.retry.backoff, step.retry.max_backoff, attempt.attempt, self.state.number);
-                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms });
-                self.wake_at(retry_at, Wake::Step { run: run.id, step: Some(step.id.clone()), attempt: attempt.attempt + 1 });
+                self.try_later(run.id, &step, attempt.attempt, reason, duration_ms)
             }
             Err(Failure::Unknown(reason)) => self.cut_off(&run, &step, attempt.attempt, reason, duration_ms),
             Err(Failure::Retry(reason) | Failure::Fatal(reason)) => self.fail(run.id, &step, attempt.attempt, reason, duration_ms),
         }
+    }
+
+    fn try_later(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String, duration_ms: u64) {
+        let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
+        let retry_at = self.now + pause(step.retry.backoff, step.retry.max_backoff, attempt, self.state.number);
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(retry_at), duration_ms });
+        self.wake_at(retry_at, Wake::Step { run, step: Some(step.id.clone()), attempt: attempt + 1 });
     }
 
     pub(super) fn interrupted(&mut self, attempt: &AttemptRef) {
@@ -365,7 +370,7 @@ impl Turn<'_, '_> {
         self.page_level_one("automation-failed", &format!("step \"{}\" is in doubt and needs your word", step.title));
     }
 
-    /// The step's `check:` has answered: yes is success, no is failure, anything else needs a person.
+    /// The step's `check:` has answered: yes is success, no is a failure like any other, anything else needs a person.
     fn checked(&mut self, step: &Arc<Step>, performed: Performed) {
         let AttemptRef { run, attempt, .. } = performed.attempt;
         match performed.result {
@@ -381,7 +386,11 @@ impl Turn<'_, '_> {
                 self.advance(run);
             }
             Err(Failure::Fatal(reason)) => {
-                self.fail(run, step, attempt, format!("the check says it did not take effect: {reason}"), performed.duration_ms)
+                let reason = format!("the check says it did not take effect: {reason}");
+                if attempt < step.retry.attempts && self.state.is_open() {
+                    return self.try_later(run, step, attempt, reason, performed.duration_ms);
+                }
+                self.fail(run, step, attempt, reason, performed.duration_ms)
             }
             Err(Failure::Retry(reason) | Failure::Unknown(reason)) => {
                 self.doubt(run, step, attempt, format!("the check could not tell: {reason}"))
