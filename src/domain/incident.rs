@@ -207,7 +207,7 @@ impl Incident {
                     self.quiet_since = Some(at);
                 }
             }
-            Event::Classified { classification } => {
+            Event::Classified { classification, .. } => {
                 classification.kind.clone_into(&mut self.kind);
                 if self.classification.is_none() {
                     self.priority = classification.priority;

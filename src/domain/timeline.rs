@@ -108,6 +108,9 @@ pub enum Event {
     },
     Classified {
         classification: Classification,
+        /// Whether it had been classified before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     },
     PriorityChanged {
         from: Priority,
@@ -354,7 +357,7 @@ impl Event {
             Self::AlertResolved { alerts, truncated, .. } => {
                 format!("{} resolved; {truncated} more did not fit the delivery", alert_count(alerts.len()))
             }
-            Self::Classified { classification } => classified(classification),
+            Self::Classified { classification, .. } => classified(classification),
             Self::PriorityChanged { from, to, reason } => format!("Priority {from} → {to}: {reason}"),
             Self::RunStarted { playbook, title, .. } => format!("Playbook {playbook} started: {title}"),
             Self::StepStarted { at, title, action, target, .. } => started(at, title, action, target.as_deref()),

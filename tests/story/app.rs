@@ -19,6 +19,7 @@ use reynard::domain::settings::Settings;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, Entry};
 use reynard::engine::clock::HandClock;
+use reynard::engine::metrics::Metrics;
 use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender, Verdict};
 use reynard::engine::runtime::{EngineError, Hands, Loops, Parts, Receipt, Runtime};
 use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, Reads, Resumed, StoreError};
@@ -58,6 +59,7 @@ pub struct World {
     pub letters: Mutex<Vec<String>>,
     /// What channels answer, in order; afterwards they take everything.
     pub replies: Mutex<VecDeque<Delivered>>,
+    pub metrics: Arc<Metrics>,
     answers: Mutex<BTreeMap<String, Vec<Result<Value, ActionError>>>>,
 }
 
@@ -317,7 +319,7 @@ async fn start(folder: &Path, settings: &Settings, (clock, world, trouble): Arou
         clock: clock.clone(),
         rulebook: Arc::new(settings.rulebook.clone()),
         hands,
-        metrics: Arc::default(),
+        metrics: world.metrics.clone(),
     };
     let (runtime, loops) = Runtime::start(parts).await.expect("started");
     (runtime, loops, store, mortal)

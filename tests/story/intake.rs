@@ -109,6 +109,22 @@ async fn a_signal_in_an_annotation_decides_the_priority_and_it_rises_by_itself_b
 }
 
 #[tokio::test]
+async fn an_incident_that_is_classified_again_is_counted_once() {
+    let app = App::new().await;
+    let with = |rate: &str, instance: u32| {
+        let mut alert = alert("HighErrorRate", "warning", "firing", instance);
+        alert["annotations"]["error_rate"] = json!(rate);
+        body(&[alert])
+    };
+    app.posts(&with("0.2", 1)).await;
+    app.posts(&with("0.7", 2)).await;
+    assert_eq!(app.newest().await.priority, Priority::P1);
+    let counted = app.world.metrics.text().expect("text");
+    let counted: Vec<_> = counted.lines().filter(|line| line.starts_with("reynard_incidents_total{")).collect();
+    assert_eq!(counted, ["reynard_incidents_total{priority=\"P2\",type=\"high_error_rate\"} 1"]);
+}
+
+#[tokio::test]
 async fn a_persons_choice_of_priority_stays() {
     let app = App::new().await;
     let incident = app.fires("A", "warning").await;

@@ -171,7 +171,7 @@ impl Turn<'_, '_> {
         let before = self.state.classification.as_ref().map(|earlier| (earlier.kind.clone(), self.state.priority));
         let priority = classification.priority;
         let Some((kind, current)) = before else {
-            self.emit_engine(Event::Classified { classification });
+            self.emit_engine(Event::Classified { classification, again: false });
             self.start_matching_runs();
             return;
         };
@@ -181,7 +181,7 @@ impl Turn<'_, '_> {
             return;
         }
         let reason = format!("rule \"{}\": {}", classification.rule, classification.reason);
-        self.emit_engine(Event::Classified { classification });
+        self.emit_engine(Event::Classified { classification, again: true });
         if rises {
             self.emit_engine(Event::PriorityChanged { from: current, to: priority, reason });
             self.priority_rose();

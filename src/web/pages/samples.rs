@@ -346,7 +346,7 @@ impl Tale {
             next: (priority == Priority::P1).then(|| "errors".to_owned()),
             warnings: Vec::new(),
         };
-        self.engine(Event::Classified { classification });
+        self.engine(Event::Classified { classification, again: false });
         self.sample.incident.escalation.policy = "default".to_owned();
     }
 

@@ -220,7 +220,7 @@ fn sentence(entry: &Entry, lens: Lens) -> String {
 fn detail(event: &Event) -> Value {
     match event {
         Event::Opened { labels, annotations, .. } => json!({ "labels": labels, "annotations": annotations }),
-        Event::Classified { classification } if !(classification.signals.is_empty() && classification.warnings.is_empty()) => {
+        Event::Classified { classification, .. } if !(classification.signals.is_empty() && classification.warnings.is_empty()) => {
             json!({ "signals": classification.signals, "warnings": classification.warnings })
         }
         Event::StepStarted { params, .. } => params.clone(),
