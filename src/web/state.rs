@@ -1,6 +1,6 @@
 //! What every handler of the web room is handed. Knows no routes.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ const INTAKE_KIB: usize = 256 * 1024;
 pub struct WebState {
     pub runtime: Runtime,
     /// Who may post deliveries; none: only this machine.
-    pub sources: Arc<Vec<Source>>,
+    pub sources: Sources,
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server shuts down; streams end on it.
     pub closing: CancellationToken,
@@ -26,6 +26,25 @@ pub struct WebState {
 
 impl WebState {
     pub fn new(runtime: Runtime, sources: Vec<Source>, metrics: Arc<Metrics>, closing: CancellationToken) -> Self {
-        Self { runtime, sources: Arc::new(sources), metrics, closing, intake: Arc::new(Semaphore::new(INTAKE_KIB)) }
+        Self { runtime, sources: Sources::new(sources), metrics, closing, intake: Arc::new(Semaphore::new(INTAKE_KIB)) }
+    }
+}
+
+/// Who may post deliveries, replaced as a whole when the settings change; cloning is cheap and means the same ones.
+#[derive(Clone, Debug)]
+pub struct Sources(Arc<RwLock<Arc<Vec<Source>>>>);
+
+impl Sources {
+    pub fn new(sources: Vec<Source>) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(sources))))
+    }
+
+    /// Those who may post now.
+    pub fn now(&self) -> Arc<Vec<Source>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn replace(&self, sources: Vec<Source>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources);
     }
 }

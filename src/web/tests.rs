@@ -211,6 +211,20 @@ async fn without_sources_only_this_machine_may_post() {
 }
 
 #[tokio::test]
+async fn a_token_is_changed_while_the_server_runs() {
+    let state = web(Memory::default(), &[("eu", "old")]);
+    let sources = state.sources.clone();
+    let app = router(state, Router::new());
+    let said = async |token: &str| post(&app, call("POST", HOOK).header("authorization", format!("Bearer {token}")), BODY).await;
+    assert_eq!((said("old").await, said("new").await), (503, 401));
+    let source = |token: &str| Source { name: "eu".to_owned(), token: Secret::new(token) };
+    sources.replace(vec![source("new"), source("old")]);
+    assert_eq!((said("old").await, said("new").await), (503, 503), "while it is changed both hold");
+    sources.replace(vec![source("new")]);
+    assert_eq!((said("old").await, said("new").await), (401, 503));
+}
+
+#[tokio::test]
 async fn with_sources_each_posts_with_its_own_token() {
     let state = web(Memory::default(), &[("eu", "secret-eu"), ("us", "secret-us"), ("none", "")]);
     let metrics = state.metrics.clone();

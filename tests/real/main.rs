@@ -5,6 +5,7 @@ mod examples;
 mod pages;
 mod parts;
 mod parts_work;
+mod reload;
 mod whole_chain;
 
 /// Whether the real parts are wanted; says so where they are not.
