@@ -202,6 +202,7 @@ mod tests {
             ("on: { schedule: x }\nsteps: [ { id: a, wait: 1m } ]", "not-yet-supported 1:7-15"),
             ("on: {}\nvars: { a: 1 }\nsteps: [ { id: a, wait: 1m } ]", "not-yet-supported 2:1-5"),
             ("on: {}\nlimits: { concurrency: 0 }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:24-25"),
+            ("on: {}\nlimits: { per_target: 3 per 30d }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:23-32"),
             ("on: {}\nsteps: []", "bad-value 2:8-10"),
             ("on: {}\nsteps: [ { id: a, wait: 1m } ]\nstep: 1", "unknown-field 3:1-5 did you mean \"steps\"?"),
             ("on: {}\nsteps: [ { id: a, wait: 1m } ]\n--- {}", "yaml-unsupported 3:1-4 put it into a file of its own"),

@@ -256,6 +256,7 @@ mod tests {
             ("database: { url: mysql://x }", "bad-value 1:18-27 it begins with sqlite:// or postgres://"),
             ("sources: [ { name: a } ]", "missing-field 1:12-23"),
             ("sources: [ { name: a, token: '' } ]", "bad-value 1:30-32"),
+            ("limits: { destructive: 20 per 2w }", "bad-value 1:24-33"),
             ("sources: [ { name: a, token: [] } ]", "bad-value 1:30-32"),
             ("sources: [ { name: a, token: [x, ''] } ]", "bad-value 1:34-36"),
             ("sources: [ { name: a, token: x }, { name: a, token: y } ]", "duplicate-name 1:43-44"),

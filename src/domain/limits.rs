@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::time::{Span, Timestamp};
 
+/// What was started is remembered for so long; no window may be longer, or it would forget what it is to count.
+pub const LONGEST_WINDOW: Span = Span::hours(24 * 7);
+
 /// So many in a sliding window: `20 per 10m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -24,6 +27,9 @@ impl FromStr for Rate {
         let fault = || format!("\"{text}\" is not a rate; write for example 3 per 1h");
         let (count, window) = text.split_once(" per ").ok_or_else(fault)?;
         let rate = Self { count: count.trim().parse().map_err(|_| fault())?, window: window.parse().map_err(|_| fault())? };
+        if rate.window > LONGEST_WINDOW {
+            return Err(format!("\"{text}\" looks further back than {LONGEST_WINDOW}, which is as long as attempts are remembered"));
+        }
         if rate.count == 0 || rate.window == Span::ZERO { Err(fault()) } else { Ok(rate) }
     }
 }
@@ -180,7 +186,8 @@ mod tests {
     #[test]
     fn a_rate_reads_as_it_is_written() {
         assert_eq!("3 per 1h".parse(), Ok(Rate { count: 3, window: Span::hours(1) }));
-        for text in ["", "3", "0 per 1h", "3 per", "x per 1h", "3 per 0s"] {
+        assert!("3 per 7d".parse::<Rate>().is_ok());
+        for text in ["", "3", "0 per 1h", "3 per", "x per 1h", "3 per 0s", "3 per 8d", "3 per 169h"] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }

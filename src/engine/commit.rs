@@ -12,7 +12,7 @@ use crate::domain::decide::command::{Command, Effect, Observation, Refusal};
 use crate::domain::decide::turn::{Decision, World, decide};
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
-use crate::domain::limits::{Ledger, Spent};
+use crate::domain::limits::{LONGEST_WINDOW, Ledger, Spent};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event};
@@ -31,7 +31,6 @@ const BATCH: usize = 1_024;
 const HEAL: Span = Span::seconds(1);
 /// How often having heard of an incident again is written down.
 const HEARD_EVERY: Span = Span::minutes(1);
-const LONGEST_WINDOW: Span = Span::hours(24 * 7);
 
 /// Something for the writer to do.
 pub enum Work {

@@ -7,16 +7,13 @@ use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
-use crate::domain::limits::Spent;
+use crate::domain::limits::{LONGEST_WINDOW, Spent};
 use crate::domain::run::Run;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, Resumed, StoreError};
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::rows;
-
-/// Limits look back this far at most.
-const LONGEST_WINDOW: Span = Span::hours(24 * 7);
 
 const NEWEST_OF_KEYS: &str = "
     select key, state, heard_at
