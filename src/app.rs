@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 use crate::action::catalog;
 use crate::carried;
 use crate::channel::catalog::senders;
+use crate::config::check::{self, Checked, Request};
 use crate::config::files::Files;
 use crate::config::load::{self, Loaded};
 use crate::config::secrets::Secrets;
 use crate::domain::settings::{Rulebook, Settings};
-use crate::domain::time::Span;
+use crate::domain::time::{Span, Timestamp};
 use crate::engine::clock::SystemClock;
 use crate::engine::metrics::Metrics;
 use crate::engine::ports::Clock;
@@ -61,6 +62,16 @@ impl Secrets for RealSecrets {
     fn file(&self, path: &str) -> Result<String, String> {
         std::fs::read_to_string(path).map(|text| text.trim_end().to_owned()).map_err(|error| error.to_string())
     }
+}
+
+/// Checks files as starting would, for `reynard check`.
+pub fn check(request: Request<'_>) -> Checked {
+    check::check(request, &catalog::specs(), &RealSecrets)
+}
+
+/// What the real clock says, for commands that do one thing and end.
+pub fn now() -> Timestamp {
+    SystemClock.now()
 }
 
 /// Runs the server until it is asked to stop.
