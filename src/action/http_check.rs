@@ -164,7 +164,7 @@ mod tests {
             call.target = None;
             HttpCheck::new(Http::new(Egress::new(&patterns))).perform(&call).await
         };
-        assert!(matches!(outcome(&[], &server.url).await, Err(ActionError::Fatal(_))));
+        assert!(matches!(outcome(&[], &server.url).await, Err(ActionError::Barred(_))));
         assert!(matches!(outcome(&[".*"], &server.url).await, Err(ActionError::Fatal(_))));
         assert!(matches!(outcome(&[".*"], &named).await, Err(ActionError::Fatal(_))), "the resolver lets a loopback name through");
         assert!(server.seen().is_empty());

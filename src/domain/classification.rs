@@ -80,7 +80,7 @@ pub fn classify(rules: &[Rule], scope: &Value, kind: &str, signals: &BTreeMap<St
 
 fn reason(rule: &Rule, scope: &Value) -> String {
     let seen: Vec<String> =
-        rule.when.names().iter().filter_map(|name| lookup(scope, name).map(|value| format!("{name} is {value}"))).collect();
+        rule.when.names().iter().filter_map(|name| lookup(scope, name).map(|value| format!("{name} is {}", shown(value)))).collect();
     if seen.is_empty() { rule.when.source().to_owned() } else { format!("{} ({})", rule.when.source(), seen.join(", ")) }
 }
 
@@ -89,6 +89,14 @@ fn lookup<'a>(scope: &'a Value, dotted: &str) -> Option<&'a Value> {
         .split('.')
         .try_fold(scope, |value, key| value.get(key))
         .filter(|value| !value.is_null() && !value.is_object() && !value.is_array())
+}
+
+/// A whole number is written as one, though every signal is a fraction.
+fn shown(value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) => number.to_string(),
+        None => value.to_string(),
+    }
 }
 
 fn snake_case(name: &str) -> String {

@@ -43,6 +43,9 @@ pub enum ActionError {
     /// It did not happen and will not.
     #[error("{0}")]
     Fatal(String),
+    /// It was not tried, because the settings do not admit it here.
+    #[error("{0}")]
+    Barred(String),
     /// It may have happened: the answer was lost after the deed was sent.
     #[error("{0}")]
     Unknown(String),

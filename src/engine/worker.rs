@@ -345,6 +345,7 @@ impl Hand {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(ActionError::Retry(reason))) => Err(Failure::Retry(reason)),
             Ok(Err(ActionError::Fatal(reason))) => Err(Failure::Fatal(reason)),
+            Ok(Err(ActionError::Barred(reason))) => Err(Failure::Barred(reason)),
             Ok(Err(ActionError::Unknown(reason))) => Err(Failure::Unknown(reason)),
             Err(_) => {
                 let reason = format!("no answer within {}", attempt.timeout);

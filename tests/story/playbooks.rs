@@ -261,3 +261,36 @@ async fn a_whole_line_of_short_runs_is_through_at_once() {
     app.passes(Span::minutes(1)).await;
     assert_eq!(line(&app, &numbers).await, "ddd");
 }
+
+const LOOK: &str = "
+title: Look
+on: { type: service_down }
+steps:
+  - { id: look, action: tcp.connect, with: { address: 'db:5432' }, on_failure: continue }
+  - { id: say, action: note, with: { text: 'the look was {{ steps.look.status }}' } }
+  - { id: tell, action: notify, with: { to: [on-call], text: 'seen' } }
+";
+
+#[tokio::test]
+async fn a_look_that_is_not_admitted_is_skipped_with_the_reason_and_so_is_a_message_to_nobody() {
+    let app = App::with_settings("", &[("look", LOOK)]).await;
+    app.answers("tcp.connect", vec![Err(ActionError::Barred("egress does not admit it".to_owned()))]);
+    let incident = app.fires("ServiceDown", "critical").await;
+    let sentences = app.sentences(incident.id).await;
+    for told in [
+        "\"Look\" skipped: egress does not admit it",
+        "the look was skipped",
+        "\"Tell\" skipped: nobody could be told; there is no schedule \"primary\" for \"on-call\"",
+    ] {
+        assert!(sentences.contains(&told.to_owned()), "{told}: {sentences:#?}");
+    }
+    assert_eq!(run_of(&app, 1).await.status, RunStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn a_look_that_the_rest_hangs_on_fails_when_it_is_not_admitted() {
+    let app = App::with(&[("look", &LOOK.replace(", on_failure: continue", ""))]).await;
+    app.answers("tcp.connect", vec![Err(ActionError::Barred("egress does not admit it".to_owned()))]);
+    app.fires("ServiceDown", "critical").await;
+    assert_eq!(run_of(&app, 1).await.status, RunStatus::Failed);
+}

@@ -117,6 +117,8 @@ pub struct Performed {
 pub enum Failure {
     Retry(String),
     Fatal(String),
+    /// It was not tried: the settings do not admit it here.
+    Barred(String),
     /// Nobody knows whether it happened.
     Unknown(String),
 }

@@ -116,7 +116,7 @@ impl Turn<'_, '_> {
         self.page(&Page { to: &to, template, text: None, reason });
     }
 
-    fn resolve_names(&self, to: &[String]) -> Reached {
+    pub(super) fn resolve_names(&self, to: &[String]) -> Reached {
         let resolution = self.rulebook.directory.resolve(to, None, self.now);
         let told = resolution
             .recipients

@@ -233,13 +233,18 @@ impl Turn<'_, '_> {
                 false
             }
             "note" => {
-                self.emit_engine(Event::Commented { text: text_of(params, "text") });
+                self.emit_engine(Event::Commented { text: text_of(params, "text").trim_end().to_owned() });
                 self.succeed(run, step, attempt, Value::Null);
                 true
             }
             "notify" => {
-                self.notify(params);
-                self.succeed(run, step, attempt, Value::Null);
+                match self.notify(params) {
+                    Ok(()) => self.succeed(run, step, attempt, Value::Null),
+                    Err(reason) => {
+                        let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
+                        self.emit_engine(Event::StepSkipped { at, title: step.title.clone(), reason });
+                    }
+                }
                 true
             }
             _ => {
@@ -250,7 +255,8 @@ impl Turn<'_, '_> {
         }
     }
 
-    fn notify(&mut self, params: &Value) {
+    /// A playbook's message; the reason if there is nobody whom it could reach.
+    fn notify(&mut self, params: &Value) -> Result<(), String> {
         let to = match params.get("to") {
             Some(Value::String(name)) => vec![name.clone()],
             Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -261,7 +267,12 @@ impl Turn<'_, '_> {
         // Words without a template stand for themselves, or go with whatever else the same person is told now.
         let template = template.unwrap_or(if text.is_some() { ONLY_WORDS } else { "incident-opened" }).to_owned();
         let reason = text.as_deref().map_or_else(|| "a playbook step says so".to_owned(), |text| text.chars().take(120).collect());
+        let reached = self.resolve_names(&to);
+        if reached.told.is_empty() {
+            return Err(format!("nobody could be told; {}", reached.nobody.join("; ")));
+        }
         self.page(&Page { to: &to, template: &template, text, reason: &reason });
+        Ok(())
     }
 
     fn succeed(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, output: Value) {
@@ -319,8 +330,15 @@ impl Turn<'_, '_> {
             Err(Failure::Retry(reason)) if attempt.attempt < step.retry.attempts && self.state.is_open() => {
                 self.try_later(run.id, &step, attempt.attempt, reason, duration_ms)
             }
+            // A look that is not admitted has seen nothing, which is no failure of what it was to look at.
+            Err(Failure::Barred(reason)) if step.on_failure == OnFailure::Continue => {
+                self.emit_engine(Event::StepSkipped { at, title, reason });
+                self.advance(run.id);
+            }
             Err(Failure::Unknown(reason)) => self.cut_off(&run, &step, attempt.attempt, reason, duration_ms),
-            Err(Failure::Retry(reason) | Failure::Fatal(reason)) => self.fail(run.id, &step, attempt.attempt, reason, duration_ms),
+            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => {
+                self.fail(run.id, &step, attempt.attempt, reason, duration_ms)
+            }
         }
     }
 
@@ -392,7 +410,7 @@ impl Turn<'_, '_> {
                 }
                 self.fail(run, step, attempt, reason, performed.duration_ms)
             }
-            Err(Failure::Retry(reason) | Failure::Unknown(reason)) => {
+            Err(Failure::Retry(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
                 self.doubt(run, step, attempt, format!("the check could not tell: {reason}"))
             }
         }
@@ -506,7 +524,7 @@ impl Turn<'_, '_> {
                 self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms });
                 self.wake_at(retry_at, Wake::Undo { run, step });
             }
-            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Unknown(reason)) => {
+            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
                 let why = format!("\"{title}\" could not be undone and stays in force: {reason}");
                 self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
                 self.page_level_one("automation-failed", &why);
