@@ -578,6 +578,8 @@ impl Writer {
         }
         let again_at = self.shared.clock.now() + HEAL;
         self.shared.clock.wait_until(again_at).await;
+        // Nobody may send anything more, so nothing may be refused: what was committed all the same is looked for at once.
+        self.catch_up().await;
     }
 
     /// A commit may be made true although its answer was lost; whatever follows is then refused, because its places are taken.
@@ -589,7 +591,9 @@ impl Writer {
         if !behind {
             return false;
         }
+        let Ok(waiting) = self.journal.jobs_due(Timestamp(i64::MAX), self.last_job, u32::MAX).await else { return false };
         tracing::warn!("A commit whose answer was lost had been made; going on from there");
+        let known_job = self.last_job;
         self.ledger = ledger_of(&resumed);
         (self.last_number, self.last_position, self.last_job) = (resumed.last_number, resumed.last_position, resumed.last_job);
         // Deliveries that it stored were answered "not now"; they are on disk all the same and are worked like any other.
@@ -600,6 +604,10 @@ impl Writer {
                 self.backlog.push_back(Backlog::Said(said, self.shared.pulse.begin()));
             }
         }
+        // What it asked for was handed to nobody: timers, messages, and attempts that have not begun.
+        let asked = resumed.interrupted.iter().filter(|job| job.id > known_job).cloned().chain(waiting);
+        let asked = asked.map(|job| Asked { job, brief: None }).collect();
+        let _ = self.asked.send((asked, self.shared.pulse.begin()));
         self.last_delivery = resumed.last_delivery;
         self.incidents.clear();
         self.by_key.clear();

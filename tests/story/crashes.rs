@@ -203,3 +203,27 @@ async fn a_check_that_cannot_tell_leaves_it_to_a_person() {
         assert!(sentences.iter().any(|said| said.contains("the check could not tell")), "{sentences:#?}");
     }
 }
+
+#[tokio::test]
+async fn a_measurement_that_a_crash_cut_off_is_made_at_the_next_start() {
+    let signals = "\nsignals: { error_rate: { prometheus: { target: prom, query: 'sum(errors)' } } }\n";
+    let settings = format!("{}{signals}", crate::app::PEOPLE);
+    // The second commit opens the incident and asks for the number; until it is known there is no priority and nobody is paged.
+    let mut app = App::that_dies_after(2, &settings, &[]).await;
+    app.answers("prometheus.query", vec![Ok(serde_json::json!({ "value": 0.9 }))]);
+    let post = body(&[alert("Anything", "warning", "firing", 0)]);
+    let mortal = app.mortal.clone().expect("a journal");
+    tokio::select! {
+        _ = app.posts(&post) => panic!("it outlived its crash"),
+        () = mortal.death() => {}
+    }
+    drop(mortal);
+    assert_eq!((app.newest().await.classification, app.sent().len()), (None, 0));
+    app.crashes().await;
+    let incident = app.newest().await;
+    assert_eq!(incident.priority, reynard::domain::priority::Priority::P1);
+    let kinds = app.kinds(incident.id).await;
+    assert_eq!(kinds.iter().filter(|kind| *kind == "classified").count(), 1, "{kinds:?}");
+    assert_eq!(app.sent().len(), 1);
+    app.assert_fold_is_state(incident.id).await;
+}
