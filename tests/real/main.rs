@@ -3,6 +3,7 @@
 
 mod examples;
 mod pages;
+mod pair;
 mod parts;
 mod parts_work;
 mod reload;

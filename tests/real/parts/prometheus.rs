@@ -1,4 +1,4 @@
-//! A Prometheus that scrapes one page every second and sends what fires to one Alertmanager.
+//! A Prometheus that scrapes one page every second and sends what fires to its Alertmanagers.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -18,11 +18,11 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    pub async fn start(scraped: SocketAddr, alertmanager: SocketAddr, rules: &str) -> Result<Prometheus> {
+    pub async fn start(scraped: SocketAddr, alertmanagers: &[SocketAddr], rules: &str) -> Result<Prometheus> {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("prometheus.yml");
         fs::write(folder.path().join("rules.yml"), rules)?;
-        fs::write(&config, configuration(scraped, alertmanager))?;
+        fs::write(&config, configuration(scraped, alertmanagers))?;
         let binary = program(&["prometheus"])?;
         let build = |port| {
             let mut command = Command::new(&binary);
@@ -46,11 +46,12 @@ impl Prometheus {
     }
 }
 
-fn configuration(scraped: SocketAddr, alertmanager: SocketAddr) -> String {
+fn configuration(scraped: SocketAddr, alertmanagers: &[SocketAddr]) -> String {
+    let targets = alertmanagers.iter().map(|address| format!("'{address}'")).collect::<Vec<_>>().join(", ");
     format!(
         "global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}
 rule_files: [rules.yml]
-alerting: {{ alertmanagers: [ {{ static_configs: [ {{ targets: ['{alertmanager}'] }} ] }} ] }}
+alerting: {{ alertmanagers: [ {{ static_configs: [ {{ targets: [{targets}] }} ] }} ] }}
 scrape_configs: [ {{ job_name: story, static_configs: [ {{ targets: ['{scraped}'] }} ] }} ]
 "
     )

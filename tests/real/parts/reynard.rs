@@ -60,6 +60,10 @@ impl Reynard {
         serde_json::from_str(&text).with_context(|| format!("GET {path}: {text}"))
     }
 
+    pub async fn text(&self, path: &str) -> Result<String> {
+        Ok(http::client().get(format!("{}{path}", self.url)).send().await?.error_for_status()?.text().await?)
+    }
+
     pub async fn post(&self, path: &str) -> Result<()> {
         let answer = http::client().post(format!("{}{path}", self.url)).json(&json!({})).send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
