@@ -36,6 +36,9 @@ pub struct Classification {
     /// Rules that failed while running, and signals that could not be had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Whether a signal was asked for and nobody answered, so that it is worth asking again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unmeasured: bool,
 }
 
 /// The type that an alert's name stands for: `DatabaseConnectionFailure` is `database_connection_failure`.
@@ -75,7 +78,7 @@ pub fn classify(rules: &[Rule], scope: &Value, kind: &str, signals: &BTreeMap<St
         Some((rule, priority)) => (rule.name.clone(), priority, reason(rule, scope)),
         None => ("otherwise".to_owned(), Priority::P4, "no rule matched".to_owned()),
     };
-    Classification { rule, priority, kind, reason, signals: signals.clone(), next, warnings }
+    Classification { rule, priority, kind, reason, signals: signals.clone(), next, warnings, unmeasured: false }
 }
 
 fn reason(rule: &Rule, scope: &Value) -> String {

@@ -429,7 +429,8 @@ fn alert_count(n: usize) -> String {
 
 fn classified(c: &Classification) -> String {
     let next = c.next.as_deref().map_or_else(String::new, |next| format!("; without it rule \"{next}\" would have decided"));
-    format!("Classified {} {} by rule \"{}\": {}{next}", c.priority, c.kind, c.rule, c.reason)
+    let warnings: String = c.warnings.iter().map(|warning| format!("; {warning}")).collect();
+    format!("Classified {} {} by rule \"{}\": {}{next}{warnings}", c.priority, c.kind, c.rule, c.reason)
 }
 
 fn started(at: &StepRef, title: &str, action: &str, target: Option<&str>) -> String {

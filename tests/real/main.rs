@@ -7,6 +7,7 @@ mod pair;
 mod parts;
 mod parts_work;
 mod reload;
+mod signals;
 mod whole_chain;
 
 /// Whether the real parts are wanted; says so where they are not.

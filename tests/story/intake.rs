@@ -4,6 +4,7 @@ use reynard::domain::decide::command::Command;
 use reynard::domain::incident::Status;
 use reynard::domain::priority::Priority;
 use reynard::domain::time::Span;
+use reynard::engine::ports::ActionError;
 use serde_json::json;
 
 use crate::app::{App, alert, body};
@@ -148,4 +149,24 @@ async fn a_thousand_alerts_are_one_incident_and_one_message() {
     let alerts: Vec<_> = (0..1_000).map(|instance| alert("Storm", "critical", "firing", instance)).collect();
     app.posts(&body(&alerts)).await;
     assert_eq!((app.newest().await.counts.firing, app.sent().len()), (1_000, 1));
+}
+
+#[tokio::test]
+async fn a_signal_that_nobody_could_tell_is_asked_for_again_at_the_next_delivery() {
+    let signals = "\nsignals: { error_rate: { prometheus: { target: prom, query: 'sum(errors)' } } }\n";
+    let app = App::with_settings(&format!("{}{signals}", crate::app::PEOPLE), &[]).await;
+    let gone = || Err(ActionError::Retry("connection refused".to_owned()));
+    app.answers("prometheus.query", vec![gone(), gone(), Ok(json!({ "value": 0.9 }))]);
+    let incident = app.fires("Anything", "warning").await;
+    assert_eq!(incident.priority, Priority::P3, "without the number, what is there decides");
+    let warnings = incident.classification.expect("classified").warnings;
+    assert_eq!(warnings, ["signal error_rate could not be had: connection refused; classified without it"]);
+    // Repeats: nothing is new but that time has passed.
+    app.fires("Anything", "warning").await;
+    assert_eq!(app.newest().await.priority, Priority::P3);
+    app.fires("Anything", "warning").await;
+    assert_eq!(app.newest().await.priority, Priority::P1);
+    app.fires("Anything", "warning").await;
+    assert_eq!(app.calls().len(), 3, "what is known is not asked for again");
+    app.assert_fold_is_state(incident.id).await;
 }

@@ -55,6 +55,9 @@ impl Turn<'_, '_> {
         self.keep_texts(resolved);
         if any_fired {
             self.ask_for_signals_or_classify(opening);
+        } else if self.state.is_open() && self.state.classification.as_ref().is_some_and(|known| known.unmeasured) {
+            // Nothing is new but that time has passed: whoever did not answer then may answer now.
+            self.ask(Effect::Measure);
         }
         if reopening {
             self.start_matching_runs();
@@ -163,6 +166,7 @@ impl Turn<'_, '_> {
             None => type_of_alert(&alertname, |kind| self.knows_type(kind)),
         };
         let mut classification = classify(&self.rulebook.rules, &scope, &kind, &signals);
+        classification.unmeasured = !warnings.is_empty();
         classification.warnings.extend(warnings);
         self.take_classification(classification);
     }

@@ -345,6 +345,7 @@ impl Tale {
             signals: signals.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
             next: (priority == Priority::P1).then(|| "errors".to_owned()),
             warnings: Vec::new(),
+            unmeasured: false,
         };
         self.engine(Event::Classified { classification, again: false });
         self.sample.incident.escalation.policy = "default".to_owned();

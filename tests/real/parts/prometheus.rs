@@ -10,11 +10,13 @@ use tempfile::TempDir;
 
 use crate::parts::http;
 use crate::parts::process::{Process, program};
+use crate::parts::wait::{seconds, wait_until};
 
 pub struct Prometheus {
     pub url: String,
-    _process: Process,
-    _folder: TempDir,
+    port: u16,
+    process: Process,
+    folder: TempDir,
 }
 
 impl Prometheus {
@@ -23,18 +25,20 @@ impl Prometheus {
         let config = folder.path().join("prometheus.yml");
         fs::write(folder.path().join("rules.yml"), rules)?;
         fs::write(&config, configuration(scraped, alertmanagers))?;
-        let binary = program(&["prometheus"])?;
-        let build = |port| {
-            let mut command = Command::new(&binary);
-            command
-                .arg(format!("--config.file={}", config.display()))
-                .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-                .arg(format!("--web.listen-address=127.0.0.1:{port}"));
-            command
-        };
         let ready = async |port| http::answers(&format!("http://127.0.0.1:{port}/-/ready")).await;
-        let (process, port) = Process::serve("prometheus", folder.path(), build, ready).await?;
-        Ok(Prometheus { url: format!("http://127.0.0.1:{port}"), _process: process, _folder: folder })
+        let (process, port) = Process::serve("prometheus", folder.path(), builder(&folder)?, ready).await?;
+        Ok(Prometheus { url: format!("http://127.0.0.1:{port}"), port, process, folder })
+    }
+
+    pub fn stops(&mut self) {
+        self.process.end("TERM");
+    }
+
+    /// At the same address, with what it had stored.
+    pub async fn starts_again(&mut self) -> Result<()> {
+        self.process = Process::start("prometheus", self.folder.path(), &mut builder(&self.folder)?(self.port))?;
+        let ready = async || Ok(http::answers(&format!("{}/-/ready", self.url)).await.unwrap_or(false).then_some(()));
+        wait_until("prometheus to start again", seconds(30), ready).await
     }
 
     /// The result of an instant query: one entry for each series.
@@ -44,6 +48,18 @@ impl Prometheus {
         ensure!(body["status"] == "success", "Prometheus answered {body}");
         Ok(body["data"]["result"].as_array().cloned().unwrap_or_default())
     }
+}
+
+fn builder(folder: &TempDir) -> Result<impl Fn(u16) -> Command> {
+    let (binary, folder) = (program(&["prometheus"])?, folder.path().to_owned());
+    Ok(move |port| {
+        let mut command = Command::new(&binary);
+        command
+            .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        command
+    })
 }
 
 fn configuration(scraped: SocketAddr, alertmanagers: &[SocketAddr]) -> String {
