@@ -2,7 +2,7 @@
 
 use reynard::domain::decide::command::Command;
 use reynard::domain::run::StepStatus;
-use reynard::domain::time::Span;
+use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, Entry, Event};
 use reynard::engine::ports::{ActionError, Clock};
 
@@ -226,4 +226,59 @@ async fn a_measurement_that_a_crash_cut_off_is_made_at_the_next_start() {
     assert_eq!(kinds.iter().filter(|kind| *kind == "classified").count(), 1, "{kinds:?}");
     assert_eq!(app.sent().len(), 1);
     app.assert_fold_is_state(incident.id).await;
+}
+
+const ONE_AFTER_THE_OTHER: &str = "
+title: One after the other
+on: { type: service_down }
+limits: { concurrency: 1 }
+steps:
+  - { id: look, action: postgres.pool_status, target: orders-db }
+  - { id: pause, wait: 1m }
+";
+
+/// Three incidents wait for each other's run in a process that dies after so many commits. Tells when each run ended, and whether
+/// the process died.
+async fn line_of_mortals(commits: i64) -> (Vec<Option<Timestamp>>, bool) {
+    let mut app = App::that_dies_after(commits, crate::app::PEOPLE, &[("one", ONE_AFTER_THE_OTHER)]).await;
+    let fires = |group: u32| {
+        let mut post = body(&[alert("ServiceDown", "critical", "firing", group)]);
+        post["groupKey"] = serde_json::json!(format!("group {group}"));
+        Gesture::Posts(post)
+    };
+    let mut died = false;
+    for gesture in [fires(0), fires(1), fires(2), Gesture::Until(Span::minutes(4))] {
+        let mortal = app.mortal.clone().expect("a journal");
+        let survived = tokio::select! {
+            () = gesture.make(&app) => true,
+            () = mortal.death() => false,
+        };
+        drop(mortal);
+        if !survived {
+            died = true;
+            app.crashes().await;
+            gesture.make(&app).await;
+        }
+    }
+    let incidents = app.incidents().await;
+    for incident in &incidents {
+        app.assert_fold_is_state(incident.id).await;
+    }
+    let ends = incidents.iter().rev().flat_map(|incident| incident.runs.values()).map(|run| run.ended_at);
+    (ends.collect(), died)
+}
+
+#[tokio::test]
+async fn a_crash_after_any_commit_strands_nobody_who_waits_for_a_turn() {
+    let (whole, _) = line_of_mortals(i64::MAX).await;
+    let minutes = [1, 2, 3].map(|minute| Some(crate::app::START + Span::minutes(minute)));
+    assert_eq!(whole, minutes);
+    for commits in 1.. {
+        let (ends, died) = line_of_mortals(commits).await;
+        if !died {
+            assert!(commits > 10, "the story has {commits} commits");
+            break;
+        }
+        assert_eq!(ends, whole, "a crash after commit {commits}");
+    }
 }
