@@ -296,7 +296,8 @@ impl Loops {
         runtime.close();
         let _ = self.nudges.send(Nudge::Stop(grace));
         let _ = self.worker.await;
-        let _ = runtime.queue.send(Item { work: Work::Farewell, beat: runtime.shared.pulse.begin() }).await;
+        // A queue that is full means a database that stands still: then nothing is waited for.
+        let _ = runtime.queue.try_send(Item { work: Work::Farewell, beat: runtime.shared.pulse.begin() });
         // Pages that are still open hold on to the queue, so its end cannot be waited for; that nothing is under way can.
         let _ = tokio::time::timeout(LAST_COMMITS, runtime.shared.pulse.until_quiet()).await;
         self.writer.abort();
