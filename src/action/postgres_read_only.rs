@@ -257,7 +257,9 @@ async fn default_of_new_session(call: &Call) -> Result<bool, ActionError> {
 /// The default is set by now: the step failed, and must be taken back all the same.
 fn half_done(error: ActionError) -> ActionError {
     match error {
-        ActionError::Retry(reason) | ActionError::Fatal(reason) | ActionError::Unknown(reason) => ActionError::Unknown(reason),
+        ActionError::Retry(reason) | ActionError::Fatal(reason) | ActionError::Unknown(reason) | ActionError::Barred(reason) => {
+            ActionError::Unknown(reason)
+        }
     }
 }
 

@@ -175,7 +175,7 @@ impl Incident {
         self.seq = entry.seq;
         let at = entry.at;
         match &entry.event {
-            Event::Opened { number, source, receiver, group_key, title, service, labels, annotations } => {
+            Event::Opened { number, source, receiver, group_key, title, service, labels, annotations, policy } => {
                 self.number = *number;
                 source.clone_into(&mut self.source);
                 receiver.clone_into(&mut self.receiver);
@@ -185,7 +185,7 @@ impl Incident {
                 labels.clone_into(&mut self.labels);
                 annotations.clone_into(&mut self.annotations);
                 self.opened_at = at;
-                "default".clone_into(&mut self.escalation.policy);
+                policy.clone_into(&mut self.escalation.policy);
             }
             Event::AlertFired { alerts, labels, annotations, truncated, .. } => {
                 for alert in alerts {
@@ -207,7 +207,7 @@ impl Incident {
                     self.quiet_since = Some(at);
                 }
             }
-            Event::Classified { classification } => {
+            Event::Classified { classification, .. } => {
                 classification.kind.clone_into(&mut self.kind);
                 if self.classification.is_none() {
                     self.priority = classification.priority;

@@ -65,7 +65,13 @@ fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> 
         _ => (step.action.clone(), step.target.clone(), state.params.clone()),
     };
     let found = target.as_ref().and_then(|name| rulebook.targets.get(name)).cloned();
-    let kind = if reference.undo { ":undo" } else { "" };
+    let kind = if reference.undo {
+        ":undo"
+    } else if reference.check {
+        ":check"
+    } else {
+        ""
+    };
     Some(Attempt {
         reference: reference.clone(),
         action,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::decide::command::{Command, Effect, Observation, Refusal};
 use crate::domain::decide::turn::{Decision, World, decide};
-use crate::domain::id::{DeliveryId, IncidentId};
+use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Ledger, Spent};
 use crate::domain::settings::Rulebook;
@@ -43,6 +43,8 @@ pub enum Work {
     Put(Put),
     /// Attempts that a shutdown found not begun.
     Release(Vec<i64>),
+    /// The last commit of a life that ends in order: until then it was there.
+    Farewell,
     /// What a worker needs to know for a job.
     Brief {
         job: Job,
@@ -142,11 +144,15 @@ struct Load {
     only_store: bool,
     backlog: Vec<Backlog>,
     released: Vec<i64>,
+    /// Whether this is the last commit of a life that ends in order.
+    farewell: bool,
+    /// Whoever waits for the writer to be done waits for these commits, too.
+    held: Vec<Beat>,
 }
 
 impl Load {
     fn is_empty(&self) -> bool {
-        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty()
+        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty() && !self.farewell
     }
 
     fn commands(&self) -> usize {
@@ -167,7 +173,7 @@ impl Load {
         } else {
             parts.push(only_stored(self.deliveries));
         }
-        parts.push(Self { released: self.released, ..Self::default() });
+        parts.push(Self { released: self.released, farewell: self.farewell, held: self.held, ..Self::default() });
         Ok(parts)
     }
 }
@@ -178,6 +184,8 @@ struct Draft {
     batch: Batch,
     touched: BTreeSet<IncidentId>,
     alerts: BTreeMap<IncidentId, BTreeSet<String>>,
+    /// Playbooks of which a run has ended, so that the next in line may begin.
+    ended: BTreeSet<String>,
     /// One for each command, in order.
     results: Vec<Result<u64, EngineError>>,
 }
@@ -212,6 +220,11 @@ impl Writer {
         self.backlog.push_back(Backlog::Said(said, beat));
     }
 
+    /// Says first of all what the end of an earlier life has left undone.
+    pub fn recover(&mut self, put: Put, beat: Beat) {
+        self.backlog.push_back(Backlog::Put(put, beat));
+    }
+
     /// Works until every sender is gone and nothing is left.
     pub async fn work(mut self, mut queue: mpsc::Receiver<Item>) {
         let mut items = Vec::new();
@@ -238,6 +251,10 @@ impl Writer {
                 Work::Deliver { row, says, done } => load.deliveries.push(Arrival { row, says, done, beat: item.beat }),
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
                 Work::Release(jobs) => self.released.push((jobs, item.beat)),
+                Work::Farewell => {
+                    load.farewell = true;
+                    load.held.push(item.beat);
+                }
                 Work::Brief { job, done } => briefs.push((job, done)),
             }
         }
@@ -303,10 +320,12 @@ impl Writer {
                 Backlog::Said(said, _) => self.hear(said, said.position, rulebook, now, draft),
                 Backlog::Put(put, _) => self.put(put, rulebook, now, draft).await?,
             }
+            self.let_next_begin(rulebook, now, draft).await?;
         }
         if !load.only_store {
             for (position, arrival) in (draft.batch.first_delivery..).zip(&load.deliveries) {
                 self.hear(&arrival.says, position, rulebook, now, draft);
+                self.let_next_begin(rulebook, now, draft).await?;
             }
         }
         self.project(draft, now);
@@ -340,13 +359,14 @@ impl Writer {
                 self.remember(key, state);
             }
         }
-        if !ids.is_empty() {
-            let ids: Vec<IncidentId> = ids.into_iter().collect();
-            for (key, state) in self.journal.load(&ids).await? {
-                self.visitors.push(state.id);
-                // Only the newest incident of a key answers to the key.
-                self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
-            }
+        if ids.is_empty() { Ok(()) } else { self.bring_in(&ids.into_iter().collect::<Vec<_>>()).await }
+    }
+
+    async fn bring_in(&mut self, ids: &[IncidentId]) -> Result<(), StoreError> {
+        for (key, state) in self.journal.load(ids).await? {
+            self.visitors.push(state.id);
+            // Only the newest incident of a key answers to the key.
+            self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
         }
         Ok(())
     }
@@ -415,6 +435,23 @@ impl Writer {
         Ok(())
     }
 
+    /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.
+    async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
+        while let Some(playbook) = draft.ended.pop_first() {
+            while let Some(next) = self.ledger.next_in_line(&playbook) {
+                if !self.incidents.contains_key(&next.incident) {
+                    self.bring_in(&[next.incident]).await?;
+                }
+                // Proceeding is never refused.
+                let _ = self.decide(next.incident, Actor::engine(), Command::Proceed { run: next.run }, rulebook, now, draft);
+                if self.ledger.next_in_line(&playbook) == Some(next) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn version(&self, id: IncidentId) -> Result<u64, EngineError> {
         self.incidents.get(&id).map(|cached| cached.state.seq).ok_or(EngineError::NotFound)
     }
@@ -452,6 +489,9 @@ impl Writer {
                 }
                 Event::AlertFired { alerts, .. } | Event::AlertResolved { alerts, .. } => {
                     draft.alerts.entry(id).or_default().extend(alerts.iter().map(|alert| alert.fingerprint.clone()));
+                }
+                Event::RunSucceeded { playbook, .. } | Event::RunFailed { playbook, .. } | Event::RunCancelled { playbook, .. } => {
+                    draft.ended.insert(playbook.clone());
                 }
                 _ => {}
             }
@@ -655,9 +695,11 @@ fn give_up(error: &StoreError, poisoned: Load) {
 fn ledger_of(resumed: &Resumed) -> Ledger {
     let mut ledger = Ledger::default();
     resumed.spent.iter().for_each(|spent| ledger.spend(spent.clone()));
-    for (playbook, n) in &resumed.running {
-        (0..*n).for_each(|_| ledger.run_started(playbook));
+    for (playbook, open) in &resumed.running {
+        let waiting = resumed.waiting.iter().filter(|(waits, _)| waits == playbook).count();
+        (waiting..*open as usize).for_each(|_| ledger.run_begins(playbook, RunId::default()));
     }
+    resumed.waiting.iter().for_each(|(playbook, waiter)| ledger.run_waits(playbook, *waiter));
     ledger
 }
 

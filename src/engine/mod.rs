@@ -8,6 +8,7 @@ pub mod metrics;
 pub mod narrate;
 pub mod ports;
 pub mod pulse;
+pub mod recovery;
 pub mod render;
 pub mod runtime;
 pub mod store;

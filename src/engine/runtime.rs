@@ -19,6 +19,7 @@ use crate::engine::intake;
 use crate::engine::metrics::Metrics;
 use crate::engine::ports::{Action, Clock, Sender};
 use crate::engine::pulse::Pulse;
+use crate::engine::recovery;
 use crate::engine::render::Messages;
 use crate::engine::store::{Change, Delivery, DeliveryRow, Journal, Reads, RejectedAlert, Resumed, StoreError};
 use crate::engine::wire;
@@ -184,10 +185,13 @@ impl Runtime {
         let (nudges, nudged) = mpsc::unbounded_channel();
         let (asked, asks) = mpsc::unbounded_channel();
         let mut writer = Writer::new(parts.journal.clone(), shared.clone(), asked, &resumed);
+        for put in recovery::first_words(parts.journal.as_ref(), &resumed, parts.clock.now()).await? {
+            writer.recover(put, shared.pulse.begin());
+        }
         resume_deliveries(&mut writer, &shared, &resumed);
         let worker = Worker::new(parts.journal, shared.clone(), queue.clone(), nudges.downgrade());
         let writer = tokio::spawn(watched(writer.work(items), shared.clone()));
-        let worker = tokio::spawn(worker.work(asks, nudged, resumed.interrupted));
+        let worker = tokio::spawn(worker.work(asks, nudged));
         change(&shared.health, |health| {
             health.started = true;
             health.ready = true;
@@ -304,6 +308,8 @@ impl Loops {
         runtime.close();
         let _ = self.nudges.send(Nudge::Stop(grace));
         let _ = self.worker.await;
+        // A queue that is full means a database that stands still: then nothing is waited for.
+        let _ = runtime.queue.try_send(Item { work: Work::Farewell, beat: runtime.shared.pulse.begin() });
         // Pages that are still open hold on to the queue, so its end cannot be waited for; that nothing is under way can.
         let _ = tokio::time::timeout(LAST_COMMITS, runtime.shared.pulse.until_quiet()).await;
         self.writer.abort();

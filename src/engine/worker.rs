@@ -18,7 +18,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
 use crate::engine::brief::{Attempt, Brief, Telling};
 use crate::engine::commit::{Asked, Item, Put, Work};
-use crate::engine::ports::{ActionError, Call, Delivered, Message};
+use crate::engine::ports::{ActionError, Call, Delivered, Message, Verdict};
 use crate::engine::pulse::Beat;
 use crate::engine::runtime::Shared;
 use crate::engine::store::{Job, Journal};
@@ -105,18 +105,8 @@ impl Worker {
         }
     }
 
-    /// Works until told to stop. `interrupted` are the attempts that the last life left under way.
-    pub async fn work(
-        mut self,
-        mut asks: mpsc::UnboundedReceiver<(Vec<Asked>, Beat)>,
-        mut nudges: mpsc::UnboundedReceiver<Nudge>,
-        interrupted: Vec<Job>,
-    ) {
-        for job in interrupted {
-            if let Effect::Perform { attempt } = &job.effect {
-                self.hand.put(&job, Command::Interrupted(attempt.clone()));
-            }
-        }
+    /// Works until told to stop.
+    pub async fn work(mut self, mut asks: mpsc::UnboundedReceiver<(Vec<Asked>, Beat)>, mut nudges: mpsc::UnboundedReceiver<Nudge>) {
         loop {
             let busy = self.begin_due().await;
             let clock = self.hand.shared.clock.clone();
@@ -354,11 +344,13 @@ impl Hand {
     }
 
     async fn try_action(&self, attempt: &Attempt) -> Result<Value, Failure> {
+        // What cannot be begun did not happen; but a check that cannot be begun says nothing of the step it looks after.
+        let impossible = if attempt.reference.check { Failure::Unknown } else { Failure::Fatal };
         if let Some(name) = &attempt.missing_target {
-            return Err(Failure::Fatal(format!("there is no target \"{name}\" in reynard.yaml")));
+            return Err(impossible(format!("there is no target \"{name}\" in reynard.yaml")));
         }
         let Some(action) = self.shared.hands().actions.get(attempt.action.as_str()).cloned() else {
-            return Err(Failure::Fatal(format!("there is no action \"{}\"", attempt.action)));
+            return Err(impossible(format!("there is no action \"{}\"", attempt.action)));
         };
         let timeout = attempt.timeout.to_std();
         let call = Call {
@@ -368,11 +360,20 @@ impl Hand {
             params: attempt.params.clone(),
             timeout,
         };
+        if attempt.reference.check {
+            return match tokio::time::timeout(timeout, action.check(&call)).await {
+                Ok(Verdict::Confirmed(output)) => Ok(output),
+                Ok(Verdict::Denied(reason)) => Err(Failure::Fatal(reason)),
+                Ok(Verdict::CannotTell(reason)) => Err(Failure::Unknown(reason)),
+                Err(_) => Err(Failure::Unknown(format!("no answer within {}", attempt.timeout))),
+            };
+        }
         let deed = async { if attempt.reference.undo { action.undo(&call).await } else { action.perform(&call).await } };
         match tokio::time::timeout(timeout, deed).await {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(ActionError::Retry(reason))) => Err(Failure::Retry(reason)),
             Ok(Err(ActionError::Fatal(reason))) => Err(Failure::Fatal(reason)),
+            Ok(Err(ActionError::Barred(reason))) => Err(Failure::Barred(reason)),
             Ok(Err(ActionError::Unknown(reason))) => Err(Failure::Unknown(reason)),
             // Its step says what that means: a setting may have been made, a read is merely asked again.
             Err(_) => Err(Failure::Unknown(format!("no answer within {}", attempt.timeout))),

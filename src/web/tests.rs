@@ -54,6 +54,7 @@ impl Memory {
             service: "orders".to_owned(),
             labels: [("alertname".to_owned(), "Down".to_owned())].into(),
             annotations: Default::default(),
+            policy: "default".to_owned(),
         };
         let fired = Event::AlertFired {
             delivery: DeliveryId::default(),
@@ -210,6 +211,20 @@ async fn without_sources_only_this_machine_may_post() {
             assert_eq!(post(&app(), builder, BODY).await, status, "{peer} {path} {header:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_token_is_changed_while_the_server_runs() {
+    let state = web(Memory::default(), &[("eu", "old")]);
+    let sources = state.sources.clone();
+    let app = router(state, Router::new());
+    let said = async |token: &str| post(&app, call("POST", HOOK).header("authorization", format!("Bearer {token}")), BODY).await;
+    assert_eq!((said("old").await, said("new").await), (503, 401));
+    let source = |token: &str| Source { name: "eu".to_owned(), token: Secret::new(token) };
+    sources.replace(vec![source("new"), source("old")]);
+    assert_eq!((said("old").await, said("new").await), (503, 503), "while it is changed both hold");
+    sources.replace(vec![source("new")]);
+    assert_eq!((said("old").await, said("new").await), (401, 503));
 }
 
 #[tokio::test]

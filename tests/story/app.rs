@@ -19,7 +19,8 @@ use reynard::domain::settings::Settings;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, Entry};
 use reynard::engine::clock::HandClock;
-use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender};
+use reynard::engine::metrics::Metrics;
+use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender, Verdict};
 use reynard::engine::runtime::{EngineError, Hands, Loops, Parts, Receipt, Runtime};
 use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, Reads, Resumed, StoreError};
 use reynard::store::sqlite::open::SqliteStore;
@@ -54,8 +55,11 @@ escalation:
 pub struct World {
     pub calls: Mutex<Vec<String>>,
     pub sent: Mutex<Vec<String>>,
+    /// What each of them said.
+    pub letters: Mutex<Vec<String>>,
     /// What channels answer, in order; afterwards they take everything.
     pub replies: Mutex<VecDeque<Delivered>>,
+    pub metrics: Arc<Metrics>,
     answers: Mutex<BTreeMap<String, Vec<Result<Value, ActionError>>>>,
     /// Actions that have been asked and do not answer yet.
     held: Mutex<BTreeSet<String>>,
@@ -258,11 +262,23 @@ impl App {
     }
 
     pub async fn comes_back(&mut self) {
+        self.comes_back_for(i64::MAX).await;
+        self.settles().await;
+    }
+
+    /// Comes back into a life that ends after so many commits.
+    pub async fn comes_back_for(&mut self, commits: i64) {
         self.dies().await;
         let world = (&self.clock, &self.world, &self.trouble);
-        let (runtime, loops, store, mortal) = start(self.folder.path(), &self.settings, world, i64::MAX).await;
+        let (runtime, loops, store, mortal) = start(self.folder.path(), &self.settings, world, commits).await;
         (self.runtime, self.loops, self.store, self.mortal) = (runtime, Some(loops), Some(store), Some(mortal));
-        self.settles().await;
+    }
+
+    /// Stops in order and is started again after a while.
+    pub async fn restarts_after(&mut self, span: Span) {
+        self.loops.take().expect("running").stop(self.runtime.clone(), Span::seconds(1)).await;
+        self.clock.turn(span);
+        self.comes_back().await;
     }
 
     async fn dies(&mut self) {
@@ -279,8 +295,12 @@ impl App {
         self.runtime.reads.incidents(&IncidentQuery { limit: 100, ..IncidentQuery::default() }).await.expect("readable")
     }
 
+    pub async fn newest_if_any(&self) -> Option<Incident> {
+        self.incidents().await.into_iter().next()
+    }
+
     pub async fn newest(&self) -> Incident {
-        self.incidents().await.into_iter().next().expect("an incident")
+        self.newest_if_any().await.expect("an incident")
     }
 
     pub async fn incident(&self, number: u64) -> Incident {
@@ -346,7 +366,7 @@ async fn start(folder: &Path, settings: &Settings, (clock, world, trouble): Arou
         clock: clock.clone(),
         rulebook: Arc::new(settings.rulebook.clone()),
         hands,
-        metrics: Arc::default(),
+        metrics: world.metrics.clone(),
     };
     let (runtime, loops) = Runtime::start(parts).await.expect("started");
     (runtime, loops, store, mortal)
@@ -408,6 +428,14 @@ impl Action for Recorder {
         answer
     }
 
+    async fn check(&self, call: &Call) -> Verdict {
+        match self.answer(call, "check ") {
+            Ok(output) => Verdict::Confirmed(output),
+            Err(ActionError::Fatal(reason)) => Verdict::Denied(reason),
+            Err(error) => Verdict::CannotTell(error.to_string()),
+        }
+    }
+
     async fn undo(&self, call: &Call) -> Result<Value, ActionError> {
         let answer = self.answer(call, "undo ");
         self.world.until_let_go(&format!("undo {}", self.spec.name)).await;
@@ -429,6 +457,7 @@ impl Sender for Mailbox {
         }
         let to = message.person.clone().unwrap_or_else(|| self.name.clone());
         self.world.sent.lock().expect("no panics").push(format!("{to}: {}", message.subject));
+        self.world.letters.lock().expect("no panics").push(message.text.clone());
         Delivered::Sent("250 OK".to_owned())
     }
 }

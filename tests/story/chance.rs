@@ -103,7 +103,7 @@ impl Model {
             ..ObservedAlert::default()
         };
         let observation = Observation { source: "am".to_owned(), alerts: vec![alert], ..Observation::default() };
-        self.put(Actor::Source("am".to_owned()), Command::Observe(observation));
+        self.put(Actor::Source("am".to_owned()), Command::Observe(observation.into()));
     }
 
     /// Does what waits at `index`, as the world answers; time passes until it is due.

@@ -6,6 +6,7 @@ mod chance;
 mod crashes;
 mod escalation;
 mod intake;
+mod outages;
 mod playbooks;
 mod races;
 mod trouble;

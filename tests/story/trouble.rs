@@ -283,3 +283,47 @@ async fn an_alert_without_a_start_began_when_it_was_heard_of() {
     app.posts(&body(&[bare])).await;
     assert_eq!(app.newest().await.counts.firing, 1);
 }
+
+#[tokio::test]
+async fn a_delivery_whose_answer_was_lost_is_worked_as_soon_as_the_database_is_back() {
+    let app = App::with(&[("one", ONE_AT_A_TIME)]).await;
+    app.trouble.comes(&["commit answered"]);
+    let post = body(&[alert("ServiceDown", "critical", "firing", 0)]);
+    let answer = app.runtime.deliver("am", post.to_string().into_bytes()).await;
+    assert!(answer.is_err(), "nobody knows whether it is stored: {answer:?}");
+    // Nobody sends anything meanwhile.
+    app.heals().await;
+    assert_eq!(app.newest().await.counts.firing, 1);
+    assert_eq!((app.calls().len(), app.sent().len()), (1, 1));
+    // The sender, which was told "not now", sends it again.
+    app.posts(&post).await;
+    assert_eq!((app.incidents().await.len(), app.calls().len(), app.sent().len()), (1, 1, 1));
+    app.assert_fold_is_state(app.newest().await.id).await;
+}
+
+const TWO_LOOKS: &str = "
+title: Two looks
+on: { type: service_down }
+steps:
+  - { id: first, action: postgres.pool_status, target: orders-db }
+  - { id: second, action: http.check, target: orders-admin, with: { path: /health } }
+";
+
+#[tokio::test]
+async fn what_a_commit_asked_for_is_done_although_its_answer_was_lost() {
+    // Whichever commit it is: the one that begins the run, or one that makes its results true and asks for what is next.
+    for goods in 0..4 {
+        let app = App::with(&[("two", TWO_LOOKS)]).await;
+        app.trouble.comes(&["good commit"].repeat(goods));
+        app.trouble.comes(&["commit answered"]);
+        let post = body(&[alert("ServiceDown", "critical", "firing", 0)]).to_string().into_bytes();
+        let _ = app.runtime.deliver("am", post).await;
+        app.heals().await;
+        let incident = app.newest().await;
+        assert_eq!(app.calls(), ["postgres.pool_status orders-db #1", "http.check orders-admin #1"], "{goods}");
+        assert_eq!(app.sent().len(), 1, "{goods}: {:#?}", app.sentences(incident.id).await);
+        app.passes(Span::minutes(15)).await;
+        assert_eq!(app.sent().len(), 2, "{goods}: the timer of the next level rings, too");
+        app.assert_fold_is_state(incident.id).await;
+    }
+}

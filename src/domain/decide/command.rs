@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::domain::decide::recovery::Outage;
 use crate::domain::id::{DeliveryId, RunId};
 use crate::domain::labels::Labels;
 use crate::domain::priority::Priority;
@@ -48,7 +49,13 @@ pub enum Command {
         warnings: Vec<String>,
     },
     Wake(Wake),
+    /// Another run of its playbook has ended: the run that waited for that may begin.
+    Proceed {
+        run: RunId,
+    },
     Performed(Performed),
+    /// Reynard is back: what this incident missed meanwhile.
+    Recover(Outage),
     /// The attempt was cut off by a crash.
     Interrupted(AttemptRef),
     Told(Told),
@@ -116,6 +123,8 @@ pub struct Performed {
 pub enum Failure {
     Retry(String),
     Fatal(String),
+    /// It was not tried: the settings do not admit it here.
+    Barred(String),
     /// Nobody knows whether it happened.
     Unknown(String),
 }

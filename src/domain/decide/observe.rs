@@ -57,6 +57,9 @@ impl Turn<'_, '_> {
         self.keep_texts(resolved);
         if any_fired {
             self.ask_for_signals_or_classify(opening);
+        } else if self.state.is_open() && self.state.classification.as_ref().is_some_and(|known| known.unmeasured) {
+            // Nothing is new but that time has passed: whoever did not answer then may answer now.
+            self.ask(Effect::Measure);
         }
         if reopening {
             self.start_matching_runs();
@@ -118,6 +121,7 @@ impl Turn<'_, '_> {
             group_key: observation.group_key.clone(),
             title,
             service,
+            policy: self.rulebook.policy_for(&labels).to_owned(),
             labels,
             annotations,
         });
@@ -173,6 +177,7 @@ impl Turn<'_, '_> {
             None => type_of_alert(&alertname, |kind| self.knows_type(kind)),
         };
         let mut classification = classify(&self.rulebook.rules, &scope, &kind, &signals);
+        classification.unmeasured = !warnings.is_empty();
         classification.warnings.extend(warnings);
         self.take_classification(classification);
     }
@@ -181,7 +186,7 @@ impl Turn<'_, '_> {
         let before = self.state.classification.as_ref().map(|earlier| (earlier.kind.clone(), self.state.priority));
         let priority = classification.priority;
         let Some((kind, current)) = before else {
-            self.emit_engine(Event::Classified { classification });
+            self.emit_engine(Event::Classified { classification, again: false });
             self.start_matching_runs();
             return;
         };
@@ -191,7 +196,7 @@ impl Turn<'_, '_> {
             return;
         }
         let reason = format!("rule \"{}\": {}", classification.rule, classification.reason);
-        self.emit_engine(Event::Classified { classification });
+        self.emit_engine(Event::Classified { classification, again: true });
         if rises {
             self.emit_engine(Event::PriorityChanged { from: current, to: priority, reason });
             self.priority_rose();

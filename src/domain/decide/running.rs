@@ -8,25 +8,34 @@ use serde_json::{Value, json};
 
 use crate::domain::action::OnInterrupt;
 use crate::domain::decide::command::{AttemptRef, Effect, Failure, Performed, Refusal, Wake};
-use crate::domain::decide::paging::{Page, pause};
+use crate::domain::decide::outbox::Page;
+use crate::domain::decide::paging::pause;
 use crate::domain::decide::scope::step_scope;
 use crate::domain::decide::turn::Turn;
+use crate::domain::escalation::ONLY_WORDS;
 use crate::domain::id::RunId;
-use crate::domain::limits::{Ask, Spent};
+use crate::domain::limits::{Ask, Spent, Waiter};
 use crate::domain::playbook::{OnFailure, Playbook, Step, Undo};
 use crate::domain::run::{Run, RunStatus, StepStatus};
 use crate::domain::settings::Automation;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Event, Outcome, StepRef};
 
-/// How long a run waits before it looks again whether another run of its playbook has ended.
-const CONCURRENCY_PAUSE: Span = Span::seconds(30);
+/// How often a run that waits for its turn looks for itself. Whoever ends lets the next one begin in the same commit, and the
+/// line is counted from the disk at the start, so nothing relies on it: it is there in case a place is free and nobody said so.
+const LOOK_FOR_A_PLACE: Span = Span::minutes(10);
 /// How often taking a step back is tried before people are told that it stays.
 const UNDO_ATTEMPTS: u32 = 5;
 const UNDO_PAUSE: Span = Span::seconds(10);
 const LONGEST_UNDO_PAUSE: Span = Span::minutes(5);
 
 type Answer = Result<(), Refusal>;
+
+/// Why a playbook's message reaches nobody.
+enum Unheard {
+    NobodyThere(String),
+    NoSuchName(String),
+}
 
 impl Turn<'_, '_> {
     /// Starts every playbook that matches now and has not run since the incident (re)opened.
@@ -68,15 +77,36 @@ impl Turn<'_, '_> {
             revision: playbook.revision.clone(),
         });
         let open = self.ledger.running(&playbook.slug);
-        self.ledger.run_started(&playbook.slug);
         match playbook.limits.concurrency {
             Some(limit) if open >= limit => {
-                let free_at = self.now + CONCURRENCY_PAUSE;
+                let free_at = self.now + LOOK_FOR_A_PLACE;
+                self.ledger.run_waits(&playbook.slug, Waiter { incident: self.state.id, run });
                 self.emit_engine(Event::LimitHit { run, step: None, limit: format!("concurrency: {limit}"), count: open, free_at });
                 self.wake_at(free_at, Wake::Step { run, step: None, attempt: 0 });
             }
-            _ => self.advance(run),
+            _ => {
+                self.ledger.run_begins(&playbook.slug, run);
+                self.advance(run);
+            }
         }
+    }
+
+    /// Begins a run that has waited for its turn, if it is its turn. True when it need not wait any more.
+    pub(super) fn proceed(&mut self, id: RunId) -> bool {
+        let Some((run, playbook)) = self.open_run(id) else {
+            self.lose_run(id);
+            return true;
+        };
+        if !run.steps.is_empty() {
+            return true;
+        }
+        let first = self.ledger.next_in_line(&run.playbook).is_none_or(|next| next.run == id);
+        let room = playbook.limits.concurrency.is_none_or(|limit| self.ledger.running(&run.playbook) < limit);
+        if first && room {
+            self.ledger.run_begins(&run.playbook, id);
+            self.advance(id);
+        }
+        first && room
     }
 
     fn playbook_of(&self, run: &Run) -> Option<Arc<Playbook>> {
@@ -218,7 +248,7 @@ impl Turn<'_, '_> {
                 false
             }
             "note" => {
-                self.emit_engine(Event::Commented { text: text_of(params, "text") });
+                self.emit_engine(Event::Commented { text: text_of(params, "text").trim_end().to_owned() });
                 self.succeed(run, step, attempt, Value::Null);
                 true
             }
@@ -227,7 +257,12 @@ impl Turn<'_, '_> {
                     self.succeed(run, step, attempt, Value::Null);
                     true
                 }
-                Err(reason) => self.fail_here(run, step, attempt, reason),
+                Err(Unheard::NobodyThere(reason)) => {
+                    let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
+                    self.emit_engine(Event::StepSkipped { at, title: step.title.clone(), reason });
+                    true
+                }
+                Err(Unheard::NoSuchName(reason)) => self.fail_here(run, step, attempt, reason),
             },
             _ => {
                 let attempt = AttemptRef { run, step: step.id.clone(), attempt, undo: false, check: false };
@@ -244,22 +279,27 @@ impl Turn<'_, '_> {
         self.after_failure(run, step)
     }
 
-    /// Tells them, or says why nobody was: names that come from alerts are only known now.
-    fn notify(&mut self, params: &Value) -> Result<(), String> {
+    /// A playbook's message, or why it reaches nobody: names that come from alerts are only known now.
+    fn notify(&mut self, params: &Value) -> Result<(), Unheard> {
         let to = match params.get("to") {
             Some(Value::String(name)) => vec![name.clone()],
             Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             _ => Vec::new(),
         };
         let text = params.get("text").and_then(Value::as_str).map(str::to_owned);
-        let template = params.get("template").and_then(Value::as_str).unwrap_or("incident-opened").to_owned();
+        let template = params.get("template").and_then(Value::as_str);
+        // Words without a template stand for themselves, or go with whatever else the same person is told now.
+        let template = template.unwrap_or(if text.is_some() { ONLY_WORDS } else { "incident-opened" }).to_owned();
         let reason = text.as_deref().map_or_else(|| "a playbook step says so".to_owned(), |text| text.chars().take(120).collect());
-        self.page(&Page { to: &to, template: &template, text, reason: &reason });
-        // That nobody is on call is for the settings to mend, and each page of the ladder says so; a name that nobody has is a fault here.
-        if to.iter().any(|name| self.rulebook.directory.knows(name)) {
-            return Ok(());
+        let reached = self.resolve_names(&to);
+        if reached.told.is_empty() {
+            let reason = format!("nobody could be told; {}", reached.nobody.join("; "));
+            // That nobody is on call is for the settings to mend; a name that nobody has is a fault here.
+            let known = to.iter().any(|name| self.rulebook.directory.knows(name));
+            return Err(if known { Unheard::NobodyThere(reason) } else { Unheard::NoSuchName(reason) });
         }
-        Err(format!("nobody could be told: {}", self.resolve_names(&to).nobody.join("; ")))
+        self.page(&Page { to: &to, template: &template, text, reason: &reason });
+        Ok(())
     }
 
     fn succeed(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, output: Value) {
@@ -269,10 +309,13 @@ impl Turn<'_, '_> {
 
     /// A timer of a run rang: a wait is over, a retry is due, or a limit may have room.
     pub(super) fn step_due(&mut self, id: RunId, step: Option<&str>, attempt: u32) {
-        let Some((run, playbook)) = self.open_run(id) else { return self.lose_run(id) };
         let Some(step) = step else {
-            return self.concurrency_due(&run, &playbook);
+            if !self.proceed(id) {
+                self.wake_at(self.now + LOOK_FOR_A_PLACE, Wake::Step { run: id, step: None, attempt: 0 });
+            }
+            return;
         };
+        let Some((run, playbook)) = self.open_run(id) else { return self.lose_run(id) };
         let Some(state) = run.steps.get(step).filter(|state| state.status == StepStatus::Waiting) else { return };
         let Some(step) = playbook.step(step).cloned() else { return };
         if !self.goes_on(&run) {
@@ -288,20 +331,6 @@ impl Turn<'_, '_> {
         }
         if self.begin_step(&run, &playbook, &step, attempt) {
             self.advance(id);
-        }
-    }
-
-    fn concurrency_due(&mut self, run: &Run, playbook: &Playbook) {
-        if !run.steps.is_empty() {
-            return;
-        }
-        // This run is counted itself.
-        let others = self.ledger.running(&playbook.slug).saturating_sub(1);
-        match playbook.limits.concurrency {
-            Some(limit) if others >= limit => {
-                self.wake_at(self.now + CONCURRENCY_PAUSE, Wake::Step { run: run.id, step: None, attempt: 0 })
-            }
-            _ => self.advance(run.id),
         }
     }
 
@@ -337,8 +366,15 @@ impl Turn<'_, '_> {
                 self.fail(run.id, &step, attempt.attempt, reason, duration_ms);
                 self.undo_unsure(run.id, &step);
             }
+            // A look that is not admitted has seen nothing, which is no failure of what it was to look at.
+            Err(Failure::Barred(reason)) if step.on_failure == OnFailure::Continue => {
+                self.emit_engine(Event::StepSkipped { at, title, reason });
+                self.advance(run.id);
+            }
             Err(Failure::Unknown(reason)) => self.cut_off(&run, &step, attempt.attempt, reason, duration_ms),
-            Err(Failure::Retry(reason) | Failure::Fatal(reason)) => self.fail(run.id, &step, attempt.attempt, reason, duration_ms),
+            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => {
+                self.fail(run.id, &step, attempt.attempt, reason, duration_ms)
+            }
         }
     }
 
@@ -366,7 +402,7 @@ impl Turn<'_, '_> {
                 self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
                 self.undo_unsure(id, &step);
             }
-            Err(Failure::Retry(reason) | Failure::Fatal(reason)) => {
+            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => {
                 self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
             }
         }
@@ -426,7 +462,7 @@ impl Turn<'_, '_> {
         self.page_level_one("automation-failed", &format!("step \"{}\" is in doubt and needs your word", step.title));
     }
 
-    /// The step's `check:` has answered: yes is success, no is failure, anything else needs a person.
+    /// The step's `check:` has answered: yes is success, no is a failure like any other, anything else needs a person.
     fn checked(&mut self, step: &Arc<Step>, performed: Performed) {
         let AttemptRef { run, attempt, .. } = performed.attempt;
         match performed.result {
@@ -442,9 +478,14 @@ impl Turn<'_, '_> {
                 self.advance(run);
             }
             Err(Failure::Fatal(reason)) => {
-                self.fail(run, step, attempt, format!("the check says it did not take effect: {reason}"), performed.duration_ms)
+                let reason = format!("the check says it did not take effect: {reason}");
+                let goes_on = self.state.runs.get(&run).is_some_and(|run| self.goes_on(run));
+                if attempt < step.retry.attempts && goes_on {
+                    return self.try_later(run, step, attempt, reason, performed.duration_ms);
+                }
+                self.fail(run, step, attempt, reason, performed.duration_ms)
             }
-            Err(Failure::Retry(reason) | Failure::Unknown(reason)) => {
+            Err(Failure::Retry(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
                 self.doubt(run, step, attempt, format!("the check could not tell: {reason}"))
             }
         }
@@ -471,13 +512,13 @@ impl Turn<'_, '_> {
     }
 
     fn end_succeeded(&mut self, run: &Run) {
-        self.ledger.run_ended(&run.playbook);
+        self.ledger.run_ended(&run.playbook, run.id);
         let duration_ms = self.now.since(run.started_at).as_millis();
         self.emit_engine(Event::RunSucceeded { run: run.id, playbook: run.playbook.clone(), duration_ms });
     }
 
     fn end_failed(&mut self, run: &Run, reason: String, escalate: bool) {
-        self.ledger.run_ended(&run.playbook);
+        self.ledger.run_ended(&run.playbook, run.id);
         self.emit_engine(Event::RunFailed { run: run.id, playbook: run.playbook.clone(), reason: reason.clone() });
         self.undo_steps(run.id, Undo::OnFailure);
         if !self.state.is_open() {
@@ -488,7 +529,7 @@ impl Turn<'_, '_> {
     }
 
     fn end_cancelled(&mut self, run: &Run, reason: &str) {
-        self.ledger.run_ended(&run.playbook);
+        self.ledger.run_ended(&run.playbook, run.id);
         self.emit_engine(Event::RunCancelled { run: run.id, playbook: run.playbook.clone(), reason: reason.to_owned() });
     }
 
@@ -598,7 +639,7 @@ impl Turn<'_, '_> {
                 self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms });
                 self.wake_at(retry_at, Wake::Undo { run, step });
             }
-            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Unknown(reason)) => {
+            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
                 let why = format!("\"{title}\" could not be undone and stays in force: {reason}");
                 self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
                 self.page_level_one("automation-failed", &why);
@@ -609,7 +650,7 @@ impl Turn<'_, '_> {
     pub(super) fn cancel_run(&mut self, id: RunId, note: &str) -> Answer {
         let run = self.run_for_person(id)?;
         let reason = if note.is_empty() { format!("by {}", self.actor) } else { format!("by {}: {note}", self.actor) };
-        self.ledger.run_ended(&run.playbook);
+        self.ledger.run_ended(&run.playbook, run.id);
         self.emit(Event::RunCancelled { run: id, playbook: run.playbook.clone(), reason });
         self.undo_steps(id, Undo::OnFailure);
         Ok(())

@@ -32,6 +32,16 @@ const ALERTS_OF: &str = "
     from alerts
     where incident in (select value from json_each($1))";
 
+// A run that waits for its turn has no current step yet.
+const WAITING: &str = "
+    select r.playbook, r.incident, r.id
+    from runs as r
+    join incidents as i on i.id = r.incident
+    where r.ended_at is null
+      and r.status = 'waiting'
+      and (i.state -> 'runs' -> r.id ->> 'current') is null
+    order by r.started_at, i.number";
+
 const UNWORKED: &str = "
     select position, id, source, received_at, body
     from deliveries
@@ -192,6 +202,9 @@ impl SqliteStore {
             .await?
         {
             resumed.running.insert(row.try_get("playbook")?, row.try_get("n")?);
+        }
+        for row in sqlx::query(WAITING).fetch_all(&self.readers).await? {
+            resumed.waiting.push(rows::waiter(&row)?);
         }
         for row in sqlx::query(UNWORKED).fetch_all(&self.readers).await? {
             resumed.unworked.push((row.try_get("position")?, rows::delivery(&row)?));

@@ -13,8 +13,8 @@ use crate::parts::process::Process;
 
 pub struct Reynard {
     pub url: String,
-    _process: Process,
-    _folder: TempDir,
+    process: Process,
+    folder: TempDir,
 }
 
 /// What a story gives it: the text of `reynard.yaml`, playbooks by slug, environment variables for the secrets.
@@ -41,7 +41,16 @@ impl Reynard {
         };
         let ready = async |port| http::answers(&format!("http://127.0.0.1:{port}/ready")).await;
         let (process, port) = Process::serve("reynard", folder.path(), build, ready).await?;
-        Ok(Reynard { url: format!("http://127.0.0.1:{port}"), _process: process, _folder: folder })
+        Ok(Reynard { url: format!("http://127.0.0.1:{port}"), process, folder })
+    }
+
+    /// Writes a file of its folder anew.
+    pub fn write(&self, path: &str, text: &str) -> Result<()> {
+        fs::write(self.folder.path().join(path), text).with_context(|| format!("write {path}"))
+    }
+
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
     }
 
     pub async fn get(&self, path: &str) -> Result<Value> {
@@ -49,6 +58,10 @@ impl Reynard {
         let (status, text) = (answer.status(), answer.text().await?);
         ensure!(status.is_success(), "GET {path}: {status}: {text}");
         serde_json::from_str(&text).with_context(|| format!("GET {path}: {text}"))
+    }
+
+    pub async fn text(&self, path: &str) -> Result<String> {
+        Ok(http::client().get(format!("{}{path}", self.url)).send().await?.error_for_status()?.text().await?)
     }
 
     pub async fn post(&self, path: &str) -> Result<()> {
