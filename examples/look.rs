@@ -19,7 +19,6 @@ use reynard::engine::store::{Reads, Totals};
 use reynard::web::assets;
 use reynard::web::pages::fault::Fault;
 use reynard::web::pages::render::page;
-use reynard::web::pages::samples::{self, Fake, NOW};
 use reynard::web::pages::view::list::{Filter, SeenList, list_view};
 use reynard::web::pages::view::shell::{Page, Place, shell};
 use reynard::web::pages::view::times::Lens;
@@ -28,6 +27,11 @@ use reynard::web::pages::{incident, incidents, playbooks};
 use serde::Deserialize;
 use tokio::sync::{RwLock, broadcast};
 use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::samples::{Fake, NOW};
+
+#[path = "../tests/pages/samples.rs"]
+mod samples;
 
 #[derive(Clone)]
 struct House {

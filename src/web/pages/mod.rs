@@ -8,6 +8,5 @@ pub mod me;
 pub mod playbooks;
 pub mod render;
 pub mod router;
-pub mod samples;
 pub mod view;
 pub mod visitor;

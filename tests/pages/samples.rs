@@ -7,21 +7,21 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::domain::action::OnInterrupt;
-use crate::domain::classification::Classification;
-use crate::domain::escalation::{Level, Plan, Policy};
-use crate::domain::expression::condition::Expression;
-use crate::domain::expression::schema::Schema;
-use crate::domain::expression::template::ValueTemplate;
-use crate::domain::id::{DeliveryId, IncidentId, RunId};
-use crate::domain::incident::{AlertMark, Incident};
-use crate::domain::labels::Labels;
-use crate::domain::playbook::{OnFailure, Playbook, PlaybookLimits, Retry, Step, Trigger, Undo};
-use crate::domain::priority::Priority;
-use crate::domain::settings::Rulebook;
-use crate::domain::time::{Span, Timestamp};
-use crate::domain::timeline::{Actor, AlertRef, Entry, Event, Outcome, StepRef};
-use crate::engine::store::{AlertRow, Change, DeliveryReport, IncidentName, IncidentQuery, Reads, StoreError, Totals};
+use reynard::domain::action::OnInterrupt;
+use reynard::domain::classification::Classification;
+use reynard::domain::escalation::{Level, Plan, Policy};
+use reynard::domain::expression::condition::Expression;
+use reynard::domain::expression::schema::Schema;
+use reynard::domain::expression::template::ValueTemplate;
+use reynard::domain::id::{DeliveryId, IncidentId, RunId};
+use reynard::domain::incident::{AlertMark, Incident};
+use reynard::domain::labels::Labels;
+use reynard::domain::playbook::{OnFailure, Playbook, PlaybookLimits, Retry, Step, Trigger, Undo};
+use reynard::domain::priority::Priority;
+use reynard::domain::settings::Rulebook;
+use reynard::domain::time::{Span, Timestamp};
+use reynard::domain::timeline::{Actor, AlertRef, Entry, Event, Outcome, StepRef};
+use reynard::engine::store::{AlertRow, Change, DeliveryReport, IncidentName, IncidentQuery, Reads, StoreError, Totals};
 
 /// The moment that the samples are looked at: 03:09:14 in Berlin.
 pub const NOW: Timestamp = Timestamp(1_795_486_154_000);

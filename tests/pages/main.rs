@@ -1,0 +1,4 @@
+//! The pages without a server or a browser: made-up incidents behind the real `Reads`, drawn by the real templates.
+
+mod drawn;
+mod samples;
