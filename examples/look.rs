@@ -86,6 +86,9 @@ async fn one(
     Query(look): Query<Look>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
+    if let Some(number) = id.strip_suffix(".md") {
+        return Ok(incident::markdown(&*house.fake.read().await, number).await?.into_response());
+    }
     let shown = incident::look(&*house.fake.read().await, &house.rulebook, (&id, &asked), &visitor(&headers, &look), NOW).await?;
     Ok(page("incident", &shown))
 }
@@ -133,7 +136,7 @@ async fn never(State(house): State<House>, Query(look): Query<Look>, headers: He
 fn nothing(house: &House, totals: &Totals, visitor: &Visitor) -> Response {
     let lens = Lens { now: NOW, zone: visitor.zone };
     let filter = Filter::default();
-    let seen = SeenList { incidents: &[], open: &[], totals, rulebook: &house.rulebook, filter: &filter, lens };
+    let seen = SeenList { incidents: &[], first: &[], kin: &[], open: &[], totals, rulebook: &house.rulebook, filter: &filter, lens };
     let place = Place { title: "All quiet".to_owned(), place: "incidents", scope: String::new() };
     page("incidents", &Page { shell: shell(place, visitor, totals, &house.rulebook, lens), view: list_view(&seen) }).into_response()
 }

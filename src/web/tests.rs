@@ -23,7 +23,7 @@ use crate::engine::metrics::Metrics;
 use crate::engine::ports::Clock;
 use crate::engine::runtime::{EngineError, Runtime};
 use crate::engine::store::{
-    AlertRow, Change, Delivery, DeliveryReport, IncidentName, IncidentQuery, Reads, RejectedAlert, StoreError, Totals,
+    AlertRow, Change, Delivery, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, RejectedAlert, StoreError, Totals,
 };
 use crate::engine::wire::parse;
 use crate::web::problem::Problem;
@@ -123,6 +123,10 @@ impl Reads for Memory {
     }
 
     async fn changes_since(&self, _: i64, _: u32) -> Result<Vec<Change>, StoreError> {
+        Ok(vec![])
+    }
+
+    async fn kin(&self, _: &[Family], _: u32) -> Result<Vec<Kin>, StoreError> {
         Ok(vec![])
     }
 

@@ -6,7 +6,7 @@ use reynard::web::pages::incident::Asked;
 use reynard::web::pages::render::html;
 use reynard::web::pages::view::face::face;
 use reynard::web::pages::view::list::Filter;
-use reynard::web::pages::visitor::{Notice, Visitor};
+use reynard::web::pages::visitor::{Notice, Undo, Visitor};
 use reynard::web::pages::{incident, incidents, playbooks};
 
 use crate::samples::{self, Fake, NOW, Sample};
@@ -48,7 +48,7 @@ const KINDS: [&str; 31] = [
 
 fn visitor() -> Visitor {
     let mut visitor = Visitor::read(&axum::http::HeaderMap::new(), "/incidents?q=\"><x".to_owned());
-    visitor.notice = Some(Notice::done("Done <b>", Some("/incidents/7/unacknowledge".to_owned())));
+    visitor.notice = Some(Notice::done("Done <b>", Some(Undo::new("/incidents/7/priority").with("priority", "P2\"<"))));
     visitor
 }
 
@@ -76,7 +76,7 @@ async fn every_sample_is_drawn_and_nothing_slips_through() {
     for Sample { incident, .. } in &fake.samples {
         is_clean(&drawn(&fake, incident.number, &Asked::default()).await);
         for show in ["people", "machine", "messages", "alerts"] {
-            is_clean(&drawn(&fake, incident.number, &Asked { show: Some(show.to_owned()), from: Some(3) }).await);
+            is_clean(&drawn(&fake, incident.number, &Asked { show: Some(show.to_owned()), from: Some(3), ..Asked::default() }).await);
         }
     }
     for (fake, status) in [(&fake, "open"), (&fake, "all"), (&Fake::default(), "open")] {
@@ -98,11 +98,11 @@ async fn the_first_screen_tells_the_story() {
         assert!(page.contains(words), "{words}");
     }
     let page = drawn(&fake, 411, &Asked::default()).await;
-    for words in ["ana is on it", "It took effect", "It did not", "Run it again"] {
+    for words in ["ana is on it", "It took effect", "It did not", "Run it again…"] {
         assert!(page.contains(words), "{words}");
     }
     let page = drawn(&fake, 405, &Asked::default()).await;
-    assert!(page.contains("37 alerts fired") && page.contains(" · playbook <b>"), "a resolved one looks back");
+    assert!(page.contains("37 alerts fired") && page.contains("fixed by <b>database_connection_failure"), "a resolved one looks back");
 }
 
 #[tokio::test]

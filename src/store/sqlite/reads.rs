@@ -7,7 +7,7 @@ use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
-use crate::engine::store::{AlertRow, Change, DeliveryReport, IncidentName, IncidentQuery, Reads, StoreError, Totals};
+use crate::engine::store::{AlertRow, Change, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, StoreError, Totals};
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::rows;
 
@@ -63,6 +63,17 @@ const CHANGES_SINCE: &str = "
     order by position
     limit $2";
 
+const KIN: &str = "
+    select type, service, number, priority, status <> 'resolved' as open, opened_at, heard_at
+    from json_each($1) as family
+    join incidents as i on i.number in (
+        select number
+        from incidents
+        where type = family.value ->> 0 and service = family.value ->> 1
+        order by number desc
+        limit $2)
+    order by number desc";
+
 const TOTALS: &str = "
     select
         (select count(*) from incidents where status <> 'resolved' and priority = 1) as p1,
@@ -72,7 +83,8 @@ const TOTALS: &str = "
         (select count(*) from incidents where status = 'triggered') as unacknowledged,
         (select count(*) from jobs) as jobs_pending,
         (select max(position) from deliveries) as deliveries,
-        (select received_at from deliveries order by position desc limit 1) as last_delivery_at";
+        (select received_at from deliveries order by position desc limit 1) as last_delivery_at,
+        (select source from deliveries order by position desc limit 1) as last_delivery_from";
 
 #[async_trait]
 impl Reads for SqliteStore {
@@ -142,6 +154,11 @@ impl Reads for SqliteStore {
         found.iter().map(change).collect::<Result<_, _>>().map_err(store_error)
     }
 
+    async fn kin(&self, families: &[Family], limit: u32) -> Result<Vec<Kin>, StoreError> {
+        let found = sqlx::query(KIN).bind(rows::to_json(&families)).bind(limit).fetch_all(&self.readers).await.map_err(store_error)?;
+        found.iter().map(kin).collect::<Result<_, _>>().map_err(store_error)
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         let row = sqlx::query(TOTALS).fetch_one(&self.readers).await.map_err(store_error)?;
         let number = |name: &str| row.try_get::<Option<i64>, _>(name).map(|n| n.unwrap_or(0).unsigned_abs()).map_err(store_error);
@@ -151,6 +168,7 @@ impl Reads for SqliteStore {
             jobs_pending: number("jobs_pending")?,
             deliveries: number("deliveries")?,
             last_delivery_at: row.try_get::<Option<i64>, _>("last_delivery_at").map_err(store_error)?.map(Timestamp),
+            last_delivery_from: row.try_get("last_delivery_from").map_err(store_error)?,
         })
     }
 }
@@ -166,6 +184,18 @@ impl SqliteStore {
             .map_err(store_error)?;
         found.iter().map(rows::entry).collect::<Result<_, _>>().map_err(store_error)
     }
+}
+
+fn kin(row: &sqlx::sqlite::SqliteRow) -> Result<Kin, sqlx::Error> {
+    let number: i64 = row.try_get("number")?;
+    Ok(Kin {
+        family: Family(row.try_get("type")?, row.try_get("service")?),
+        number: number.unsigned_abs(),
+        priority: row.try_get("priority")?,
+        open: row.try_get("open")?,
+        opened_at: Timestamp(row.try_get("opened_at")?),
+        heard_at: Timestamp(row.try_get("heard_at")?),
+    })
 }
 
 fn report(row: &sqlx::sqlite::SqliteRow) -> Result<DeliveryReport, sqlx::Error> {

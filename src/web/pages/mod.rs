@@ -1,6 +1,8 @@
 //! The HTML pages: read, ask, show. Everything they show is also in the API.
 
 pub mod actions;
+pub mod bulk;
+pub mod confirm;
 pub mod fault;
 pub mod incident;
 pub mod incidents;

@@ -26,6 +26,7 @@ static TEMPLATES: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
     let mut templates = Handlebars::new();
     templates.set_strict_mode(true);
     templates.register_helper("icon", Box::new(icon));
+    templates.register_helper("sprite", Box::new(sprite));
     templates.register_helper("prio", Box::new(prio));
     templates.register_helper("time", Box::new(time));
     templates.register_helper("clock", Box::new(clock));
@@ -71,6 +72,13 @@ type Drawn = Result<(), RenderError>;
 fn icon(helper: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> Drawn {
     let name = text(param(helper)?)?;
     out.write(&format!("<svg class=\"i\" aria-hidden=\"true\"><use href=\"{}#{}\"/></svg>", *SPRITE, escape(name)))?;
+    Ok(())
+}
+
+/// `{{sprite "strip"}}`: the address of one picture in the sprite.
+fn sprite(helper: &Helper<'_>, _: &Handlebars<'_>, _: &Context, _: &mut RenderContext<'_, '_>, out: &mut dyn Output) -> Drawn {
+    let name = text(param(helper)?)?;
+    out.write(&format!("{}#{}", *SPRITE, escape(name)))?;
     Ok(())
 }
 
