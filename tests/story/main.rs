@@ -5,5 +5,7 @@ mod app;
 mod crashes;
 mod escalation;
 mod intake;
+mod pages;
 mod playbooks;
 mod trouble;
+mod web;

@@ -64,15 +64,15 @@ const CHANGES_SINCE: &str = "
     limit $2";
 
 const KIN: &str = "
-    select type, service, number, priority, status <> 'resolved' as open, opened_at, heard_at
+    select i.type, i.service, i.number, i.priority, i.status <> 'resolved' as open, i.opened_at, i.heard_at
     from json_each($1) as family
     join incidents as i on i.number in (
-        select number
-        from incidents
-        where type = family.value ->> 0 and service = family.value ->> 1
-        order by number desc
+        select k.number
+        from incidents as k
+        where k.type = family.value ->> 0 and k.service = family.value ->> 1
+        order by k.number desc
         limit $2)
-    order by number desc";
+    order by i.number desc";
 
 const TOTALS: &str = "
     select
