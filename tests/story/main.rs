@@ -4,6 +4,7 @@
 mod app;
 mod crashes;
 mod escalation;
+mod fuzz;
 mod intake;
 mod pages;
 mod playbooks;
