@@ -460,5 +460,7 @@ async fn a_delivery_tells_what_became_of_it() {
     assert_eq!(status, 200);
     assert_eq!((&delivery["worked"], &delivery["bytes"], &delivery["rejected"][0]["index"]), (&json!(false), &json!(2), &json!(1)));
     let (_, description) = get("/api/openapi.json").await;
+    let missing = &description["paths"]["/api/v1/incidents/{id}"]["get"]["responses"]["404"]["content"];
+    assert_eq!(missing["application/problem+json"]["schema"]["$ref"], "#/components/schemas/ProblemBody", "{missing}");
     assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
 }
