@@ -28,9 +28,13 @@ pub fn cancel_view(incident: &Incident, run: &Run, rulebook: &Rulebook) -> Confi
         let own = run.steps.iter().filter(|(_, state)| wanted.contains(&state.status));
         own.map(|(id, state)| quoted(if state.title.is_empty() { id } else { &state.title })).collect()
     };
+    let plan = plan.filter(|_| !run.status.is_over());
     let ahead: Vec<String> = plan.map(|plan| ahead(plan, run)).unwrap_or_default();
     let undone: Vec<String> = plan.map(|plan| undone(plan, run)).unwrap_or_default();
     let mut sentences = Vec::new();
+    if run.status.is_over() {
+        sentences.push("It is over already: there is nothing left to cancel.".to_owned());
+    }
     sentences.extend(sentence(&named(&[StepStatus::Running]), "is under way and ends by itself.", "are under way and end by themselves."));
     let doubtful = "stays in doubt: nobody knows whether it took effect.";
     sentences.extend(sentence(&named(&[StepStatus::InDoubt]), doubtful, "stay in doubt: nobody knows whether they took effect."));

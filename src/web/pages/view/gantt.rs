@@ -120,13 +120,16 @@ fn instants(drawn: &Drawn<'_>) -> Vec<Timestamp> {
     all
 }
 
+/// The room that a line's word takes, in percent; words that would stand on each other are left to the lines' titles.
+const WORD: f64 = 9.0;
+
 fn lines(drawn: &Drawn<'_>, scale: &Scale) -> Vec<LineView> {
     let line = |at: Timestamp, tone, word: &'static str, title: String| {
         let x = scale.place(at);
-        LineView { x: percent(x), tone, word, title, anchor: if x > 85.0 { "end" } else { "start" } }
+        (x, LineView { x: percent(x), tone, word, title, anchor: if x > 85.0 { "end" } else { "start" } })
     };
     let clock = |at: Timestamp| drawn.lens.moment(at).clock;
-    let mut lines: Vec<LineView> = drawn
+    let mut lines: Vec<(f64, LineView)> = drawn
         .entries
         .iter()
         .filter_map(|entry| match &entry.event {
@@ -140,7 +143,11 @@ fn lines(drawn: &Drawn<'_>, scale: &Scale) -> Vec<LineView> {
     if drawn.incident.is_open() {
         lines.push(line(drawn.lens.now, "now", "now", format!("Now, {}", clock(drawn.lens.now))));
     }
-    lines
+    let mut free = f64::INFINITY;
+    for line in lines.iter_mut().rev() {
+        if free - line.0 < WORD { line.1.word = "" } else { free = line.0 }
+    }
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 fn percent(x: f64) -> String {
