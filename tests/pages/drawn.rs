@@ -145,3 +145,32 @@ fn templates_escape_everything_and_carry_no_style_or_script_of_their_own() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_picture_shows_each_attempt_and_each_wait_and_says_them_in_words() {
+    let fake = all();
+    let picture = Asked { view: Some("gantt".to_owned()), ..Asked::default() };
+    let page = drawn(&fake, 412, &picture).await;
+    for words in [
+        "attempt 1, failed: connection to orders-pool refused: 02:02:14, 420ms",
+        "waits to be tried again: 02:02:14, 5m 59s",
+        "attempt 2: 02:08:13, 1m so far",
+        "nobody has acknowledged: 02:02:05, 7m 9s so far",
+        "3 alerts, firing",
+        "mia by email was not told: 550 5.1.1 mailbox unavailable",
+        "5m 32s without a change",
+        "Now, 02:09:14",
+    ] {
+        assert!(page.contains(words), "{words} in {page}");
+    }
+    let svg: String = page.split("<svg class=\"gs\"").skip(1).filter_map(|rest| rest.split("</svg>").next()).collect();
+    let bars = svg.split("<rect ").skip(1).filter(|bar| bar.contains(" rx="));
+    assert!(bars.clone().count() >= 7 && bars.clone().all(|bar| bar.contains("<title>")), "every bar says what it is");
+    assert!(!svg.contains("style=") && !svg.contains("NaN"), "geometry only");
+    for Sample { incident, .. } in &fake.samples {
+        let page = drawn(&fake, incident.number, &picture).await;
+        assert!(!page.contains("NaN") && page.contains("class=\"gr axis\""), "{}", incident.number);
+    }
+    let over = drawn(&fake, 405, &picture).await;
+    assert!(over.contains("Acknowledged by ana at 17:10:00") && over.contains("ana is on it: 17:10:00"), "{over}");
+}

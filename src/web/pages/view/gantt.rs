@@ -1,8 +1,10 @@
 //! The timeline as bars over one scale: alerts, steps with each attempt, waits, messages, people. Knows no HTML;
 //! every place is a percentage, so that a browser stretches the bars and leaves the words alone.
 
+mod alerts;
 mod lanes;
 mod scale;
+mod steps;
 
 use serde::Serialize;
 
