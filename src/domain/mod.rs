@@ -15,6 +15,7 @@ pub mod limits;
 pub mod on_call;
 pub mod playbook;
 pub mod priority;
+pub mod report;
 pub mod run;
 pub mod secret;
 pub mod settings;

@@ -203,6 +203,21 @@ pub struct Change {
     pub seq: u64,
 }
 
+/// Incidents of one family tell the same trouble again: the same type and the same service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+pub struct Family(pub String, pub String);
+
+/// An incident without its state: when it was, and how bad.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kin {
+    pub family: Family,
+    pub number: u64,
+    pub priority: u8,
+    pub open: bool,
+    pub opened_at: Timestamp,
+    pub heard_at: Timestamp,
+}
+
 /// How many of what there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -212,6 +227,8 @@ pub struct Totals {
     pub jobs_pending: u64,
     pub deliveries: u64,
     pub last_delivery_at: Option<Timestamp>,
+    /// The source that sent it.
+    pub last_delivery_from: Option<String>,
 }
 
 /// Everybody else's side; it never waits for the writer.
@@ -229,5 +246,7 @@ pub trait Reads: Send + Sync {
     async fn incident_of_run(&self, run: RunId) -> Result<Option<IncidentId>, StoreError>;
     async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, StoreError>;
     async fn changes_since(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError>;
+    /// The newest incidents of each family, at most `limit` of each, newest first. The cost does not grow with history.
+    async fn kin(&self, families: &[Family], limit: u32) -> Result<Vec<Kin>, StoreError>;
     async fn totals(&self) -> Result<Totals, StoreError>;
 }
