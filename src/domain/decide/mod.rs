@@ -1,11 +1,16 @@
 //! Deciding: a command and the state make facts and effects. Pure: no IO, no clock, no chance.
 
+pub mod answer;
 pub mod command;
 pub mod observe;
 pub mod outbox;
 pub mod paging;
 pub mod people;
 pub mod recovery;
-pub mod running;
+pub mod run;
 pub mod scope;
+pub mod steer;
+pub mod step;
+pub mod tell;
 pub mod turn;
+pub mod undo;

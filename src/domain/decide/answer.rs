@@ -1,0 +1,174 @@
+//! Answers: what an attempt's result, its loss or a crash in its middle means for the step. Begins no first attempt.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::domain::action::OnInterrupt;
+use crate::domain::decide::command::{AttemptRef, Effect, Failure, Performed, Wake};
+use crate::domain::decide::paging::pause;
+use crate::domain::decide::turn::Turn;
+use crate::domain::id::RunId;
+use crate::domain::playbook::{OnFailure, Step, Undo};
+use crate::domain::run::{Run, StepStatus};
+use crate::domain::timeline::{Event, StepRef};
+
+impl Turn<'_, '_> {
+    pub(super) fn performed(&mut self, performed: Performed) {
+        let attempt = &performed.attempt;
+        if attempt.undo {
+            return self.undone(performed);
+        }
+        if self.state.runs.get(&attempt.run).is_some_and(|run| run.status.is_over()) {
+            return self.performed_late(performed);
+        }
+        let Some((run, playbook)) = self.open_run(attempt.run) else { return self.lose_run(attempt.run) };
+        let current =
+            run.steps.get(&attempt.step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt.attempt);
+        let Some(step) = playbook.step(&attempt.step).cloned().filter(|_| current) else { return };
+        if attempt.check {
+            return self.checked(&step, performed);
+        }
+        let at = StepRef { run: run.id, step: step.id.clone(), attempt: attempt.attempt, undo: false };
+        let (title, duration_ms) = (step.title.clone(), performed.duration_ms);
+        let again = attempt.attempt < step.retry.attempts && self.goes_on(&run);
+        match performed.result {
+            Ok(output) => {
+                self.emit_engine(Event::StepSucceeded { at, title, output, duration_ms });
+                self.undo_later(run.id, &step);
+                self.advance(run.id);
+            }
+            Err(Failure::Retry(reason)) if again => self.try_later(run.id, &step, attempt.attempt, reason, duration_ms),
+            Err(Failure::Unknown(reason)) if step.on_interrupt == OnInterrupt::Retry && again => {
+                self.try_later(run.id, &step, attempt.attempt, reason, duration_ms)
+            }
+            Err(Failure::Unknown(reason)) if step.on_interrupt == OnInterrupt::Retry => {
+                self.fail(run.id, &step, attempt.attempt, reason, duration_ms);
+                self.undo_unsure(run.id, &step);
+            }
+            // A look that is not admitted has seen nothing, which is no failure of what it was to look at.
+            Err(Failure::Barred(reason)) if step.on_failure == OnFailure::Continue => {
+                self.emit_engine(Event::StepSkipped { at, title, reason });
+                self.advance(run.id);
+            }
+            Err(Failure::Unknown(reason)) => self.cut_off(&run, &step, attempt.attempt, reason, duration_ms),
+            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => {
+                self.fail(run.id, &step, attempt.attempt, reason, duration_ms)
+            }
+        }
+    }
+
+    pub(super) fn try_later(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String, duration_ms: u64) {
+        let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
+        let retry_at = self.now + pause(step.retry.backoff, step.retry.max_backoff, attempt, self.state.number);
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(retry_at), duration_ms });
+        self.wake_at(retry_at, Wake::Step { run, step: Some(step.id.clone()), attempt: attempt + 1 });
+    }
+
+    /// What came of an attempt whose run was cancelled meanwhile: it is told, and taken back when that is its time.
+    pub(super) fn performed_late(&mut self, performed: Performed) {
+        let AttemptRef { run: id, step, attempt, .. } = performed.attempt;
+        let Some(run) = self.state.runs.get(&id) else { return };
+        let current = run.steps.get(&step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt);
+        let Some(step) = self.playbook_of(run).and_then(|playbook| playbook.step(&step).cloned()).filter(|_| current) else { return };
+        let at = StepRef { run: id, step: step.id.clone(), attempt, undo: false };
+        let (title, duration_ms) = (step.title.clone(), performed.duration_ms);
+        match performed.result {
+            Ok(output) => {
+                self.emit_engine(Event::StepSucceeded { at, title, output, duration_ms });
+                if step.undo == Undo::OnFailure { self.undo_due(id, &step.id) } else { self.undo_later(id, &step) }
+            }
+            Err(Failure::Unknown(reason)) => {
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
+                self.undo_unsure(id, &step);
+            }
+            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => {
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
+            }
+        }
+    }
+
+    pub(super) fn interrupted(&mut self, attempt: &AttemptRef) {
+        let reason = "Reynard stopped while it was under way".to_owned();
+        if attempt.undo {
+            // Taking back is the same when done twice; every undoable action says so.
+            return self.undo_cut_off(attempt);
+        }
+        if self.state.runs.get(&attempt.run).is_some_and(|run| run.status.is_over()) {
+            return self.performed_late(Performed { attempt: attempt.clone(), result: Err(Failure::Unknown(reason)), duration_ms: 0 });
+        }
+        let Some((run, playbook)) = self.open_run(attempt.run) else { return self.lose_run(attempt.run) };
+        let running =
+            run.steps.get(&attempt.step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt.attempt);
+        let Some(step) = playbook.step(&attempt.step).cloned().filter(|_| running) else { return };
+        self.cut_off(&run, &step, attempt.attempt, reason, 0);
+    }
+
+    /// Nobody knows whether the attempt took effect; its step says what that means.
+    pub(super) fn cut_off(&mut self, run: &Run, step: &Arc<Step>, attempt: u32, reason: String, duration_ms: u64) {
+        match step.on_interrupt {
+            OnInterrupt::Retry => {
+                let at = StepRef { run: run.id, step: step.id.clone(), attempt, undo: false };
+                let out_of_tries = attempt >= step.retry.attempts.max(3);
+                if out_of_tries || !self.goes_on(run) {
+                    self.fail(run.id, step, attempt, reason, duration_ms);
+                    return self.undo_unsure(run.id, step);
+                }
+                self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(self.now), duration_ms });
+                self.wake_at(self.now, Wake::Step { run: run.id, step: Some(step.id.clone()), attempt: attempt + 1 });
+            }
+            OnInterrupt::Check if step.check.is_some() => {
+                let attempt = AttemptRef { run: run.id, step: step.id.clone(), attempt, undo: false, check: true };
+                self.ask(Effect::Perform { attempt });
+            }
+            OnInterrupt::Check | OnInterrupt::Ask => self.doubt(run.id, step, attempt, reason),
+            OnInterrupt::Fail => {
+                self.fail(run.id, step, attempt, reason, duration_ms);
+                self.undo_unsure(run.id, step);
+            }
+        }
+    }
+
+    pub(super) fn doubt(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String) {
+        let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
+        self.emit_engine(Event::StepInDoubt { at, title: step.title.clone(), reason });
+        self.page_level_one("automation-failed", &format!("step \"{}\" is in doubt and needs your word", step.title));
+    }
+
+    /// The step's `check:` has answered: yes is success, no is a failure like any other, anything else needs a person.
+    pub(super) fn checked(&mut self, step: &Arc<Step>, performed: Performed) {
+        let AttemptRef { run, attempt, .. } = performed.attempt;
+        match performed.result {
+            Ok(output) => {
+                let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
+                self.emit_engine(Event::StepSucceeded {
+                    at,
+                    title: step.title.clone(),
+                    output: json!({"checked": output}),
+                    duration_ms: performed.duration_ms,
+                });
+                self.undo_later(run, step);
+                self.advance(run);
+            }
+            Err(Failure::Fatal(reason)) => {
+                let reason = format!("the check says it did not take effect: {reason}");
+                let goes_on = self.state.runs.get(&run).is_some_and(|run| self.goes_on(run));
+                if attempt < step.retry.attempts && goes_on {
+                    return self.try_later(run, step, attempt, reason, performed.duration_ms);
+                }
+                self.fail(run, step, attempt, reason, performed.duration_ms)
+            }
+            Err(Failure::Retry(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
+                self.doubt(run, step, attempt, format!("the check could not tell: {reason}"))
+            }
+        }
+    }
+
+    pub(super) fn fail(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String, duration_ms: u64) {
+        let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms });
+        if self.after_failure(run, step) {
+            self.advance(run);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What people say of a run and its steps: cancel, settle, try again, skip.
+
+use std::sync::Arc;
+
+use crate::domain::decide::command::Refusal;
+use crate::domain::decide::turn::Turn;
+use crate::domain::id::RunId;
+use crate::domain::playbook::{Step, Undo};
+use crate::domain::run::{Run, StepStatus};
+use crate::domain::timeline::{Event, Outcome, StepRef};
+
+type Answer = Result<(), Refusal>;
+
+impl Turn<'_, '_> {
+    pub(super) fn cancel_run(&mut self, id: RunId, note: &str) -> Answer {
+        let run = self.run_for_person(id)?;
+        let reason = if note.is_empty() { format!("by {}", self.actor) } else { format!("by {}: {note}", self.actor) };
+        self.ledger.run_ended(&run.playbook, run.id);
+        self.emit(Event::RunCancelled { run: id, playbook: run.playbook.clone(), reason });
+        self.undo_steps(id, Undo::OnFailure);
+        Ok(())
+    }
+
+    pub(super) fn settle_step(&mut self, id: RunId, step: &str, outcome: Outcome, note: String) -> Answer {
+        let (at, step) = self.step_for_person(id, step, &[StepStatus::InDoubt])?;
+        self.emit(Event::StepSettled { at, title: step.title.clone(), outcome, note });
+        match outcome {
+            Outcome::Succeeded => {
+                self.undo_later(id, &step);
+                self.advance(id);
+            }
+            Outcome::Failed => {
+                if self.after_failure(id, &step) {
+                    self.advance(id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn retry_step(&mut self, id: RunId, step: &str, note: &str) -> Answer {
+        let (at, step) = self.step_for_person(id, step, &[StepStatus::InDoubt, StepStatus::Waiting])?;
+        let Some((run, playbook)) = self.open_run(id) else { return Err(Refusal::RunOver) };
+        self.emit(Event::Commented { text: format!("{} has \"{}\" run again{}", self.actor, step.title, colon(note)) });
+        if self.begin_step(&run, &playbook, &step, at.attempt + 1) {
+            self.advance(id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn skip_step(&mut self, id: RunId, step: &str, note: &str) -> Answer {
+        let (at, step) = self.step_for_person(id, step, &[StepStatus::InDoubt, StepStatus::Waiting])?;
+        self.emit(Event::StepSkipped { at, title: step.title.clone(), reason: format!("by {}{}", self.actor, colon(note)) });
+        self.advance(id);
+        Ok(())
+    }
+
+    pub(super) fn run_for_person(&self, id: RunId) -> Result<Run, Refusal> {
+        let run = self.state.runs.get(&id).ok_or(Refusal::UnknownRun)?;
+        if run.status.is_over() { Err(Refusal::RunOver) } else { Ok(run.clone()) }
+    }
+
+    pub(super) fn step_for_person(&self, id: RunId, step: &str, allowed: &[StepStatus]) -> Result<(StepRef, Arc<Step>), Refusal> {
+        let run = self.run_for_person(id)?;
+        let unknown = || Refusal::UnknownStep(step.to_owned());
+        let state = run.steps.get(step).ok_or_else(unknown)?;
+        if !allowed.contains(&state.status) {
+            return Err(Refusal::StepNot { step: step.to_owned(), status: state.status.word() });
+        }
+        let found = self.playbook_of(&run).and_then(|playbook| playbook.step(step).cloned()).ok_or_else(unknown)?;
+        Ok((StepRef { run: id, step: step.to_owned(), attempt: state.attempt, undo: false }, found))
+    }
+}
+
+fn colon(note: &str) -> String {
+    if note.is_empty() { String::new() } else { format!(": {note}") }
+}

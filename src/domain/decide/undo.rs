@@ -1,0 +1,127 @@
+//! Taking steps back: when that is due, in which order, how often it is tried, and when it is left to a later run.
+
+use crate::domain::decide::command::{AttemptRef, Effect, Failure, Performed, Wake};
+use crate::domain::decide::paging::pause;
+use crate::domain::decide::turn::Turn;
+use crate::domain::id::RunId;
+use crate::domain::playbook::{Step, Undo};
+use crate::domain::run::{Run, StepStatus};
+use crate::domain::time::Span;
+use crate::domain::timeline::{Event, StepRef};
+
+/// How often taking a step back is tried before people are told that it stays.
+const UNDO_ATTEMPTS: u32 = 5;
+const UNDO_PAUSE: Span = Span::seconds(10);
+const LONGEST_UNDO_PAUSE: Span = Span::minutes(5);
+
+impl Turn<'_, '_> {
+    /// It has failed and may be in force all the same: what can be taken back is, for that is the same when there is nothing to take back.
+    pub(super) fn undo_unsure(&mut self, run: RunId, step: &Step) {
+        if step.undo != Undo::Never {
+            self.begin_undo(run, step);
+        }
+    }
+
+    pub(super) fn undo_later(&mut self, run: RunId, step: &Step) {
+        match step.undo {
+            Undo::After(span) => self.wake_at(self.now + span, Wake::Undo { run, step: step.id.clone() }),
+            // It succeeded after the incident had ended: nobody would take it back otherwise.
+            Undo::OnResolve if !self.state.is_open() => self.undo_due(run, &step.id),
+            _ => {}
+        }
+    }
+
+    /// Takes back, last step first, what succeeded and is to be taken back now.
+    pub(super) fn undo_steps(&mut self, id: RunId, when: Undo) {
+        let Some(run) = self.state.runs.get(&id).cloned() else { return };
+        let Some(playbook) = self.playbook_of(&run) else { return };
+        // A mitigation that was to last until the end or until a failure also ends with the incident.
+        let due = |undo: Undo| undo == when || (when == Undo::OnResolve && matches!(undo, Undo::After(_)));
+        for step in playbook.steps.iter().rev().filter(|step| due(step.undo)) {
+            self.undo_due(id, &step.id);
+        }
+    }
+
+    pub(super) fn undo_due(&mut self, id: RunId, step: &str) {
+        let Some(run) = self.state.runs.get(&id).cloned() else { return };
+        let Some(playbook) = self.playbook_of(&run) else { return };
+        let (Some(step), Some(state)) = (playbook.step(step), run.steps.get(step)) else { return };
+        let (waits, under_way) = (state.undoing && state.retry_at.is_some(), state.undoing && state.retry_at.is_none());
+        if under_way || !(waits || state.status == StepStatus::Succeeded) {
+            return;
+        }
+        if self.is_done_anew(&run, step) {
+            return self.leave_to_the_later_run(&run, step);
+        }
+        self.begin_undo(id, step);
+    }
+
+    pub(super) fn undo_cut_off(&mut self, attempt: &AttemptRef) {
+        let Some(run) = self.state.runs.get(&attempt.run).cloned() else { return };
+        let Some(step) = self.playbook_of(&run).and_then(|playbook| playbook.step(&attempt.step).cloned()) else { return };
+        let current = run.steps.get(&step.id).is_some_and(|state| state.undoing && state.undo_attempt == attempt.attempt);
+        if current && self.is_done_anew(&run, &step) {
+            self.leave_to_the_later_run(&run, &step);
+        } else if current {
+            self.begin_undo(attempt.run, &step);
+        }
+    }
+
+    /// Whether a later run of the same playbook has done the same since, and will take it back itself.
+    pub(super) fn is_done_anew(&self, run: &Run, step: &Step) -> bool {
+        let done = |later: &Run| {
+            let takes_back =
+                || self.playbook_of(later).and_then(|book| book.step(&step.id).cloned()).is_some_and(|s| s.undo != Undo::Never);
+            let state = later.steps.get(&step.id).filter(|state| !state.undoing);
+            state.is_some_and(|state| matches!(state.status, StepStatus::Running | StepStatus::Succeeded | StepStatus::InDoubt))
+                && takes_back()
+        };
+        self.state.is_open()
+            && self.state.runs.values().any(|later| later.playbook == run.playbook && later.ordinal > run.ordinal && done(later))
+    }
+
+    pub(super) fn leave_to_the_later_run(&mut self, run: &Run, step: &Step) {
+        let Some(state) = run.steps.get(&step.id).filter(|state| state.undoing) else { return };
+        let at = StepRef { run: run.id, step: step.id.clone(), attempt: state.undo_attempt, undo: true };
+        let reason = "a later run did it again and takes it back itself".to_owned();
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0 });
+    }
+
+    pub(super) fn begin_undo(&mut self, id: RunId, step: &Step) {
+        let Some(state) = self.state.runs.get(&id).and_then(|run| run.steps.get(&step.id)) else { return };
+        let (attempt, params) = (state.undo_attempt + 1, state.params.clone());
+        self.emit_engine(Event::StepStarted {
+            at: StepRef { run: id, step: step.id.clone(), attempt, undo: true },
+            title: step.title.clone(),
+            action: step.action.clone(),
+            target: step.target.clone(),
+            params,
+            destructive: step.destructive,
+        });
+        self.ask(Effect::Perform { attempt: AttemptRef { run: id, step: step.id.clone(), attempt, undo: true, check: false } });
+    }
+
+    pub(super) fn undone(&mut self, performed: Performed) {
+        let AttemptRef { run, step, attempt, .. } = performed.attempt;
+        let Some(state) = self.state.runs.get(&run).and_then(|run| run.steps.get(&step)).filter(|s| s.undoing && s.undo_attempt == attempt)
+        else {
+            return;
+        };
+        let title = state.title.clone();
+        let at = StepRef { run, step: step.clone(), attempt, undo: true };
+        let duration_ms = performed.duration_ms;
+        match performed.result {
+            Ok(output) => self.emit_engine(Event::StepUndone { at, title, output, duration_ms }),
+            Err(Failure::Retry(reason) | Failure::Unknown(reason)) if attempt < UNDO_ATTEMPTS => {
+                let retry_at = self.now + pause(UNDO_PAUSE, LONGEST_UNDO_PAUSE, attempt, self.state.number);
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms });
+                self.wake_at(retry_at, Wake::Undo { run, step });
+            }
+            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
+                let why = format!("\"{title}\" could not be undone and stays in force: {reason}");
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
+                self.page_level_one("automation-failed", &why);
+            }
+        }
+    }
+}
