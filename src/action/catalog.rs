@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::action::egress::Egress;
 use crate::action::http::Http;
 use crate::action::{
-    command_run, dns_resolve, http_check, http_request, note, notify, postgres_pool_reset, postgres_pool_status, postgres_read_only,
-    prometheus_query, prometheus_wait_until, tcp_connect, ticket_create, wait,
+    command_run, dns_resolve, http_check, http_request, note, notify, playbook_run, postgres_pool_reset, postgres_pool_status,
+    postgres_read_only, prometheus_query, prometheus_wait_until, tcp_connect, ticket_create, wait,
 };
 use crate::domain::action::Specs;
 use crate::domain::settings::Settings;
@@ -40,6 +40,7 @@ pub fn catalog(settings: &Settings) -> Catalog {
         Arc::new(http_request::HttpRequest::new(http.clone())),
         Arc::new(note::Note),
         Arc::new(notify::Notify),
+        Arc::new(playbook_run::PlaybookRun),
         Arc::new(postgres_pool_reset::PostgresPoolReset),
         Arc::new(postgres_pool_status::PostgresPoolStatus),
         Arc::new(postgres_read_only::PostgresReadOnly::new(own)),
@@ -61,6 +62,7 @@ pub fn specs() -> Specs {
         http_request::SPEC,
         note::SPEC,
         notify::SPEC,
+        playbook_run::SPEC,
         postgres_pool_reset::SPEC,
         postgres_pool_status::SPEC,
         postgres_read_only::SPEC,

@@ -10,6 +10,7 @@ pub mod http_request;
 pub mod note;
 pub mod notify;
 pub mod params;
+pub mod playbook_run;
 pub mod postgres;
 pub mod postgres_pool_reset;
 pub mod postgres_pool_status;

@@ -26,7 +26,7 @@ pub struct Loaded {
 /// Reads and checks everything. `previous` is the rulebook in force, whose revisions runs may still be pinned to.
 pub fn load(files: &Files, specs: &Specs, secrets: &dyn Secrets, previous: Option<&Rulebook>) -> Loaded {
     let mut diagnostics = Diagnostics::default();
-    let (mut settings, names, usable) = match &files.settings {
+    let (mut settings, mut names, usable) = match &files.settings {
         Some(file) => settings_file(file, specs, secrets, &mut diagnostics),
         None => {
             let settings = settings::shipped(specs);
@@ -34,6 +34,7 @@ pub fn load(files: &Files, specs: &Specs, secrets: &dyn Secrets, previous: Optio
             (settings, names, true)
         }
     };
+    names.playbooks = files.playbooks.iter().map(|file| playbooks::slug_of(&file.path).to_owned()).collect();
     let mut shelf = Shelf { previous, ..Shelf::default() };
     for file in &files.playbooks {
         let context = Context { specs, names: &names, targets: &settings.rulebook.targets };

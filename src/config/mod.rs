@@ -21,6 +21,7 @@ pub mod sources;
 pub mod steps;
 pub mod suggest;
 pub mod targets;
+pub mod vars;
 pub mod with;
 pub mod yaml;
 

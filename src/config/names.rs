@@ -6,7 +6,7 @@ use crate::config::diagnostic::Code;
 use crate::config::reader::{At, Name};
 use crate::config::suggest;
 use crate::domain::action::TargetKind;
-use crate::domain::directory::{ON_CALL, PRIMARY};
+use crate::domain::directory::{ON_CALL, OPERATOR, PRIMARY};
 use crate::domain::settings::Settings;
 
 /// Every declared name, also of things that are broken themselves, so that one fault does not bring others.
@@ -19,6 +19,8 @@ pub struct Names {
     pub targets: BTreeMap<String, Option<TargetKind>>,
     pub commands: BTreeSet<String>,
     pub signals: BTreeSet<String>,
+    /// By their files' names, broken ones too.
+    pub playbooks: BTreeSet<String>,
     /// False when `reynard.yaml` could not be read at all: then no name is unknown.
     pub complete: bool,
 }
@@ -33,6 +35,7 @@ impl Names {
             targets: book.targets.iter().map(|(name, target)| (name.clone(), Some(target.kind))).collect(),
             commands: settings.commands.keys().cloned().collect(),
             signals: book.signals.keys().cloned().collect(),
+            playbooks: book.playbooks.keys().cloned().collect(),
             complete: true,
         }
     }
@@ -53,6 +56,19 @@ impl Names {
         if self.complete && name == ON_CALL && !self.schedules.contains(PRIMARY) {
             let help = "declare it under on_call.schedules; until then on-call reaches nobody".to_owned();
             at.place().warning(Code::NobodyOnCall, "there is no schedule \"primary\" to say who is on call", Some(help));
+        }
+        Some(name.to_owned())
+    }
+
+    /// Somebody who can say yes or no: a person, a schedule, on-call, or `operator` for anybody.
+    pub fn approver(&self, at: At<'_>) -> Option<String> {
+        let name = at.words()?;
+        let can_answer = name == OPERATOR || name == ON_CALL || self.people.contains(name) || self.schedules.contains(name);
+        if self.complete && !can_answer {
+            let known = [&self.people, &self.schedules].into_iter().flatten().map(String::as_str);
+            let help = suggest::hint(name, known.chain([ON_CALL, OPERATOR]));
+            at.place().error(Code::UnknownName, format!("\"{name}\" is no person or schedule, nor on-call or operator"), help);
+            return None;
         }
         Some(name.to_owned())
     }

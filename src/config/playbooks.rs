@@ -10,7 +10,10 @@ use crate::config::limits;
 use crate::config::names::{self, NAME_HELP};
 use crate::config::reader::{At, Document};
 use crate::config::steps::{self, Context};
+use crate::config::vars;
+use crate::config::yaml::Value;
 use crate::domain::playbook::{Playbook, Trigger};
+use crate::domain::time::Span;
 
 /// The playbook in the document; none when anything is wrong with it, which the document then says.
 pub fn read(document: &Document, context: Context<'_>) -> Option<Playbook> {
@@ -25,14 +28,26 @@ pub fn read(document: &Document, context: Context<'_>) -> Option<Playbook> {
     let title = fields.optional("title").and_then(At::words).map_or_else(|| slug.to_owned(), str::to_owned);
     let trigger = fields.required("on").and_then(trigger);
     let limits = fields.optional("limits").and_then(limits::playbook).unwrap_or_default();
-    fields.not_yet("vars");
-    let steps = fields.required("steps").map(|at| steps::read(at, context));
+    let starts_by_itself = trigger.as_ref().is_some_and(|trigger| !trigger.is_manual());
+    let vars = fields.optional("vars").map(|at| vars::read(at, starts_by_itself)).unwrap_or_default();
+    let timeout = fields.optional("timeout").and_then(timeout);
+    let steps = fields.required("steps").map(|at| steps::read(at, context, &vars, slug));
     fields.finish();
     if document.has_errors() {
         return None;
     }
     let source = document.text.to_string();
-    Some(Playbook { slug: slug.to_owned(), title, revision: revision(&source), source, trigger: trigger?, limits, steps: steps? })
+    Some(Playbook {
+        slug: slug.to_owned(),
+        title,
+        revision: revision(&source),
+        source,
+        trigger: trigger?,
+        limits,
+        vars,
+        timeout,
+        steps: steps?,
+    })
 }
 
 /// A file's name without folder and ending.
@@ -50,6 +65,15 @@ pub fn revision(text: &str) -> String {
     })
 }
 
+/// How long a run may take.
+fn timeout(at: At<'_>) -> Option<Span> {
+    let timeout = at.span()?;
+    if timeout == Span::ZERO {
+        at.error(Code::BadValue, "a run needs some time");
+    }
+    Some(timeout)
+}
+
 fn trigger(at: At<'_>) -> Option<Trigger> {
     let fields = at.fields()?;
     let items = |name| fields.optional(name).map(At::one_or_many).unwrap_or_default().into_iter();
@@ -58,6 +82,12 @@ fn trigger(at: At<'_>) -> Option<Trigger> {
         priorities: items("priority").filter_map(classification::priority).collect(),
         matchers: items("match").filter_map(At::matcher).collect(),
     };
+    // Any playbook may be started by a person; this says that nothing else starts it.
+    if let Some(at) = fields.optional("manual")
+        && !(at.node.value == Value::Bool(true) && trigger.is_manual())
+    {
+        at.error_help(Code::BadValue, "\"manual\" is true and stands alone", "leave it out: a person may start any playbook");
+    }
     for name in ["schedule", "cron", "every"] {
         fields.not_yet(name);
     }
@@ -167,9 +197,17 @@ mod tests {
                 "bad-expression 3:72-75 did you mean \"kind\"?",
             ),
             ("id: a, wait: 5m, when: target.kind == 'x'", "bad-expression 3:28-34"),
-            ("parallel: [ { id: b, wait: 1m } ]", "not-yet-supported 3:5-13 leave it out for now"),
-            ("id: a, for_each: alerts, as: alert, action: notify, max: 5", "not-yet-supported 3:12-20"),
-            ("id: a, approval: { by: operator }, action: notify", "not-yet-supported 3:12-20"),
+            ("parallel: [ { id: b, wait: 1m } ]", "bad-value 3:5-13"),
+            ("parallel: [ { id: b, wait: 1m }, { parallel: [ { id: c, wait: 1m }, { id: d, wait: 1m } ] } ]", "bad-value 3:"),
+            ("parallel: [ { id: b, wait: 1m }, { id: c, wait: 1m, when: \"steps.b.status == 'failed'\" } ]", "step-order 3:"),
+            ("id: a, for_each: alerts, as: alert, action: notify, max: 0, with: { to: bo }", "bad-value 3:62-63"),
+            ("id: a, for_each: incident.title, wait: 1m", "bad-expression 3:22-36"),
+            ("id: a, for_each: alerts, as: labels, wait: 1m", "duplicate-name 3:34-40 call the item otherwise"),
+            ("id: a, as: x, wait: 1m", "unknown-field 3:12-14"),
+            ("id: a, for_each: alerts, as: x, wait: 1m, when: x.satus == 'firing'", "bad-expression 3:55-60 did you mean \"status\"?"),
+            ("id: a, approval: { by: [] , otherwise: contineu }", "bad-value 3:44-52 did you mean \"continue\"?"),
+            ("id: a, approval: { by: hook }", "unknown-name 3:28-32"),
+            ("id: a, wait: 1m, when: vars.x == 1", "bad-expression 3:"),
         ];
         let mut wrong = Vec::new();
         for (step, expected) in table {
@@ -200,7 +238,11 @@ mod tests {
             ("on: { priority: P9 }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 1:17-19 did you mean \"P1\"?"),
             ("on: { match: 'severity=~\"(\"' }\nsteps: [ { id: a, wait: 1m } ]", "bad-matcher 1:14-29"),
             ("on: { schedule: x }\nsteps: [ { id: a, wait: 1m } ]", "not-yet-supported 1:7-15"),
-            ("on: {}\nvars: { a: 1 }\nsteps: [ { id: a, wait: 1m } ]", "not-yet-supported 2:1-5"),
+            ("on: {}\nvars: { a: 1 }\nsteps: [ { id: a, wait: 1m } ]", "wrong-type 2:12-13"),
+            ("on: {}\nvars: { a: { type: duration, default: 5 } }\nsteps: [ { id: a, wait: 1m } ]", "wrong-type 2:39-40"),
+            ("on: { type: x }\nvars: { a: { type: text } }\nsteps: [ { id: a, wait: 1m } ]", "missing-field 2:12-26 give it a default"),
+            ("on: { manual: true, type: x }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 1:15-19 leave it out"),
+            ("on: {}\ntimeout: 0s\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:10-12"),
             ("on: {}\nlimits: { concurrency: 0 }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:24-25"),
             ("on: {}\nlimits: { per_target: 3 per 30d }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:23-32"),
             ("on: {}\nsteps: []", "bad-value 2:8-10"),

@@ -1,5 +1,7 @@
 //! What conditions and `{{ … }}` holes may read, and their faults brought to the right place in the file. Knows no values.
 
+use std::collections::BTreeMap;
+
 use crate::config::diagnostic::Code;
 use crate::config::reader::At;
 use crate::config::yaml::Value;
@@ -7,6 +9,7 @@ use crate::domain::expression::condition::Expression;
 use crate::domain::expression::fault::Fault;
 use crate::domain::expression::schema::{Schema, Type};
 use crate::domain::expression::template::{Template, ValueTemplate};
+use crate::domain::playbook::{Var, VarKind};
 
 /// What a classification rule may read.
 pub fn incident() -> Schema {
@@ -31,21 +34,60 @@ pub struct StepScope {
     pub all: Schema,
 }
 
-/// The incident, the results of steps, and the target of a step that has one, with what its kind adds.
-pub fn step(earlier: &[&str], all: &[&str], target: Option<&[&str]>) -> StepScope {
-    StepScope { earlier: after(earlier, target), all: after(all, target) }
+/// What a step may read beside the incident and other steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Own<'a> {
+    pub vars: &'a BTreeMap<String, Var>,
+    /// What the kind of its target adds, if it has one.
+    pub target: Option<&'a [&'a str]>,
+    /// The item that a `for_each` is at, and its type.
+    pub item: Option<(&'a str, &'a Type)>,
 }
 
-fn after(ids: &[&str], target: Option<&[&str]>) -> Schema {
+/// The incident, the results of steps, the run's vars, and the target of a step that has one.
+pub fn step(earlier: &[&str], all: &[&str], own: Own<'_>) -> StepScope {
+    StepScope { earlier: after(earlier, own), all: after(all, own) }
+}
+
+fn after(ids: &[&str], own: Own<'_>) -> Schema {
     let mut schema = incident();
     let result = object([("status", Type::Text), ("output", Type::Any)]);
     schema.names.insert("steps".to_owned(), object(ids.iter().map(|id| (*id, result.clone()))));
-    schema.names.insert("vars".to_owned(), Type::Map(Box::new(Type::Any)));
-    if let Some(extra) = target {
+    schema.names.insert("vars".to_owned(), object(own.vars.iter().map(|(name, var)| (name.as_str(), type_of(var.kind)))));
+    if let Some((name, kind)) = own.item {
+        schema.names.insert(name.to_owned(), kind.clone());
+    }
+    if let Some(extra) = own.target {
         let fields = ["name", "kind", "service"].iter().chain(extra);
         schema.names.insert("target".to_owned(), object(fields.map(|name| (*name, Type::Text))));
     }
     schema
+}
+
+fn type_of(kind: VarKind) -> Type {
+    match kind {
+        VarKind::Text => Type::Text,
+        VarKind::Number => Type::Number,
+        VarKind::Bool => Type::Bool,
+        VarKind::Duration => Type::Duration,
+        VarKind::Texts => Type::list(Type::Text),
+    }
+}
+
+/// The list that a `for_each` goes through, and the type of its items.
+pub fn step_list(at: At<'_>, scope: &StepScope) -> Option<(Expression, Type)> {
+    let text = at.words()?;
+    let say = |faults| report(at, Code::BadExpression, Expression::parse(text, &scope.all).is_ok(), faults);
+    let list = Expression::parse(text, &scope.earlier).map_err(say).ok()?;
+    let item = match list.result_type() {
+        Type::List(item) => (**item).clone(),
+        Type::Any => Type::Any,
+        other => {
+            at.error(Code::BadExpression, format!("for_each goes through a list, this is {other}"));
+            return None;
+        }
+    };
+    Some((list, item))
 }
 
 /// A step's condition.

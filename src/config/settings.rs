@@ -155,6 +155,7 @@ fn declared(root: &Node) -> Names {
         channels: keys(&["channels"]),
         targets: children(root, &["targets"]).into_iter().map(|(name, node)| (name.to_owned(), kind(node))).collect(),
         commands: keys(&["commands"]),
+        playbooks: std::collections::BTreeSet::new(),
         signals: keys(&["signals"]),
         complete: true,
     };

@@ -8,13 +8,14 @@ use serde_json::json;
 use crate::config::diagnostic::Code;
 use crate::config::names::{self, NAME_HELP, Names};
 use crate::config::reader::{At, Fields};
-use crate::config::scope::{self, StepScope};
+use crate::config::scope::{self, Own, StepScope};
 use crate::config::suggest;
 use crate::config::with;
 use crate::config::yaml::{Node, Value};
 use crate::domain::action::{OnInterrupt, Performer, Spec, Specs, TargetKind};
+use crate::domain::expression::schema::Type;
 use crate::domain::expression::template::ValueTemplate;
-use crate::domain::playbook::{Check, OnFailure, Retry, Step, Undo};
+use crate::domain::playbook::{Approval, Check, Each, Lane, OnFailure, Otherwise, Retry, Step, Undo, Var};
 use crate::domain::settings::Target;
 use crate::domain::time::Span;
 
@@ -26,29 +27,99 @@ pub struct Context<'a> {
     pub targets: &'a BTreeMap<String, Target>,
 }
 
+/// What the steps of one playbook share.
+#[derive(Clone, Copy, Debug)]
+struct Around<'a> {
+    context: Context<'a>,
+    vars: &'a BTreeMap<String, Var>,
+    slug: &'a str,
+}
+
+/// A step in its place: which branch it stands in, and the steps that have ended by the time it begins.
+struct Placed<'a> {
+    at: At<'a>,
+    lane: Option<Lane>,
+    earlier: Vec<&'a str>,
+}
+
 const ORDER: [(&str, OnInterrupt); 4] =
     [("retry", OnInterrupt::Retry), ("check", OnInterrupt::Check), ("ask", OnInterrupt::Ask), ("fail", OnInterrupt::Fail)];
 /// More than anybody oversees; it also bounds the work of checking what each step may read.
 const MAX_STEPS: usize = 200;
 const DEFAULT_TIMEOUT: Span = Span::minutes(1);
+const OTHERWISE: [(&str, Otherwise); 3] = [("fail", Otherwise::Fail), ("skip", Otherwise::Skip), ("continue", Otherwise::Continue)];
+const DEFAULT_EXPIRY: Span = Span::minutes(30);
+const DEFAULT_ITEMS: u32 = 20;
+const MAX_ITEMS: u32 = 100;
 
 /// Every step that is whole, in the file's order.
-pub fn read(at: At<'_>, context: Context<'_>) -> Vec<Arc<Step>> {
+pub fn read(at: At<'_>, context: Context<'_>, vars: &BTreeMap<String, Var>, slug: &str) -> Vec<Arc<Step>> {
     let items = at.list();
     if items.is_empty() && matches!(at.node.value, Value::List(_)) {
         at.error(Code::BadValue, "a playbook needs a step");
     }
-    if items.len() > MAX_STEPS {
-        at.error(Code::BadValue, format!("a playbook has at most {MAX_STEPS} steps, this one has {}", items.len()));
+    let placed = placed(items);
+    if placed.len() > MAX_STEPS {
+        at.error(Code::BadValue, format!("a playbook has at most {MAX_STEPS} steps, this one has {}", placed.len()));
         return Vec::new();
     }
-    let ids: Vec<Option<&str>> = items.iter().map(|item| id_of(item.node)).collect();
-    let all: Vec<&str> = ids.iter().copied().flatten().collect();
-    let step = |(index, item): (usize, &At<'_>)| {
-        let earlier: Vec<&str> = ids[..index].iter().copied().flatten().collect();
-        one(*item, &earlier, &all, context).map(Arc::new)
+    let all: Vec<&str> = placed.iter().filter_map(|step| id_of(step.at.node)).collect();
+    let around = Around { context, vars, slug };
+    let step = |(index, placed): (usize, &Placed<'_>)| {
+        let before: Vec<&str> = all.iter().copied().take(index).collect();
+        one(placed, &before, &all, around).map(Arc::new)
     };
-    items.iter().enumerate().filter_map(step).collect()
+    placed.iter().enumerate().filter_map(step).collect()
+}
+
+/// The steps one after the other, those of a `parallel` with their branch.
+fn placed<'a>(items: Vec<At<'a>>) -> Vec<Placed<'a>> {
+    let (mut placed, mut ended): (Vec<Placed<'a>>, Vec<&'a str>) = (Vec::new(), Vec::new());
+    for (item, group) in items.into_iter().zip(0..) {
+        let branches = parallel(item);
+        if branches.is_empty() {
+            placed.push(Placed { at: item, lane: None, earlier: ended.clone() });
+            ended.extend(id_of(item.node));
+            continue;
+        }
+        let mut after = ended.clone();
+        for (branch, lane) in branches.into_iter().zip(0..) {
+            let mut earlier = ended.clone();
+            for at in branch {
+                placed.push(Placed { at, lane: Some(Lane { group, branch: lane }), earlier: earlier.clone() });
+                earlier.extend(id_of(at.node));
+                after.extend(id_of(at.node));
+            }
+        }
+        ended = after;
+    }
+    placed
+}
+
+/// The branches of a `parallel`: each a step, or a list of steps one after the other. None when it is a step itself.
+fn parallel(item: At<'_>) -> Vec<Vec<At<'_>>> {
+    if !is_parallel(item) {
+        return Vec::new();
+    }
+    let Some(fields) = item.fields() else { return Vec::new() };
+    let branches: Vec<Vec<At<'_>>> =
+        fields.optional("parallel").map(At::list).unwrap_or_default().into_iter().map(At::one_or_many).collect();
+    if branches.len() < 2 {
+        fields.place_of("parallel").error(Code::BadValue, "a parallel has two branches or more", None);
+    }
+    fields.finish();
+    let alone = |at: &At<'_>| {
+        let nested = is_parallel(*at);
+        if nested {
+            at.error(Code::BadValue, "a parallel stands by itself, not in another one");
+        }
+        !nested
+    };
+    branches.into_iter().map(|branch| branch.into_iter().filter(alone).collect()).collect()
+}
+
+fn is_parallel(at: At<'_>) -> bool {
+    matches!(&at.node.value, Value::Map(entries) if entries.iter().any(|(key, _)| key.text == "parallel"))
 }
 
 fn id_of(node: &Node) -> Option<&str> {
@@ -57,31 +128,37 @@ fn id_of(node: &Node) -> Option<&str> {
     if let Value::Text(text) = &id.value { Some(text) } else { None }
 }
 
-fn one(at: At<'_>, earlier: &[&str], all: &[&str], context: Context<'_>) -> Option<Step> {
-    let fields = at.fields()?;
-    // What such a step reads differs, so the rest of it would only bring misleading faults.
-    if ["parallel", "for_each", "approval"].map(|name| fields.not_yet(name)).contains(&true) {
-        return None;
-    }
-    let id = fields.required("id").and_then(|at| id(at, earlier));
+fn one(placed: &Placed<'_>, before: &[&str], all: &[&str], around: Around<'_>) -> Option<Step> {
+    let Around { context, vars, .. } = around;
+    let fields = placed.at.fields()?;
+    let id = fields.required("id").and_then(|at| id(at, before));
     let title = fields.optional("title").and_then(At::words).map(str::to_owned);
     let target = fields.optional("target");
     let known = target.map(|at| at.raw_text().and_then(|name| context.targets.get(name)));
     let extra: Option<Vec<&str>> =
         known.map(|target| target.map(|target| target.extra.keys().map(String::as_str).collect()).unwrap_or_default());
-    let scope = scope::step(earlier, all, extra.as_deref());
+    let own = Own { vars, target: extra.as_deref(), item: None };
+    let each = each(&fields, &scope::step(&placed.earlier, all, own));
+    let item = each.as_ref().and_then(|each| each.as_ref()).map(|(each, kind)| (each.name.as_str(), kind));
+    let scope = scope::step(&placed.earlier, all, Own { item, ..own });
     let condition = fields.optional("when").map(|at| scope::step_expression(at, &scope));
     let on_failure = fields.optional("on_failure").and_then(on_failure).unwrap_or_default();
     let retry = fields.optional("retry").map_or(Some(Retry::default()), self::retry);
-    let deed = deed(&fields, &scope, context);
+    let asked = fields.optional("approval").map(|at| approval(at, context.names));
+    let deed = deed(&fields, &scope, around, asked.is_some());
     fields.finish();
     let (id, deed) = (id?, deed?);
-    if condition.as_ref().is_some_and(Option::is_none) {
+    let broken = [condition.as_ref().map(Option::is_none), each.as_ref().map(Option::is_none), asked.as_ref().map(Option::is_none)];
+    if broken.contains(&Some(true)) {
         return None;
     }
     Some(Step {
         title: title.unwrap_or_else(|| title_of(&id)),
         id,
+        lane: placed.lane,
+        each: each.flatten().map(|(each, _)| each),
+        item_name: None,
+        approval: asked.flatten(),
         when: condition.flatten(),
         action: deed.action,
         target: deed.target,
@@ -108,16 +185,60 @@ struct Deed {
     destructive: bool,
 }
 
-fn deed(fields: &Fields<'_>, scope: &StepScope, context: Context<'_>) -> Option<Deed> {
+/// The items a step is done for, and their type. `Some(None)`: a fault was said.
+fn each(fields: &Fields<'_>, scope: &StepScope) -> Option<Option<(Each, Type)>> {
+    let (name, max, at_once) = (fields.optional("as"), fields.optional("max"), fields.optional("at_once"));
+    let Some(list) = fields.optional("for_each") else {
+        for word in ["as", "max", "at_once"].into_iter().zip([name, max, at_once]).filter_map(|(word, at)| at.map(|_| word)) {
+            fields.place_of(word).error(Code::UnknownField, format!("\"{word}\" goes with a for_each"), None);
+        }
+        return None;
+    };
+    let name = match name {
+        Some(at) => at.words().filter(|name| item_name(at, name, scope)).map(str::to_owned),
+        None => Some("item".to_owned()),
+    };
+    let max = max.map_or(Some(DEFAULT_ITEMS), |at| at.whole(1, MAX_ITEMS));
+    let at_once = at_once.map_or(Some(1), |at| at.whole(1, MAX_ITEMS));
+    let found = scope::step_list(list, scope);
+    Some((|| {
+        let ((list, kind), name, max, at_once) = (found?, name?, max?, at_once?);
+        Some((Each { list, name, max, at_once }, kind))
+    })())
+}
+
+fn item_name(at: At<'_>, name: &str, scope: &StepScope) -> bool {
+    let plain = names::is_name(name) && !name.contains('-');
+    if !plain {
+        at.error_help(Code::BadName, format!("\"{name}\" cannot be an item's name"), "small letters, digits and _, first a letter");
+    } else if scope.all.names.contains_key(name) {
+        at.error_help(Code::DuplicateName, format!("\"{name}\" already means something in expressions"), "call the item otherwise");
+        return false;
+    }
+    plain
+}
+
+fn approval(at: At<'_>, names: &Names) -> Option<Approval> {
+    let fields = at.fields()?;
+    let by: Option<Vec<String>> =
+        fields.required("by").map(|at| at.one_or_many().into_iter().filter_map(|at| names.approver(at)).collect());
+    let expires = fields.optional("expires").map_or(Some(DEFAULT_EXPIRY), At::span);
+    let otherwise = fields.optional("otherwise").map_or(Some(Otherwise::Fail), |at| at.one_of(&OTHERWISE));
+    fields.finish();
+    Some(Approval { by: by?, expires: expires?, otherwise: otherwise? })
+}
+
+fn deed(fields: &Fields<'_>, scope: &StepScope, around: Around<'_>, asks: bool) -> Option<Deed> {
     match (fields.optional("wait"), fields.optional("action")) {
         (Some(wait), None) => pause(wait, fields, scope),
-        (None, Some(action)) => acted(action, fields, scope, context),
+        (None, Some(action)) => acted(action, fields, scope, around),
         (Some(_), Some(_)) => {
             fields.place_of("wait").error(Code::UnknownField, "a step either waits or acts", Some("make it two steps".to_owned()));
             forget_rest(fields)
         }
+        (None, None) if asks => Some(Deed::of_core("approval", values(None, scope)?)),
         (None, None) => {
-            fields.miss("action", Some("a step has an action: or a wait:".to_owned()));
+            fields.miss("action", Some("a step has an action:, a wait: or an approval:".to_owned()));
             forget_rest(fields)
         }
     }
@@ -138,29 +259,52 @@ fn pause(wait: At<'_>, fields: &Fields<'_>, scope: &StepScope) -> Option<Deed> {
     let has_hole = matches!(&wait.node.value, Value::Text(text) if text.contains("{{"));
     let length = if has_hole { wait.node.to_json() } else { json!(format!("{}ms", wait.span()?.as_millis())) };
     let with = scope::step_values(wait, &json!({ "for": length }), scope)?;
-    Some(Deed {
-        action: "wait".to_owned(),
-        target: None,
-        with,
-        timeout: DEFAULT_TIMEOUT,
-        on_interrupt: OnInterrupt::Retry,
-        undo: Undo::Never,
-        check: None,
-        destructive: false,
-    })
+    Some(Deed::of_core("wait", with))
 }
 
-fn acted(action: At<'_>, fields: &Fields<'_>, scope: &StepScope, context: Context<'_>) -> Option<Deed> {
+impl Deed {
+    /// Done by the core in the commit that starts it.
+    fn of_core(action: &str, with: ValueTemplate) -> Self {
+        Self {
+            action: action.to_owned(),
+            target: None,
+            with,
+            timeout: DEFAULT_TIMEOUT,
+            on_interrupt: OnInterrupt::Retry,
+            undo: Undo::Never,
+            check: None,
+            destructive: false,
+        }
+    }
+}
+
+fn acted(action: At<'_>, fields: &Fields<'_>, scope: &StepScope, around: Around<'_>) -> Option<Deed> {
+    let context = around.context;
     let Some(spec) = spec(action, context) else { return forget_rest(fields) };
     let target = target(fields, spec, context);
     let given = fields.optional("with");
     with::check(given, fields, spec, context.names);
+    if spec.name == "playbook.run" {
+        other_playbook(given, around);
+    }
     let with = values(given, scope);
     let timeout = timeout(fields, given, spec);
     let (on_interrupt, check) = on_interrupt(fields, spec, scope, context);
     let undo = fields.optional("undo").and_then(|at| undo(at, spec)).unwrap_or_default();
     let destructive = spec.destructive;
     Some(Deed { action: spec.name.to_owned(), target: target?, with: with?, timeout: timeout?, on_interrupt, undo, check, destructive })
+}
+
+/// Which playbook a step starts is known before anything runs.
+fn other_playbook(with: Option<At<'_>>, around: Around<'_>) {
+    let entries = with.map(At::entries).unwrap_or_default();
+    let Some((_, at)) = entries.into_iter().find(|(key, _)| key.text() == "playbook") else { return };
+    match at.raw_text() {
+        Some(text) if text.contains("{{") => at.error(Code::BadValue, "which playbook is started must be written out"),
+        Some(text) if text == around.slug => at.error(Code::BadValue, "a playbook cannot start itself"),
+        Some(_) => drop(around.context.names.known(at, "playbook", &around.context.names.playbooks)),
+        None => {}
+    }
 }
 
 fn id(at: At<'_>, earlier: &[&str]) -> Option<String> {

@@ -11,6 +11,8 @@ use crate::domain::time::{Span, Timestamp};
 pub const ON_CALL: &str = "on-call";
 /// The schedule of incidents that name none.
 pub const PRIMARY: &str = "primary";
+/// Anybody: there is no sign-in yet to tell one role from another.
+pub const OPERATOR: &str = "operator";
 /// The channel of people who have an address and no notify rules.
 pub const EMAIL: &str = "email";
 
@@ -78,6 +80,13 @@ impl Directory {
             }
         }
         found
+    }
+
+    /// Whether somebody is meant by one of the names: as a person, as on call now in a schedule, or because anybody is.
+    pub fn stands_for(&self, names: &[String], who: &str, at: Timestamp) -> bool {
+        let on_call =
+            |schedule: &str| self.schedules.get(schedule).is_some_and(|schedule| schedule.on_call_at(at).iter().any(|name| name == who));
+        names.iter().any(|name| name == OPERATOR || name == who || on_call(name) || (name == ON_CALL && on_call(PRIMARY)))
     }
 
     /// Whether a name can mean anybody at all.

@@ -9,7 +9,7 @@ use crate::domain::classification::Classification;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::labels::Labels;
 use crate::domain::priority::Priority;
-use crate::domain::run::{Run, RunStatus};
+use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, Entry, Event};
 
@@ -165,6 +165,21 @@ impl Incident {
         runs
     }
 
+    /// The run that a run belongs to in the end: itself, or the one whose step started it.
+    pub fn root_of(&self, run: &Run) -> RunId {
+        let mut root = run;
+        // A parent started before its children, so there is an end to it.
+        while let Some(parent) = root.parent.as_ref().and_then(|parent| self.runs.get(&parent.run)).filter(|p| p.ordinal < root.ordinal) {
+            root = parent;
+        }
+        root.id
+    }
+
+    /// The runs that a step of a run has started.
+    pub fn children(&self, run: RunId) -> impl Iterator<Item = &Run> {
+        self.runs.values().filter(move |child| child.parent.as_ref().is_some_and(|parent| parent.run == run))
+    }
+
     /// Everybody who was told, once each: channel and person.
     pub fn told(&self) -> BTreeSet<(String, Option<String>)> {
         self.notifications.values().map(|n| (n.channel.clone(), n.person.clone())).collect()
@@ -277,21 +292,10 @@ impl Incident {
                 let status = if retry_at.is_some() { NotificationStatus::Queued } else { NotificationStatus::Failed };
                 self.notified(*notification, status, *attempt, reason);
             }
-            Event::RunStarted { run, ordinal, playbook, title, revision } => {
-                let started = Run {
-                    id: *run,
-                    ordinal: *ordinal,
-                    playbook: playbook.clone(),
-                    title: title.clone(),
-                    revision: revision.clone(),
-                    status: RunStatus::Running,
-                    started_at: at,
-                    ended_at: None,
-                    current: None,
-                    reason: None,
-                    steps: BTreeMap::new(),
-                };
-                self.runs.insert(*run, started);
+            Event::RunStarted { run, .. } => {
+                if let Some(started) = Run::started(at, &entry.event) {
+                    self.runs.insert(*run, started);
+                }
             }
             Event::Commented { .. } | Event::AutomationHeld { .. } | Event::AutomationReleased { .. } | Event::Recovered { .. } => {}
             other => {

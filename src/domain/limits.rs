@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::{IncidentId, RunId};
+use crate::domain::targets::Targets;
 use crate::domain::time::{Span, Timestamp};
 
 /// What was started is remembered for so long; no window may be longer, or it would forget what it is to count.
@@ -85,6 +86,8 @@ pub struct Ledger {
     running: BTreeMap<String, u32>,
     /// Runs that wait for one of those to end, by playbook, in the order in which they came.
     waiting: BTreeMap<String, VecDeque<Waiter>>,
+    /// Who is at work on which target.
+    pub targets: Targets,
 }
 
 /// A run that waits for its turn, because as many of its playbook are under way as may be at once.

@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
 use crate::domain::action::OnInterrupt;
 use crate::domain::expression::condition::Expression;
 use crate::domain::expression::template::ValueTemplate;
 use crate::domain::labels::Matcher;
 use crate::domain::limits::Rate;
+use crate::domain::path;
 use crate::domain::priority::Priority;
 use crate::domain::time::Span;
 
@@ -24,20 +28,87 @@ pub struct Playbook {
     pub source: String,
     pub trigger: Trigger,
     pub limits: PlaybookLimits,
+    /// What a run may be given when it starts.
+    pub vars: BTreeMap<String, Var>,
+    /// How long a run may take in all.
+    pub timeout: Option<Span>,
+    /// In the file's order; those that stand side by side follow each other.
     pub steps: Vec<Arc<Step>>,
 }
 
 impl Playbook {
-    pub fn step(&self, id: &str) -> Option<&Arc<Step>> {
-        self.steps.iter().find(|step| step.id == id)
+    /// The step at a path: itself, or one of its items, which is a step of its own with the path for its id.
+    pub fn step(&self, path: &str) -> Option<Arc<Step>> {
+        let (id, visit) = path::split(path);
+        let step = self.steps.iter().find(|step| step.id == id)?;
+        match visit {
+            None => Some(step.clone()),
+            Some(visit) => step.each.is_some().then(|| Arc::new(step.item(visit))),
+        }
     }
 
-    /// The step after `id` in the file's order; the first when `id` is none.
-    pub fn step_after(&self, id: Option<&str>) -> Option<&Arc<Step>> {
-        match id {
-            None => self.steps.first(),
-            Some(id) => self.steps.iter().skip_while(|step| step.id != id).nth(1),
+    /// The steps that come one after the other, each with those that run beside it.
+    pub fn blocks(&self) -> impl Iterator<Item = &[Arc<Step>]> {
+        self.steps.chunk_by(|one, next| one.lane.is_some() && one.lane.map(|lane| lane.group) == next.lane.map(|lane| lane.group))
+    }
+
+    /// The values a run starts with, or what is wrong with those given.
+    pub fn vars(&self, given: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+        if let Some(unknown) = given.keys().find(|name| !self.vars.contains_key(*name)) {
+            let known: Vec<&str> = self.vars.keys().map(String::as_str).collect();
+            let known = if known.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", known.join(", ")) };
+            return Err(format!("playbook {} takes no var \"{unknown}\"; {known}", self.slug));
         }
+        let value = |(name, var): (&String, &Var)| match given.get(name).or(var.default.as_ref()) {
+            Some(value) => var.kind.takes(value).map(|()| (name.clone(), value.clone())).map_err(|why| format!("var {name} {why}")),
+            None => Err(format!("playbook {} needs the var \"{name}\", {}", self.slug, var.kind.word())),
+        };
+        self.vars.iter().map(value).collect()
+    }
+}
+
+/// A value that a run is given when it starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Var {
+    pub kind: VarKind,
+    /// Without one the var must be given.
+    pub default: Option<Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VarKind {
+    Text,
+    Number,
+    Bool,
+    Duration,
+    /// A list of texts.
+    Texts,
+}
+
+impl VarKind {
+    pub const ALL: [(&'static str, Self); 5] =
+        [("text", Self::Text), ("number", Self::Number), ("bool", Self::Bool), ("duration", Self::Duration), ("texts", Self::Texts)];
+
+    /// What it is, as people say it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Text => "a text",
+            Self::Number => "a number",
+            Self::Bool => "true or false",
+            Self::Duration => "a length of time such as 5m",
+            Self::Texts => "a list of texts",
+        }
+    }
+
+    /// Whether the value is of this type, in words when it is not.
+    pub fn takes(self, value: &Value) -> Result<(), String> {
+        let fits = match (self, value) {
+            (Self::Text, Value::String(_)) | (Self::Number, Value::Number(_)) | (Self::Bool, Value::Bool(_)) => true,
+            (Self::Duration, Value::String(text)) => text.parse::<Span>().is_ok(),
+            (Self::Texts, Value::Array(items)) => items.iter().all(Value::is_string),
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(format!("must be {}", self.word())) }
     }
 }
 
@@ -109,10 +180,55 @@ impl Default for Retry {
     }
 }
 
+/// Which branch of which `parallel` a step stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane {
+    pub group: u32,
+    pub branch: u32,
+}
+
+/// A step done once for each item of a list.
+#[derive(Clone, Debug)]
+pub struct Each {
+    pub list: Expression,
+    /// What expressions call the item.
+    pub name: String,
+    /// Items beyond this many are left out, which the timeline says.
+    pub max: u32,
+    /// Items under way at once; one after the other unless said otherwise.
+    pub at_once: u32,
+}
+
+/// Whose yes a step needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Approval {
+    /// People, schedules, `on-call`, or `operator` for anybody.
+    pub by: Vec<String>,
+    pub expires: Span,
+    pub otherwise: Otherwise,
+}
+
+/// What follows when nobody says yes or no in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Otherwise {
+    #[default]
+    Fail,
+    Skip,
+    /// It is done without a yes.
+    Continue,
+}
+
 /// One step.
 #[derive(Clone, Debug)]
 pub struct Step {
+    /// For an item, the path: `each.2`.
     pub id: String,
+    pub lane: Option<Lane>,
+    pub each: Option<Each>,
+    /// For an item, what expressions call it.
+    pub item_name: Option<String>,
+    pub approval: Option<Approval>,
     pub title: String,
     pub when: Option<Expression>,
     /// The action's name; `wait` for a bare `wait:`.
@@ -129,6 +245,19 @@ pub struct Step {
     pub check: Option<Arc<Check>>,
     /// Whether limits count it; from the action's declaration.
     pub destructive: bool,
+}
+
+impl Step {
+    pub fn when_reads(&self, name: &str) -> bool {
+        self.when.as_ref().is_some_and(|when| when.reads(name))
+    }
+
+    /// The step that one item of this step's list is.
+    pub fn item(&self, visit: u32) -> Self {
+        let title = format!("{}, item {visit}", self.title);
+        let item_name = self.each.as_ref().map(|each| each.name.clone());
+        Self { id: path::of_item(&self.id, visit), title, item_name, each: None, lane: None, ..self.clone() }
+    }
 }
 
 /// A read-only action that answers "did it happen?": success is yes, failure is no.

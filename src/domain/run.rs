@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::domain::id::RunId;
+use crate::domain::path;
+use crate::domain::playbook::Otherwise;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Event, Outcome, StepRef};
 
@@ -51,6 +53,10 @@ pub enum StepStatus {
 }
 
 impl StepStatus {
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped | Self::Undone)
+    }
+
     pub fn word(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -88,6 +94,39 @@ pub struct StepState {
     /// Whether an attempt at taking it back is under way or waits to be repeated.
     #[serde(default)]
     pub undoing: bool,
+    /// Whether it has failed for good, also when it was taken back since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
+    /// Whether its last attempt changes things.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub destructive: bool,
+    /// What a `for_each` goes through; each item is a step of its own below this one's path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<Value>,
+    /// The yes that it asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Request>,
+    /// The target that another run has, and since when this one waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<(String, Timestamp)>,
+}
+
+/// A request for a yes, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    pub by: Vec<String>,
+    pub asked_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub otherwise: Otherwise,
+    /// Who said yes; none while nobody has.
+    pub approved_by: Option<String>,
+}
+
+impl StepState {
+    /// Whether it waits for somebody's yes.
+    pub fn awaits_approval(&self) -> bool {
+        self.status == StepStatus::Waiting && self.approval.as_ref().is_some_and(|request| request.approved_by.is_none())
+    }
 }
 
 /// One execution of a playbook.
@@ -105,15 +144,54 @@ pub struct Run {
     pub current: Option<String>,
     pub reason: Option<String>,
     pub steps: BTreeMap<String, StepState>,
+    /// The person who asked for it; none when it started by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub vars: Map<String, Value>,
+    /// The step of another run that started it and waits for its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<StepRef>,
 }
 
 impl Run {
+    /// A run that has just started.
+    pub fn started(at: Timestamp, event: &Event) -> Option<Self> {
+        let Event::RunStarted { run, ordinal, playbook, title, revision, requested_by, vars, parent } = event else { return None };
+        Some(Self {
+            id: *run,
+            ordinal: *ordinal,
+            playbook: playbook.clone(),
+            title: title.clone(),
+            revision: revision.clone(),
+            status: RunStatus::Running,
+            started_at: at,
+            ended_at: None,
+            current: None,
+            reason: None,
+            steps: BTreeMap::new(),
+            requested_by: requested_by.clone(),
+            vars: vars.clone(),
+            parent: parent.clone(),
+        })
+    }
+
+    /// The states of a step's items, in their order.
+    pub fn items<'a>(&'a self, step: &'a str) -> impl Iterator<Item = (u32, &'a StepState)> {
+        let count = self.steps.get(step).map_or(0, |state| u32::try_from(state.items.len()).unwrap_or(u32::MAX));
+        (1..=count).filter_map(move |visit| Some((visit, self.steps.get(&path::of_item(step, visit))?)))
+    }
+
+    /// Whether an attempt is under way or in doubt.
+    pub fn is_under_way(&self) -> bool {
+        self.steps.values().any(|step| step.items.is_empty() && matches!(step.status, StepStatus::Running | StepStatus::InDoubt))
+    }
+
     /// Folds one fact in; facts about other runs never arrive here.
     pub fn apply(&mut self, at: Timestamp, event: &Event) {
         match event {
-            Event::StepStarted { at: step, title, action, target, params, .. } => {
-                self.step_started(at, step, title, action, target.as_ref(), params)
-            }
+            Event::StepStarted { at: step, .. } if step.undo => self.undo_started(step),
+            Event::StepStarted { at: step, .. } => self.step_started(at, step, event),
             Event::StepSucceeded { at: step, title, output, .. } => {
                 let state = self.ended(at, step, title, StepStatus::Succeeded, None);
                 state.output = output.clone();
@@ -127,7 +205,9 @@ impl Run {
             }
             Event::StepFailed { at: step, title, reason, retry_at, .. } => {
                 let status = if retry_at.is_some() { StepStatus::Waiting } else { StepStatus::Failed };
-                self.ended(at, step, title, status, Some(reason)).retry_at = *retry_at;
+                let state = self.ended(at, step, title, status, Some(reason));
+                state.retry_at = *retry_at;
+                state.failed = retry_at.is_none();
                 self.goes_on(if retry_at.is_some() { RunStatus::Waiting } else { RunStatus::Running });
             }
             Event::StepSkipped { at: step, title, reason } => {
@@ -142,47 +222,106 @@ impl Run {
                     Outcome::Succeeded => StepStatus::Succeeded,
                     Outcome::Failed => StepStatus::Failed,
                 };
-                self.ended(at, step, title, status, Some(note));
+                self.ended(at, step, title, status, Some(note)).failed = *outcome == Outcome::Failed;
                 self.status = RunStatus::Running;
             }
-            Event::StepUndone { at: step, title, .. } => self.ended(at, step, title, StepStatus::Undone, None).undoing = false,
-            Event::LimitHit { step, limit, .. } => {
-                self.status = RunStatus::Waiting;
-                self.reason = Some(format!("held back by the limit {limit}"));
-                if let Some(step) = step {
-                    self.current = Some(step.clone());
-                    self.steps.entry(step.clone()).or_default().status = StepStatus::Waiting;
+            Event::StepUndone { at: step, title, .. } => self.undone(at, step, title),
+            Event::LimitHit { step, limit, held_by, .. } => self.held(at, step.as_ref(), limit, held_by.as_deref()),
+            Event::ApprovalRequested { at: step, .. } => self.asked(at, step, event),
+            Event::Approved { at: step, by, .. } => {
+                if let Some(request) = self.steps.get_mut(&step.step).and_then(|state| state.approval.as_mut()) {
+                    request.approved_by = Some(by.clone());
                 }
+                self.goes_on(RunStatus::Running);
             }
+            // What it means for the step is told by the step's own next fact.
+            Event::Rejected { .. } => self.goes_on(RunStatus::Running),
             Event::RunSucceeded { .. } => self.over(at, RunStatus::Succeeded, None),
             Event::RunFailed { reason, .. } => self.over(at, RunStatus::Failed, Some(reason)),
             Event::RunCancelled { reason, .. } => self.over(at, RunStatus::Cancelled, Some(reason)),
             _ => {}
         }
+        self.settle_status();
     }
 
-    fn step_started(&mut self, at: Timestamp, step: &StepRef, title: &str, action: &str, target: Option<&String>, params: &Value) {
-        let waits = action == "wait";
-        let state = self.steps.entry(step.step.clone()).or_default();
-        if step.undo {
-            state.undo_attempt = step.attempt;
-            state.undoing = true;
-            state.retry_at = None;
+    /// Of steps side by side one may be under way while another waits: the run is under way then. A run that waits for its turn has
+    /// no step yet.
+    fn settle_status(&mut self) {
+        if self.status.is_over() || self.steps.is_empty() {
             return;
         }
+        let any = |wanted: &[StepStatus]| self.steps.values().any(|step| step.items.is_empty() && wanted.contains(&step.status));
+        let waits = !any(&[StepStatus::Running]) && any(&[StepStatus::Waiting, StepStatus::InDoubt]);
+        self.status = if waits { RunStatus::Waiting } else { RunStatus::Running };
+    }
+
+    fn undo_started(&mut self, step: &StepRef) {
+        let state = self.steps.entry(step.step.clone()).or_default();
+        state.undo_attempt = step.attempt;
+        state.undoing = true;
+        state.retry_at = None;
+    }
+
+    fn step_started(&mut self, at: Timestamp, step: &StepRef, event: &Event) {
+        let Event::StepStarted { title, action, target, params, destructive, items, .. } = event else { return };
+        let waits = action == "wait";
+        let state = self.steps.entry(step.step.clone()).or_default();
         *state = StepState {
             status: if waits { StepStatus::Waiting } else { StepStatus::Running },
-            title: title.to_owned(),
-            action: action.to_owned(),
-            target: target.cloned(),
+            title: title.clone(),
+            action: action.clone(),
+            target: target.clone(),
             attempt: step.attempt,
             params: params.clone(),
             started_at: Some(at),
+            destructive: *destructive,
+            items: items.clone(),
+            approval: state.approval.take(),
             ..StepState::default()
         };
         self.current = Some(step.step.clone());
-        self.status = if waits { RunStatus::Waiting } else { RunStatus::Running };
+        self.status = if waits && !self.is_under_way() { RunStatus::Waiting } else { RunStatus::Running };
         self.reason = None;
+    }
+
+    /// Held back: by a limit, or because another run is at work on the target.
+    fn held(&mut self, at: Timestamp, step: Option<&String>, limit: &str, held_by: Option<&str>) {
+        self.status = RunStatus::Waiting;
+        let reason = match held_by {
+            Some(other) => format!("waits for {limit}, on which {other} is at work"),
+            None => format!("held back by the limit {limit}"),
+        };
+        if let Some(step) = step {
+            self.current = Some(step.clone());
+            let state = self.steps.entry(step.clone()).or_default();
+            state.status = StepStatus::Waiting;
+            state.waits_for = held_by.map(|_| state.waits_for.take().unwrap_or_else(|| (limit.to_owned(), at)));
+        }
+        self.reason = Some(reason);
+    }
+
+    fn asked(&mut self, at: Timestamp, step: &StepRef, event: &Event) {
+        let Event::ApprovalRequested { title, action, target, params, by, expires_at, otherwise, .. } = event else { return };
+        let request = Request { by: by.clone(), asked_at: at, expires_at: *expires_at, otherwise: *otherwise, approved_by: None };
+        let state = StepState {
+            status: StepStatus::Waiting,
+            title: title.clone(),
+            action: action.clone(),
+            target: target.clone(),
+            params: params.clone(),
+            approval: Some(request),
+            ..StepState::default()
+        };
+        self.steps.insert(step.step.clone(), state);
+        self.current = Some(step.step.clone());
+        self.goes_on(RunStatus::Waiting);
+    }
+
+    /// Taken back; that it had failed before, and why, stays true.
+    fn undone(&mut self, at: Timestamp, step: &StepRef, title: &str) {
+        let kept = self.steps.get(&step.step).filter(|state| state.failed).and_then(|state| state.reason.clone());
+        let state = self.ended(at, step, title, StepStatus::Undone, kept.as_ref());
+        state.undoing = false;
     }
 
     fn ended(&mut self, at: Timestamp, step: &StepRef, title: &str, status: StepStatus, reason: Option<&String>) -> &mut StepState {
@@ -195,6 +334,7 @@ impl Run {
         state.ended_at = Some(at);
         state.reason = reason.cloned();
         state.retry_at = None;
+        state.waits_for = None;
         state
     }
 

@@ -4,12 +4,13 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::domain::classification::Classification;
 use crate::domain::escalation::DEFAULT;
 use crate::domain::id::{DeliveryId, RunId};
 use crate::domain::labels::Labels;
+use crate::domain::playbook::Otherwise;
 use crate::domain::priority::Priority;
 use crate::domain::time::{Span, Timestamp};
 
@@ -123,6 +124,14 @@ pub enum Event {
         playbook: String,
         title: String,
         revision: String,
+        /// The person who asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requested_by: Option<String>,
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        vars: Map<String, Value>,
+        /// The step of another run that started it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<StepRef>,
     },
     StepStarted {
         at: StepRef,
@@ -131,6 +140,32 @@ pub enum Event {
         target: Option<String>,
         params: Value,
         destructive: bool,
+        /// What a `for_each` goes through.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<Value>,
+    },
+    /// What is asked for is told as it will be done, for what is approved is what is done.
+    ApprovalRequested {
+        at: StepRef,
+        title: String,
+        action: String,
+        target: Option<String>,
+        params: Value,
+        by: Vec<String>,
+        expires_at: Timestamp,
+        otherwise: Otherwise,
+    },
+    Approved {
+        at: StepRef,
+        title: String,
+        by: String,
+        note: String,
+    },
+    Rejected {
+        at: StepRef,
+        title: String,
+        by: String,
+        note: String,
     },
     StepSucceeded {
         at: StepRef,
@@ -243,6 +278,9 @@ pub enum Event {
         limit: String,
         count: u32,
         free_at: Timestamp,
+        /// The run that is at work on the target, in words; `limit` is then the target.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held_by: Option<String>,
     },
     AutomationHeld {
         reason: String,
@@ -282,6 +320,9 @@ impl Event {
             Self::PriorityChanged { .. } => "priority_changed",
             Self::RunStarted { .. } => "run_started",
             Self::StepStarted { .. } => "step_started",
+            Self::ApprovalRequested { .. } => "approval_requested",
+            Self::Approved { .. } => "approved",
+            Self::Rejected { .. } => "rejected",
             Self::StepSucceeded { .. } => "step_succeeded",
             Self::StepFailed { .. } => "step_failed",
             Self::StepSkipped { .. } => "step_skipped",
@@ -313,6 +354,9 @@ impl Event {
     pub fn step(&self) -> Option<&StepRef> {
         match self {
             Self::StepStarted { at, .. }
+            | Self::ApprovalRequested { at, .. }
+            | Self::Approved { at, .. }
+            | Self::Rejected { at, .. }
             | Self::StepSucceeded { at, .. }
             | Self::StepFailed { at, .. }
             | Self::StepSkipped { at, .. }
@@ -360,7 +404,14 @@ impl Event {
             Self::Classified { classification, .. } => classified(classification),
             Self::PriorityChanged { from, to, reason } => format!("Priority {from} → {to}: {reason}"),
             Self::RunStarted { playbook, title, .. } => format!("Playbook {playbook} started: {title}"),
+            Self::StepStarted { title, items, .. } if !items.is_empty() => format!("\"{title}\" started for {}", item_count(items.len())),
             Self::StepStarted { at, title, action, target, .. } => started(at, title, action, target.as_deref()),
+            Self::ApprovalRequested { title, action, target, by, expires_at, otherwise, .. } => {
+                let deed = deed(action, target.as_deref());
+                format!("\"{title}\" ({deed}) asks {} for a yes until {expires_at}; without an answer {}", by.join(", "), told(*otherwise))
+            }
+            Self::Approved { title, by, note, .. } => format!("{by} approved \"{title}\"{}", tail(note)),
+            Self::Rejected { title, by, note, .. } => format!("{by} rejected \"{title}\"{}", tail(note)),
             Self::StepSucceeded { title, duration_ms, .. } => format!("\"{title}\" succeeded in {}", Span(*duration_ms)),
             Self::StepFailed { at, title, reason, retry_at: Some(_), .. } => {
                 format!("\"{title}\" failed on attempt {}, will be tried again: {reason}", at.attempt)
@@ -405,6 +456,7 @@ impl Event {
             Self::LimitHit { step: None, limit, count, .. } => {
                 format!("Waits for its turn: the limit {limit} is reached ({count} under way)")
             }
+            Self::LimitHit { limit, held_by: Some(other), .. } => format!("Waits for {limit}: {other} is at work on it"),
             Self::LimitHit { limit, count, free_at, .. } => {
                 format!("Held back by the limit {limit} ({count} used); free again at {free_at}")
             }
@@ -434,9 +486,27 @@ fn classified(c: &Classification) -> String {
 }
 
 fn started(at: &StepRef, title: &str, action: &str, target: Option<&str>) -> String {
-    let on = target.map_or_else(String::new, |target| format!(" on {target}"));
+    let deed = deed(action, target);
     let attempt = if at.attempt > 1 { format!(", attempt {}", at.attempt) } else { String::new() };
-    if at.undo { format!("Undoing \"{title}\" ({action}{on}{attempt})") } else { format!("\"{title}\" started ({action}{on}{attempt})") }
+    if at.undo { format!("Undoing \"{title}\" ({deed}{attempt})") } else { format!("\"{title}\" started ({deed}{attempt})") }
+}
+
+/// `postgres.read_only on orders-db`.
+pub fn deed(action: &str, target: Option<&str>) -> String {
+    target.map_or_else(|| action.to_owned(), |target| format!("{action} on {target}"))
+}
+
+/// What follows when nobody answers.
+pub fn told(otherwise: Otherwise) -> &'static str {
+    match otherwise {
+        Otherwise::Fail => "the step fails",
+        Otherwise::Skip => "it is skipped",
+        Otherwise::Continue => "it is done all the same",
+    }
+}
+
+fn item_count(n: usize) -> String {
+    if n == 1 { "1 item".to_owned() } else { format!("{n} items") }
 }
 
 fn escalated(level: u32, round: u32, told: &[String], nobody: &[String], late_ms: u64, reason: &str) -> String {

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use crate::domain::decide::command::{AttemptRef, Effect};
 use crate::domain::decide::scope::{incident_scope, incident_url, step_scope};
 use crate::domain::incident::{Incident, NotificationStatus};
+use crate::domain::path;
+use crate::domain::playbook::Step;
 use crate::domain::settings::{Rulebook, Target};
 use crate::domain::time::Span;
 
@@ -55,11 +57,12 @@ pub fn brief(incident: &Incident, rulebook: &Rulebook, effect: &Effect) -> Optio
 
 fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> Option<Attempt> {
     let run = incident.runs.get(&reference.run)?;
-    let step = rulebook.revisions.get(&run.revision)?.step(&reference.step)?.clone();
+    let step = rulebook.revisions.get(&run.revision)?.step(&reference.step)?;
     let state = run.steps.get(&reference.step)?;
     let (action, target, params) = match (&step.check, reference.check) {
         (Some(check), true) => {
-            let scope = step_scope(incident, rulebook, (run, check.target.as_deref()), &|variable| check.with.reads(variable));
+            let look = Step { target: check.target.clone(), ..(*step).clone() };
+            let scope = step_scope(incident, rulebook, (run, &look), &|variable| check.with.reads(variable));
             (check.action.clone(), check.target.clone(), check.with.render(&scope).unwrap_or(Value::Null))
         }
         _ => (step.action.clone(), step.target.clone(), state.params.clone()),
@@ -72,6 +75,7 @@ fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> 
     } else {
         ""
     };
+    let (id, visit) = path::split(&reference.step);
     Some(Attempt {
         reference: reference.clone(),
         action,
@@ -79,8 +83,7 @@ fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> 
         target: found,
         params,
         timeout: step.timeout,
-        // The visit is 1: no step is passed twice in a run yet.
-        key: format!("{}:{}:1{kind}", reference.run, reference.step),
+        key: format!("{}:{id}:{}{kind}", reference.run, visit.unwrap_or(1)),
     })
 }
 

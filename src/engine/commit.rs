@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::domain::decide::command::{Command, Effect, Observation, Refusal};
+use crate::domain::decide::command::{Command, Effect, Observation, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
@@ -437,6 +437,20 @@ impl Writer {
 
     /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.
     async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
+        loop {
+            self.let_next_run_begin(rulebook, now, draft).await?;
+            // One that goes on may end its run, and one that ends may let go of a target.
+            let Some(place) = self.ledger.targets.next_in_line() else { return Ok(()) };
+            if !self.incidents.contains_key(&place.incident) {
+                self.bring_in(&[place.incident]).await?;
+            }
+            let wake = Wake::Step { run: place.run, step: Some(place.step), attempt: place.attempt };
+            // A timer is never refused.
+            let _ = self.decide(place.incident, Actor::engine(), Command::Wake(wake), rulebook, now, draft);
+        }
+    }
+
+    async fn let_next_run_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
         while let Some(playbook) = draft.ended.pop_first() {
             while let Some(next) = self.ledger.next_in_line(&playbook) {
                 if !self.incidents.contains_key(&next.incident) {
@@ -700,6 +714,7 @@ fn ledger_of(resumed: &Resumed) -> Ledger {
         (waiting..*open as usize).for_each(|_| ledger.run_begins(playbook, RunId::default()));
     }
     resumed.waiting.iter().for_each(|(playbook, waiter)| ledger.run_waits(playbook, *waiter));
+    resumed.at_work.iter().for_each(|incident| ledger.targets.take(incident));
     ledger
 }
 

@@ -141,6 +141,8 @@ pub struct Resumed {
     pub running: BTreeMap<String, u32>,
     /// Runs that have not begun because as many of their playbook are under way as may be, by playbook, in the order they came.
     pub waiting: Vec<(String, Waiter)>,
+    /// Incidents with a run that is not over, or that is taking something back.
+    pub at_work: Vec<Incident>,
     /// Deliveries stored and not worked yet, oldest first.
     pub unworked: Vec<(i64, Delivery)>,
     pub last_delivery: i64,

@@ -69,6 +69,9 @@ impl Memory {
             playbook: "restart".to_owned(),
             title: "Restart".to_owned(),
             revision: "abc".to_owned(),
+            requested_by: None,
+            vars: Default::default(),
+            parent: None,
         };
         vec![entry(1, opened), entry(2, fired), entry(3, started)]
     }
@@ -391,7 +394,7 @@ async fn faults_are_problems_that_say_what_to_do() {
         ("POST", "/api/v1/incidents/2/comment", 400, "text"),
         ("POST", "/api/v1/incidents/2/snooze", 400, "30m"),
         ("POST", "/api/v1/incidents/2/priority", 400, "priority"),
-        ("POST", &format!("/api/v1/runs/{RUN}/steps/a/approve"), 409, "no approval"),
+        ("POST", "/api/v1/runs/x/steps/a/approve", 404, "run"),
         ("POST", &format!("/api/v1/runs/{RUN}/steps/a/settle"), 400, "outcome"),
     ] {
         let (answered, problem) = ask(&app(), call(method, path).body(Body::empty()).expect("a request")).await;

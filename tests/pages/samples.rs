@@ -16,7 +16,7 @@ use reynard::domain::expression::template::ValueTemplate;
 use reynard::domain::id::{DeliveryId, IncidentId, RunId};
 use reynard::domain::incident::{AlertMark, Incident};
 use reynard::domain::labels::Labels;
-use reynard::domain::playbook::{OnFailure, Playbook, PlaybookLimits, Retry, Step, Trigger, Undo};
+use reynard::domain::playbook::{OnFailure, Otherwise, Playbook, PlaybookLimits, Retry, Step, Trigger, Undo};
 use reynard::domain::priority::Priority;
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
@@ -72,14 +72,27 @@ pub fn every_kind() -> Sample {
         Event::StepSkipped { at: at.clone(), title: title.clone(), reason: reason.clone() },
         Event::StepInDoubt { at: at.clone(), title: title.clone(), reason: reason.clone() },
         Event::StepSettled { at: at.clone(), title: title.clone(), outcome: Outcome::Succeeded, note: String::new() },
-        Event::StepUndone { at, title, output: Value::Null, duration_ms: 12 },
+        Event::StepUndone { at: at.clone(), title: title.clone(), output: Value::Null, duration_ms: 12 },
         Event::LimitHit {
             run,
             step: Some("reset".to_owned()),
             limit: "per_target: 3 per 1h".to_owned(),
             count: 3,
             free_at: NOW + Span::minutes(8),
+            held_by: None,
         },
+        Event::ApprovalRequested {
+            at: at.clone(),
+            title: title.clone(),
+            action: "http.request".to_owned(),
+            target: None,
+            params: Value::Null,
+            by: vec!["on-call".to_owned()],
+            expires_at: NOW + Span::minutes(30),
+            otherwise: Otherwise::Fail,
+        },
+        Event::Approved { at: at.clone(), title: title.clone(), by: "ana".to_owned(), note: String::new() },
+        Event::Rejected { at, title, by: "ana".to_owned(), note: String::new() },
         Event::RunFailed { run, playbook: playbook.clone(), reason: reason.clone() },
         Event::RunCancelled { run, playbook: playbook.clone(), reason: reason.clone() },
         Event::RunSucceeded { run, playbook, duration_ms: 61_000 },
@@ -397,6 +410,9 @@ impl Tale {
             playbook: playbook.to_owned(),
             title: title_of(playbook).to_owned(),
             revision: revision(playbook),
+            requested_by: None,
+            vars: Default::default(),
+            parent: None,
         };
         self.engine(event);
     }
@@ -407,7 +423,7 @@ impl Tale {
         let params = if planned.5 { json!({ "database": "orders" }) } else { Value::Null };
         let target = planned.3.map(str::to_owned);
         let (action, destructive) = (planned.2.to_owned(), planned.5);
-        self.engine(Event::StepStarted { at: at.clone(), title: title.clone(), action, target, params, destructive });
+        self.engine(Event::StepStarted { at: at.clone(), title: title.clone(), action, target, params, destructive, items: Vec::new() });
         match answer {
             Some(Ok((output, duration_ms))) => {
                 self.wait(Span(duration_ms));
@@ -478,6 +494,8 @@ fn book(slug: &str, title: &str, priorities: &[Priority], steps: &[PlannedStep])
         source: String::new(),
         trigger: Trigger { types, priorities: priorities.to_vec(), matchers: Vec::new() },
         limits: PlaybookLimits { concurrency: Some(1), per_target: None },
+        vars: BTreeMap::new(),
+        timeout: None,
         steps: steps.iter().filter_map(planned_step).map(Arc::new).collect(),
     })
 }
@@ -486,6 +504,10 @@ fn planned_step(&(id, title, action, target, when, destructive): &PlannedStep) -
     let schema = Schema { names: BTreeMap::new() };
     Some(Step {
         id: id.to_owned(),
+        lane: None,
+        each: None,
+        item_name: None,
+        approval: None,
         title: title.to_owned(),
         // A condition that cannot be read here is not shown.
         when: when.and_then(|source| Expression::parse(source, &schema).ok()),

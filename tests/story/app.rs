@@ -54,6 +54,8 @@ escalation:
 #[derive(Default)]
 pub struct World {
     pub calls: Mutex<Vec<String>>,
+    /// The idempotency keys of what was carried out.
+    pub keys: Mutex<Vec<String>>,
     pub sent: Mutex<Vec<String>>,
     /// What each of them said.
     pub letters: Mutex<Vec<String>>,
@@ -407,6 +409,9 @@ struct Recorder {
 impl Recorder {
     fn answer(&self, call: &Call, verb: &str) -> Result<Value, ActionError> {
         let target = call.target.as_ref().map_or("", |target| target.name.as_str());
+        if verb.is_empty() {
+            self.world.keys.lock().expect("no panics").push(call.key.clone());
+        }
         self.world.calls.lock().expect("no panics").push(format!("{verb}{} {target} #{}", self.spec.name, call.attempt));
         let mut answers = self.world.answers.lock().expect("no panics");
         match answers.get_mut(&format!("{verb}{}", self.spec.name)) {

@@ -152,7 +152,8 @@ impl Model {
                 let priority = [Priority::P1, Priority::P2, Priority::P3, Priority::P4][chance as usize % 4];
                 self.person(Command::SetPriority { priority, note: String::new() });
             }
-            (12, _) => self.person(Command::StartRun { playbook: ["look", "protect"][chance as usize % 2].to_owned() }),
+            (12, _) => self
+                .person(Command::StartRun { playbook: ["look", "protect"][chance as usize % 2].to_owned(), vars: serde_json::Map::new() }),
             (13, Some(run)) => self.person(Command::CancelRun { run, note: String::new() }),
             (14, Some(run)) => {
                 let outcome = if chance.is_multiple_of(2) { Outcome::Succeeded } else { Outcome::Failed };

@@ -7,6 +7,7 @@ mod crashes;
 mod escalation;
 mod fuzz;
 mod intake;
+mod language;
 mod outages;
 mod pages;
 mod playbooks;

@@ -25,7 +25,7 @@ impl Turn<'_, '_> {
         let Some((run, playbook)) = self.open_run(attempt.run) else { return self.lose_run(attempt.run) };
         let current =
             run.steps.get(&attempt.step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt.attempt);
-        let Some(step) = playbook.step(&attempt.step).cloned().filter(|_| current) else { return };
+        let Some(step) = playbook.step(&attempt.step).filter(|_| current) else { return };
         if attempt.check {
             return self.checked(&step, performed);
         }
@@ -70,7 +70,7 @@ impl Turn<'_, '_> {
         let AttemptRef { run: id, step, attempt, .. } = performed.attempt;
         let Some(run) = self.state.runs.get(&id) else { return };
         let current = run.steps.get(&step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt);
-        let Some(step) = self.playbook_of(run).and_then(|playbook| playbook.step(&step).cloned()).filter(|_| current) else { return };
+        let Some(step) = self.playbook_of(run).and_then(|playbook| playbook.step(&step)).filter(|_| current) else { return };
         let at = StepRef { run: id, step: step.id.clone(), attempt, undo: false };
         let (title, duration_ms) = (step.title.clone(), performed.duration_ms);
         match performed.result {
@@ -100,7 +100,7 @@ impl Turn<'_, '_> {
         let Some((run, playbook)) = self.open_run(attempt.run) else { return self.lose_run(attempt.run) };
         let running =
             run.steps.get(&attempt.step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt.attempt);
-        let Some(step) = playbook.step(&attempt.step).cloned().filter(|_| running) else { return };
+        let Some(step) = playbook.step(&attempt.step).filter(|_| running) else { return };
         self.cut_off(&run, &step, attempt.attempt, reason, 0);
     }
 
@@ -167,8 +167,6 @@ impl Turn<'_, '_> {
     pub(super) fn fail(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String, duration_ms: u64) {
         let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
         self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms });
-        if self.after_failure(run, step) {
-            self.advance(run);
-        }
+        self.after_failure(run, step);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::domain::decide::recovery::Outage;
 use crate::domain::id::{DeliveryId, RunId};
@@ -87,6 +87,7 @@ pub enum Command {
     },
     StartRun {
         playbook: String,
+        vars: Map<String, Value>,
     },
     CancelRun {
         run: RunId,
@@ -106,6 +107,13 @@ pub enum Command {
     SkipStep {
         run: RunId,
         step: String,
+        note: String,
+    },
+    /// Yes or no to a step that asks.
+    AnswerApproval {
+        run: RunId,
+        step: String,
+        yes: bool,
         note: String,
     },
 }
@@ -192,6 +200,15 @@ pub enum Wake {
         run: RunId,
         step: String,
     },
+    /// A request for a yes expires.
+    Approval {
+        run: RunId,
+        step: String,
+    },
+    /// A run has had all its time.
+    RunOut {
+        run: RunId,
+    },
     /// A person's later way of being told is due.
     Tell {
         generation: u64,
@@ -228,6 +245,14 @@ pub enum Refusal {
     UnknownRun,
     #[error("the run is over")]
     RunOver,
+    #[error("a step of the run has failed; it ends when what runs beside that step has ended")]
+    RunEnding,
+    #[error("step \"{step}\" asks for no approval now; skip it, retry it or cancel the run")]
+    AsksNothing { step: String },
+    #[error("{by} asked for this run, so somebody else must approve it")]
+    OwnRequest { by: String },
+    #[error("{by} may not answer this; it is for {who}")]
+    NotYours { by: String, who: String },
     #[error("the run has no step \"{0}\"")]
     UnknownStep(String),
     #[error("step \"{step}\" is {status}, so this cannot be said of it")]

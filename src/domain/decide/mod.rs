@@ -1,7 +1,9 @@
 //! Deciding: a command and the state make facts and effects. Pure: no IO, no clock, no chance.
 
 pub mod answer;
+pub mod approve;
 pub mod command;
+pub mod each;
 pub mod observe;
 pub mod outbox;
 pub mod paging;
@@ -11,6 +13,7 @@ pub mod run;
 pub mod scope;
 pub mod steer;
 pub mod step;
+pub mod target;
 pub mod tell;
 pub mod turn;
 pub mod undo;

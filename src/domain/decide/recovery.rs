@@ -4,7 +4,7 @@
 use crate::domain::decide::command::{Due, Effect, Wake};
 use crate::domain::decide::turn::Turn;
 use crate::domain::incident::{NotificationStatus, Status};
-use crate::domain::run::StepStatus;
+use crate::domain::run::{StepState, StepStatus};
 use crate::domain::time::Span;
 use crate::domain::timeline::Event;
 
@@ -62,6 +62,8 @@ impl Turn<'_, '_> {
             }),
             // Only a net under being told that it is one's turn.
             Wake::Step { step: None, .. } => false,
+            Wake::Approval { run, step } => step_of(run, step).is_some_and(StepState::awaits_approval),
+            Wake::RunOut { run } => self.state.runs.get(run).is_some_and(|run| !run.status.is_over()),
             Wake::Undo { run, step } => {
                 let state = self.state.runs.get(run).and_then(|run| run.steps.get(step));
                 state.is_some_and(|state| state.status == StepStatus::Succeeded || state.undoing)

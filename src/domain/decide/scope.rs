@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::decide::turn::Turn;
 use crate::domain::incident::{AlertMark, Incident};
+use crate::domain::path;
+use crate::domain::playbook::Step;
 use crate::domain::run::Run;
 use crate::domain::settings::{Rulebook, Target};
 
@@ -23,14 +25,22 @@ impl Turn<'_, '_> {
     }
 }
 
-/// The variables of one step of one run.
-pub fn step_scope(incident: &Incident, rulebook: &Rulebook, (run, target): (&Run, Option<&str>), reads: Reads) -> Value {
+/// The variables of one step of one run; an item of a list also sees itself.
+pub fn step_scope(incident: &Incident, rulebook: &Rulebook, (run, step): (&Run, &Step), reads: Reads) -> Value {
     let mut scope = incident_scope(incident, reads);
+    if reads("vars") {
+        scope["vars"] = Value::Object(run.vars.clone());
+    }
     if reads("steps") {
         scope["steps"] = steps_scope(run);
     }
     if reads("target") {
-        scope["target"] = target.and_then(|name| rulebook.targets.get(name)).map_or(Value::Null, target_scope);
+        scope["target"] = step.target.as_ref().and_then(|name| rulebook.targets.get(name)).map_or(Value::Null, target_scope);
+    }
+    let (id, visit) = path::split(&step.id);
+    let item = visit.and_then(|visit| run.steps.get(id)?.items.get(visit as usize - 1));
+    if let (Some(item), Some(name)) = (item, &step.item_name) {
+        scope[name.as_str()] = item.clone();
     }
     scope
 }
@@ -53,7 +63,6 @@ pub fn incident_scope(incident: &Incident, reads: Reads) -> Value {
     tell("annotations", &|| json!(incident.annotations));
     tell("signals", &|| incident.classification.as_ref().map_or_else(|| json!({}), |c| json!(c.signals)));
     tell("alerts", &|| incident.alerts.values().take(ALERTS_IN_SCOPE).map(alert_scope).collect());
-    tell("vars", &|| json!({}));
     Value::Object(scope)
 }
 
@@ -73,6 +82,7 @@ fn target_scope(target: &Target) -> Value {
 fn steps_scope(run: &Run) -> Value {
     run.steps
         .iter()
+        .filter(|(id, _)| path::split(id).1.is_none())
         .map(|(id, step)| (id.clone(), json!({"status": step.status.word(), "output": step.output})))
         .collect::<Map<_, _>>()
         .into()

@@ -6,7 +6,7 @@ use crate::domain::decide::command::Refusal;
 use crate::domain::decide::turn::Turn;
 use crate::domain::id::RunId;
 use crate::domain::playbook::{Step, Undo};
-use crate::domain::run::{Run, StepStatus};
+use crate::domain::run::{Run, StepState, StepStatus};
 use crate::domain::timeline::{Event, Outcome, StepRef};
 
 type Answer = Result<(), Refusal>;
@@ -17,6 +17,7 @@ impl Turn<'_, '_> {
         let reason = if note.is_empty() { format!("by {}", self.actor) } else { format!("by {}: {note}", self.actor) };
         self.ledger.run_ended(&run.playbook, run.id);
         self.emit(Event::RunCancelled { run: id, playbook: run.playbook.clone(), reason });
+        self.cancel_children(id, "the run that started it was cancelled");
         self.undo_steps(id, Undo::OnFailure);
         Ok(())
     }
@@ -29,11 +30,7 @@ impl Turn<'_, '_> {
                 self.undo_later(id, &step);
                 self.advance(id);
             }
-            Outcome::Failed => {
-                if self.after_failure(id, &step) {
-                    self.advance(id);
-                }
-            }
+            Outcome::Failed => self.after_failure(id, &step),
         }
         Ok(())
     }
@@ -41,10 +38,15 @@ impl Turn<'_, '_> {
     pub(super) fn retry_step(&mut self, id: RunId, step: &str, note: &str) -> Answer {
         let (at, step) = self.step_for_person(id, step, &[StepStatus::InDoubt, StepStatus::Waiting])?;
         let Some((run, playbook)) = self.open_run(id) else { return Err(Refusal::RunOver) };
-        self.emit(Event::Commented { text: format!("{} has \"{}\" run again{}", self.actor, step.title, colon(note)) });
-        if self.begin_step(&run, &playbook, &step, at.attempt + 1) {
-            self.advance(id);
+        if run.steps.get(&step.id).is_some_and(StepState::awaits_approval) {
+            return Err(Refusal::StepNot { step: step.id.clone(), status: "waiting for a yes" });
         }
+        if !self.goes_on(&run) {
+            return Err(Refusal::RunEnding);
+        }
+        self.emit(Event::Commented { text: format!("{} has \"{}\" run again{}", self.actor, step.title, colon(note)) });
+        self.begin_step(&run, &playbook, &step, at.attempt + 1);
+        self.advance(id);
         Ok(())
     }
 
@@ -67,7 +69,7 @@ impl Turn<'_, '_> {
         if !allowed.contains(&state.status) {
             return Err(Refusal::StepNot { step: step.to_owned(), status: state.status.word() });
         }
-        let found = self.playbook_of(&run).and_then(|playbook| playbook.step(step).cloned()).ok_or_else(unknown)?;
+        let found = self.playbook_of(&run).and_then(|playbook| playbook.step(step)).ok_or_else(unknown)?;
         Ok((StepRef { run: id, step: step.to_owned(), attempt: state.attempt, undo: false }, found))
     }
 }

@@ -54,7 +54,9 @@ pub fn decide(state: &mut Incident, actor: Actor, command: Command, world: World
     };
     turn.answer(command)?;
     turn.post_letters();
-    Ok(turn.decision)
+    let Turn { state, ledger, decision, .. } = turn;
+    ledger.targets.take(state);
+    Ok(decision)
 }
 
 impl Turn<'_, '_> {
@@ -77,10 +79,11 @@ impl Turn<'_, '_> {
             Command::Comment { text } => return self.comment(text),
             Command::Assign { to } => return self.assign(to),
             Command::Escalate { note } => return self.escalate_now(note),
-            Command::StartRun { playbook } => return self.start_by_person(&playbook),
+            Command::StartRun { playbook, vars } => return self.start_by_person(&playbook, &vars),
             Command::CancelRun { run, note } => return self.cancel_run(run, &note),
             Command::SettleStep { run, step, outcome, note } => return self.settle_step(run, &step, outcome, note),
             Command::RetryStep { run, step, note } => return self.retry_step(run, &step, &note),
+            Command::AnswerApproval { run, step, yes, note } => return self.answer_approval(run, &step, yes, note),
             Command::SkipStep { run, step, note } => return self.skip_step(run, &step, &note),
         }
         Ok(())
@@ -93,6 +96,8 @@ impl Turn<'_, '_> {
             Wake::Stale { since } => self.stale(since),
             Wake::Step { run, step, attempt } => self.step_due(run, step.as_deref(), attempt),
             Wake::Undo { run, step } => self.undo_due(run, &step),
+            Wake::Approval { run, step } => self.approval_expired(run, &step),
+            Wake::RunOut { run } => self.run_out(run),
             Wake::Tell { .. } => self.tell_later(wake),
         }
     }

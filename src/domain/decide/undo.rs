@@ -4,8 +4,9 @@ use crate::domain::decide::command::{AttemptRef, Effect, Failure, Performed, Wak
 use crate::domain::decide::paging::pause;
 use crate::domain::decide::turn::Turn;
 use crate::domain::id::RunId;
+use crate::domain::path;
 use crate::domain::playbook::{Step, Undo};
-use crate::domain::run::{Run, StepStatus};
+use crate::domain::run::{Run, StepState, StepStatus};
 use crate::domain::time::Span;
 use crate::domain::timeline::{Event, StepRef};
 
@@ -37,8 +38,20 @@ impl Turn<'_, '_> {
         let Some(playbook) = self.playbook_of(&run) else { return };
         // A mitigation that was to last until the end or until a failure also ends with the incident.
         let due = |undo: Undo| undo == when || (when == Undo::OnResolve && matches!(undo, Undo::After(_)));
-        for step in playbook.steps.iter().rev().filter(|step| due(step.undo)) {
-            self.undo_due(id, &step.id);
+        for step in playbook.steps.iter().rev() {
+            let items: Vec<u32> = run.items(&step.id).map(|(visit, _)| visit).collect();
+            for visit in items.into_iter().rev().filter(|_| due(step.undo)) {
+                self.undo_due(id, &path::of_item(&step.id, visit));
+            }
+            if due(step.undo) && step.each.is_none() {
+                self.undo_due(id, &step.id);
+            }
+            // What a step had another playbook do is part of the step.
+            if when == Undo::OnFailure {
+                let of_step = |child: &&Run| child.parent.as_ref().is_some_and(|at| path::split(&at.step).0 == step.id);
+                let children: Vec<RunId> = self.state.children(id).filter(of_step).map(|child| child.id).collect();
+                children.into_iter().rev().for_each(|child| self.undo_steps(child, when));
+            }
         }
     }
 
@@ -50,15 +63,15 @@ impl Turn<'_, '_> {
         if under_way || !(waits || state.status == StepStatus::Succeeded) {
             return;
         }
-        if self.is_done_anew(&run, step) {
-            return self.leave_to_the_later_run(&run, step);
+        if self.is_done_anew(&run, &step) {
+            return self.leave_to_the_later_run(&run, &step);
         }
-        self.begin_undo(id, step);
+        self.begin_undo(id, &step);
     }
 
     pub(super) fn undo_cut_off(&mut self, attempt: &AttemptRef) {
         let Some(run) = self.state.runs.get(&attempt.run).cloned() else { return };
-        let Some(step) = self.playbook_of(&run).and_then(|playbook| playbook.step(&attempt.step).cloned()) else { return };
+        let Some(step) = self.playbook_of(&run).and_then(|playbook| playbook.step(&attempt.step)) else { return };
         let current = run.steps.get(&step.id).is_some_and(|state| state.undoing && state.undo_attempt == attempt.attempt);
         if current && self.is_done_anew(&run, &step) {
             self.leave_to_the_later_run(&run, &step);
@@ -70,11 +83,10 @@ impl Turn<'_, '_> {
     /// Whether a later run of the same playbook has done the same since, and will take it back itself.
     pub(super) fn is_done_anew(&self, run: &Run, step: &Step) -> bool {
         let done = |later: &Run| {
-            let takes_back =
-                || self.playbook_of(later).and_then(|book| book.step(&step.id).cloned()).is_some_and(|s| s.undo != Undo::Never);
+            let takes_back = || self.playbook_of(later).and_then(|book| book.step(&step.id)).is_some_and(|s| s.undo != Undo::Never);
             let state = later.steps.get(&step.id).filter(|state| !state.undoing);
-            state.is_some_and(|state| matches!(state.status, StepStatus::Running | StepStatus::Succeeded | StepStatus::InDoubt))
-                && takes_back()
+            let does = |state: &StepState| matches!(state.status, StepStatus::Running | StepStatus::Succeeded | StepStatus::InDoubt);
+            state.is_some_and(|state| does(state) || state.waits_for.is_some()) && takes_back()
         };
         self.state.is_open()
             && self.state.runs.values().any(|later| later.playbook == run.playbook && later.ordinal > run.ordinal && done(later))
@@ -87,6 +99,17 @@ impl Turn<'_, '_> {
         self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0 });
     }
 
+    /// A later run waits to do the same: it need not wait for another try, for it takes back itself what it does.
+    fn is_left_to_a_later_run(&mut self, run: RunId, path: &str) -> bool {
+        let Some(run) = self.state.runs.get(&run).cloned() else { return false };
+        let Some(step) = self.playbook_of(&run).and_then(|playbook| playbook.step(path)) else { return false };
+        let later = self.is_done_anew(&run, &step);
+        if later {
+            self.leave_to_the_later_run(&run, &step);
+        }
+        later
+    }
+
     pub(super) fn begin_undo(&mut self, id: RunId, step: &Step) {
         let Some(state) = self.state.runs.get(&id).and_then(|run| run.steps.get(&step.id)) else { return };
         let (attempt, params) = (state.undo_attempt + 1, state.params.clone());
@@ -97,6 +120,7 @@ impl Turn<'_, '_> {
             target: step.target.clone(),
             params,
             destructive: step.destructive,
+            items: Vec::new(),
         });
         self.ask(Effect::Perform { attempt: AttemptRef { run: id, step: step.id.clone(), attempt, undo: true, check: false } });
     }
@@ -112,6 +136,7 @@ impl Turn<'_, '_> {
         let duration_ms = performed.duration_ms;
         match performed.result {
             Ok(output) => self.emit_engine(Event::StepUndone { at, title, output, duration_ms }),
+            Err(Failure::Retry(_) | Failure::Unknown(_)) if self.is_left_to_a_later_run(run, &step) => {}
             Err(Failure::Retry(reason) | Failure::Unknown(reason)) if attempt < UNDO_ATTEMPTS => {
                 let retry_at = self.now + pause(UNDO_PAUSE, LONGEST_UNDO_PAUSE, attempt, self.state.number);
                 self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms });

@@ -42,6 +42,13 @@ const WAITING: &str = "
       and (i.state -> 'runs' -> r.id ->> 'current') is null
     order by r.started_at, i.number";
 
+// Those that take something back, or wait to, have a job for it.
+const AT_WORK: &str = "
+    select state
+    from incidents
+    where id in (select incident from runs where ended_at is null)
+       or id in (select incident from jobs where kind = 'perform' or effect ->> '$.wake.wake' = 'undo')";
+
 const UNWORKED: &str = "
     select position, id, source, received_at, body
     from deliveries
@@ -205,6 +212,9 @@ impl SqliteStore {
         }
         for row in sqlx::query(WAITING).fetch_all(&self.readers).await? {
             resumed.waiting.push(rows::waiter(&row)?);
+        }
+        for row in sqlx::query(AT_WORK).fetch_all(&self.readers).await? {
+            resumed.at_work.push(rows::from_json(row.try_get("state")?)?);
         }
         for row in sqlx::query(UNWORKED).fetch_all(&self.readers).await? {
             resumed.unworked.push((row.try_get("position")?, rows::delivery(&row)?));

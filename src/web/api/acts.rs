@@ -70,6 +70,10 @@ pub struct Assignment {
 pub struct Start {
     /// The playbook's slug.
     pub playbook: String,
+    /// Values for the playbook's `vars`; what is left out has its default.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub vars: serde_json::Map<String, serde_json::Value>,
     #[serde(default)]
     pub by: Option<String>,
 }
@@ -176,7 +180,7 @@ pub async fn escalate(State(web): State<WebState>, Named(name): Named, asking: A
         (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn start_run(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Start>) -> Answer {
     let playbook = filled("playbook", &wish.playbook)?;
-    act(&web, name, asking, wish.by, Command::StartRun { playbook }).await
+    act(&web, name, asking, wish.by, Command::StartRun { playbook, vars: wish.vars }).await
 }
 
 async fn act(web: &WebState, name: IncidentName, asking: Asking, by: Option<String>, command: Command) -> Answer {

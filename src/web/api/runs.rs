@@ -9,8 +9,9 @@ use serde_json::Value;
 use crate::domain::decide::command::Command;
 use crate::domain::id::RunId;
 use crate::domain::incident::Incident;
+use crate::domain::path;
 use crate::domain::playbook::Step;
-use crate::domain::run::{Run, StepState};
+use crate::domain::run::{Request, Run, StepState};
 use crate::domain::settings::Rulebook;
 use crate::domain::timeline::Outcome;
 use crate::engine::store::IncidentName;
@@ -36,8 +37,32 @@ pub struct RunBody {
     pub ended_at: Option<String>,
     pub current: Option<String>,
     pub reason: Option<String>,
+    /// The person who asked for it; none when it started by itself.
+    pub requested_by: Option<String>,
+    #[schema(value_type = Object)]
+    pub vars: serde_json::Map<String, Value>,
+    /// The run and the step that started it, for a sub-playbook.
+    pub parent: Option<ParentBody>,
     /// In the playbook's order.
     pub steps: Vec<StepBody>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ParentBody {
+    pub run: String,
+    pub step: String,
+}
+
+/// A request for a yes, and what came of it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ApprovalBody {
+    /// People, schedules, `on-call`, or `operator` for anybody.
+    pub by: Vec<String>,
+    pub asked_at: String,
+    pub expires_at: String,
+    /// `fail`, `skip` or `continue`.
+    pub otherwise: Value,
+    pub approved_by: Option<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -55,6 +80,13 @@ pub struct StepBody {
     pub started_at: Option<String>,
     pub ended_at: Option<String>,
     pub retry_at: Option<String>,
+    pub approval: Option<ApprovalBody>,
+    /// The target that another run is at work on, while this step waits for it.
+    pub waits_for: Option<String>,
+    /// For a `for_each`: its items, each a step of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(no_recursion)]
+    pub items: Vec<StepBody>,
 }
 
 /// What happened in a step in doubt.
@@ -127,27 +159,32 @@ pub async fn settle(
     act(&web, id, asking, wish.by, Command::SettleStep { run: id, step, outcome: wish.outcome, note: wish.note }).await
 }
 
-/// No step asks for approval.
+/// Says yes to a step that asks for approval; not for whoever asked for the run.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/approve", tag = "runs",
-    params(("id" = String, Path), ("step" = String, Path)),
-    responses((status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
-pub async fn approve(State(web): State<WebState>, OfRun(id): OfRun, OfStep(step): OfStep) -> Problem {
-    asks_nothing(&web, id, &step).await
+    params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn approve(
+    State(web): State<WebState>,
+    OfRun(id): OfRun,
+    OfStep(step): OfStep,
+    asking: Asking,
+    Wish(wish): Wish<Note>,
+) -> Result<Json<RunBody>, Problem> {
+    act(&web, id, asking, wish.by, Command::AnswerApproval { run: id, step, yes: true, note: wish.note }).await
 }
 
-/// No step asks for approval.
+/// Says no to a step that asks for approval: it fails.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/reject", tag = "runs",
-    params(("id" = String, Path), ("step" = String, Path)),
-    responses((status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
-pub async fn reject(State(web): State<WebState>, OfRun(id): OfRun, OfStep(step): OfStep) -> Problem {
-    asks_nothing(&web, id, &step).await
-}
-
-async fn asks_nothing(web: &WebState, id: RunId, step: &str) -> Problem {
-    match incident_of(web, id).await {
-        Ok(_) => Problem::conflict(format!("step \"{step}\" asks for no approval; skip it, retry it or cancel the run")),
-        Err(problem) => problem,
-    }
+    params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub async fn reject(
+    State(web): State<WebState>,
+    OfRun(id): OfRun,
+    OfStep(step): OfStep,
+    asking: Asking,
+    Wish(wish): Wish<Note>,
+) -> Result<Json<RunBody>, Problem> {
+    act(&web, id, asking, wish.by, Command::AnswerApproval { run: id, step, yes: false, note: wish.note }).await
 }
 
 async fn act(web: &WebState, id: RunId, asking: Asking, by: Option<String>, command: Command) -> Result<Json<RunBody>, Problem> {
@@ -181,6 +218,9 @@ impl RunBody {
             ended_at: instant(run.ended_at),
             current: run.current.clone(),
             reason: run.reason.clone(),
+            requested_by: run.requested_by.clone(),
+            vars: run.vars.clone(),
+            parent: run.parent.as_ref().map(|at| ParentBody { run: at.run.to_string(), step: at.step.clone() }),
             steps: steps(run, rulebook),
         }
     }
@@ -195,12 +235,27 @@ fn steps(run: &Run, rulebook: &Rulebook) -> Vec<StepBody> {
         target: step.target.clone(),
         ..StepState::default()
     };
-    let unplanned = run.steps.iter().filter(|(id, _)| planned.iter().all(|step| step.id != **id));
+    let unplanned = run.steps.iter().filter(|(id, _)| planned.iter().all(|step| step.id != path::split(id).0));
     let in_order = planned.iter().map(|step| match run.steps.get(&step.id) {
-        Some(state) => StepBody::new(&step.id, state),
+        Some(state) => {
+            let items = run.items(&step.id).map(|(visit, item)| StepBody::new(&path::of_item(&step.id, visit), item));
+            StepBody { items: items.collect(), ..StepBody::new(&step.id, state) }
+        }
         None => StepBody::new(&step.id, &blank(step)),
     });
     in_order.chain(unplanned.map(|(id, state)| StepBody::new(id, state))).collect()
+}
+
+impl ApprovalBody {
+    fn new(request: &Request) -> Self {
+        Self {
+            by: request.by.clone(),
+            asked_at: request.asked_at.to_rfc3339(),
+            expires_at: request.expires_at.to_rfc3339(),
+            otherwise: serde_json::json!(request.otherwise),
+            approved_by: request.approved_by.clone(),
+        }
+    }
 }
 
 impl StepBody {
@@ -218,6 +273,9 @@ impl StepBody {
             started_at: instant(state.started_at),
             ended_at: instant(state.ended_at),
             retry_at: instant(state.retry_at),
+            approval: state.approval.as_ref().map(ApprovalBody::new),
+            waits_for: state.waits_for.as_ref().map(|(target, _)| target.clone()),
+            items: Vec::new(),
         }
     }
 }

@@ -134,6 +134,7 @@ fn wish(verb: &str, fields: &Fields) -> Result<Command, String> {
 fn step_wish(run: RunId, step: String, verb: &str, fields: &Fields) -> Result<Command, String> {
     let note = fields.note();
     Ok(match verb {
+        "approve" | "reject" => Command::AnswerApproval { run, step, yes: verb == "approve", note },
         "settle" => {
             let outcome = match said(&fields.outcome) {
                 "succeeded" => Outcome::Succeeded,
@@ -164,6 +165,8 @@ fn done(verb: &str) -> &'static str {
         "assign" => "Assigned.",
         "escalate" => "The next level is being told.",
         "settle" => "Thank you. The playbook goes on from there.",
+        "approve" => "Approved: it goes on.",
+        "reject" => "Rejected: the step fails.",
         "retry" => "It is run again.",
         "skip" => "Skipped.",
         _ => "Done.",

@@ -25,7 +25,7 @@ pub struct ConfirmView {
 pub fn cancel_view(incident: &Incident, run: &Run, rulebook: &Rulebook) -> ConfirmView {
     let plan = plan_of(run, rulebook);
     let named = |wanted: &[StepStatus]| -> Vec<String> {
-        let own = run.steps.iter().filter(|(_, state)| wanted.contains(&state.status));
+        let own = run.steps.iter().filter(|(_, state)| state.items.is_empty() && wanted.contains(&state.status));
         own.map(|(id, state)| quoted(if state.title.is_empty() { id } else { &state.title })).collect()
     };
     let plan = plan.filter(|_| !run.status.is_over());

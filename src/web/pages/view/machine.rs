@@ -6,10 +6,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::incident::Incident;
+use crate::domain::path;
 use crate::domain::playbook::{Playbook, Step};
 use crate::domain::run::{Run, RunStatus, StepState, StepStatus};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::Span;
+use crate::domain::timeline::{deed, told};
 use crate::web::pages::view::face::{run_tone, step_face};
 use crate::web::pages::view::times::{Age, Countdown, Lens, Moment, took};
 
@@ -30,6 +32,10 @@ pub struct RunView {
     /// Once it is over.
     pub took: Option<String>,
     pub reason: Option<String>,
+    /// The playbook that started it.
+    pub part_of: Option<String>,
+    pub asked_by: Option<String>,
+    pub vars: Vec<String>,
     pub steps: Vec<StepView>,
 }
 
@@ -57,6 +63,12 @@ pub struct StepView {
     pub output: Option<String>,
     pub undoing: bool,
     pub doubt: Option<Doubt>,
+    /// The yes that it waits for.
+    pub approval: Option<ApprovalView>,
+    /// For a step done for each item of a list: the items.
+    pub items: Vec<StepView>,
+    /// Whether it stands beside the step before it.
+    pub beside: bool,
     /// Whether a person may have it tried again or skipped.
     pub steerable: bool,
     /// Whether that is asked about first, on a page of its own.
@@ -68,6 +80,18 @@ pub struct StepView {
 pub struct Doubt {
     pub sent: Option<Moment>,
     pub attempt: u32,
+}
+
+/// A request for a yes: who may give it, exactly for what, and what follows without it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ApprovalView {
+    pub by: String,
+    pub deed: Option<String>,
+    pub with: Option<String>,
+    pub until: Countdown,
+    pub otherwise: &'static str,
+    /// Whoever asked for the run, who may not answer.
+    pub not_by: Option<String>,
 }
 
 /// A run in three words, for a list.
@@ -82,7 +106,7 @@ pub struct Chip {
 pub fn runs(incident: &Incident, rulebook: &Rulebook, lens: Lens) -> Vec<RunView> {
     let mut runs = incident.runs_in_order();
     runs.sort_by_key(|run| run.status.is_over());
-    runs.into_iter().map(|run| run_view(run, plan_of(run, rulebook), lens)).collect()
+    runs.into_iter().map(|run| run_view((incident, run), plan_of(run, rulebook), lens)).collect()
 }
 
 /// The run that a list shows: one in doubt, else the one under way, else the last.
@@ -114,7 +138,7 @@ pub fn readable(value: &Value) -> Option<String> {
     Some(tail(&text, 1_500))
 }
 
-fn run_view(run: &Run, plan: Option<&Playbook>, lens: Lens) -> RunView {
+fn run_view((incident, run): (&Incident, &Run), plan: Option<&Playbook>, lens: Lens) -> RunView {
     let open = !run.status.is_over();
     let doubtful = in_doubt(run);
     RunView {
@@ -131,6 +155,9 @@ fn run_view(run: &Run, plan: Option<&Playbook>, lens: Lens) -> RunView {
         took: run.ended_at.map(|end| took(end.since(run.started_at))),
         reason: run.reason.clone().filter(|reason| !reason.is_empty()),
         steps: steps(run, plan, lens),
+        part_of: run.parent.as_ref().and_then(|at| incident.runs.get(&at.run)).map(|parent| parent.playbook.clone()),
+        asked_by: run.requested_by.clone(),
+        vars: run.vars.iter().map(|(name, value)| format!("{name}: {}", readable(value).unwrap_or_default())).collect(),
     }
 }
 
@@ -138,11 +165,16 @@ fn steps(run: &Run, plan: Option<&Playbook>, lens: Lens) -> Vec<StepView> {
     let blank = StepState::default();
     let mut shown: Vec<StepView> = Vec::new();
     let mut known: BTreeMap<&str, &StepState> = run.steps.iter().map(|(id, state)| (id.as_str(), state)).collect();
+    let mut lane = None;
     for step in plan.map_or(&[][..], |plan| &plan.steps) {
         let state = known.remove(step.id.as_str());
+        let items = items(run, step, lens);
+        known.retain(|id, _| path::split(id).0 != step.id);
         if state.is_some() || !run.status.is_over() {
-            shown.push(step_view(run, &step.id, state.unwrap_or(&blank), Some(step), lens));
+            let beside = step.lane.is_some() && step.lane.map(|lane| lane.group) == lane;
+            shown.push(StepView { items, beside, ..step_view(run, &step.id, state.unwrap_or(&blank), Some(step), lens) });
         }
+        lane = step.lane.map(|lane| lane.group);
     }
     // Steps that the plan at hand does not name, in the order they began.
     let mut rest: Vec<_> = known.into_iter().collect();
@@ -152,6 +184,27 @@ fn steps(run: &Run, plan: Option<&Playbook>, lens: Lens) -> Vec<StepView> {
         step.number = at + 1;
     }
     shown
+}
+
+/// The items of a step, as far as they have begun.
+fn items(run: &Run, step: &Step, lens: Lens) -> Vec<StepView> {
+    let view = |(visit, state): (u32, &StepState)| {
+        let item = step.item(visit);
+        StepView { number: visit as usize, ..step_view(run, &item.id, state, Some(&item), lens) }
+    };
+    run.items(&step.id).map(view).collect()
+}
+
+fn approval(run: &Run, state: &StepState, lens: Lens) -> Option<ApprovalView> {
+    let request = state.approval.as_ref().filter(|_| !run.status.is_over() && state.awaits_approval())?;
+    Some(ApprovalView {
+        by: request.by.join(", "),
+        deed: (state.action != "approval").then(|| deed(&state.action, state.target.as_deref())),
+        with: readable(&state.params),
+        until: lens.countdown(request.expires_at),
+        otherwise: told(request.otherwise),
+        not_by: run.requested_by.clone(),
+    })
 }
 
 fn step_view(run: &Run, id: &str, state: &StepState, plan: Option<&Step>, lens: Lens) -> StepView {
@@ -184,7 +237,10 @@ fn step_view(run: &Run, id: &str, state: &StepState, plan: Option<&Step>, lens: 
         doubt: (open && state.status == StepStatus::InDoubt)
             .then(|| Doubt { sent: state.started_at.map(|at| lens.moment(at)), attempt: state.attempt }),
         asks: state.status == StepStatus::InDoubt || plan.is_none_or(|plan| plan.destructive),
-        steerable: open && matches!(state.status, StepStatus::InDoubt | StepStatus::Waiting),
+        approval: approval(run, state, lens),
+        items: Vec::new(),
+        beside: false,
+        steerable: open && !state.awaits_approval() && matches!(state.status, StepStatus::InDoubt | StepStatus::Waiting),
     }
 }
 
@@ -198,8 +254,8 @@ fn attempt(state: &StepState, plan: Option<&Step>) -> Option<String> {
 }
 
 fn progress(run: &Run, plan: Option<&Playbook>) -> String {
-    let done =
-        run.steps.values().filter(|step| matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped | StepStatus::Undone)).count();
+    let is_done = |status| matches!(status, StepStatus::Succeeded | StepStatus::Skipped | StepStatus::Undone);
+    let done = run.steps.iter().filter(|(id, step)| path::split(id).1.is_none() && is_done(step.status)).count();
     let at = if run.status.is_over() { done } else { (done + 1).min(plan.map_or(usize::MAX, |plan| plan.steps.len().max(1))) };
     plan.map_or_else(|| at.to_string(), |plan| format!("{at}/{}", plan.steps.len()))
 }

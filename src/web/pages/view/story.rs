@@ -232,7 +232,9 @@ fn entry_view(entry: &Entry, number: u64, lens: Lens) -> EntryView {
 fn sentence(entry: &Entry, lens: Lens) -> String {
     let said = entry.event.sentence(&entry.actor);
     match &entry.event {
-        Event::Snoozed { until: at } | Event::LimitHit { free_at: at, .. } => said.replace(&at.to_rfc3339(), &lens.moment(*at).short),
+        Event::Snoozed { until: at } | Event::LimitHit { free_at: at, .. } | Event::ApprovalRequested { expires_at: at, .. } => {
+            said.replace(&at.to_rfc3339(), &lens.moment(*at).short)
+        }
         _ => said,
     }
 }
@@ -244,7 +246,7 @@ fn detail(event: &Event) -> Value {
         Event::Classified { classification, .. } if !(classification.signals.is_empty() && classification.warnings.is_empty()) => {
             json!({ "signals": classification.signals, "warnings": classification.warnings })
         }
-        Event::StepStarted { params, .. } => params.clone(),
+        Event::StepStarted { params, .. } | Event::ApprovalRequested { params, .. } => params.clone(),
         Event::StepSucceeded { output, .. } | Event::StepUndone { output, .. } => output.clone(),
         Event::NotificationQueued { text: Some(text), .. } => Value::String(text.clone()),
         Event::NotificationSent { reply, .. } if !reply.is_empty() => Value::String(reply.clone()),

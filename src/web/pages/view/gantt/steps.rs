@@ -115,6 +115,14 @@ impl Steps {
                 title.clone_into(&mut self.title);
                 self.skipped = Some((entry.at, format!("skipped: {reason}")));
             }
+            Event::ApprovalRequested { title, by, .. } => {
+                title.clone_into(&mut self.title);
+                self.waits(entry.at, "wait", &format!("waits for a yes of {}", by.join(", ")));
+            }
+            Event::Approved { .. } | Event::Rejected { .. } => close(&mut self.intervals, entry.at),
+            Event::LimitHit { limit, held_by: Some(other), .. } => {
+                self.waits(entry.at, "wait", &format!("waits for {limit}, on which {other} is at work"));
+            }
             Event::LimitHit { limit, .. } => self.waits(entry.at, "wait", &format!("held back by the limit {limit}")),
             _ => {}
         }
