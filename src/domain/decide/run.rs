@@ -140,7 +140,10 @@ impl Turn<'_, '_> {
             };
             if !self.is_of_this_life(&run) {
                 // What runs beside it is let end first; its end comes here again.
-                return if run.is_under_way() { () } else { self.end_cancelled(&run, "the incident is resolved") };
+                if !run.is_under_way() {
+                    self.end_cancelled(&run, "the incident is resolved");
+                }
+                return;
             }
             match next(&playbook, &run) {
                 Next::Begin(steps) => self.begin_beside(id, &playbook, &steps),
