@@ -126,6 +126,30 @@ mod tests {
     }
 
     #[test]
+    fn the_whole_language_is_read() {
+        let text = "
+on: { manual: true }
+timeout: 1h
+vars: { drain: { type: duration, default: 5m } }
+steps:
+  - parallel:
+      - { id: a, wait: 1m }
+      - [ { id: b, wait: '{{ vars.drain }}' }, { id: c, wait: 1m, when: \"steps.b.status == 'failed'\" } ]
+  - { id: each, for_each: alerts, as: alert, action: note, with: { text: '{{ alert.status }}' }, max: 5 }
+  - { id: ask, approval: { by: operator, expires: 10m, otherwise: skip }, action: note, with: { text: '{{ steps.c.status }}' } }
+";
+        let loaded = samples::load(samples::SETTINGS, &[("playbooks/x.yaml", text)]);
+        assert_eq!(samples::told(&loaded.diagnostics), [""; 0]);
+        let playbook = loaded.settings.expect("it is good").rulebook.playbooks["x"].clone();
+        let blocks: Vec<Vec<&str>> = playbook.blocks().map(|block| block.iter().map(|step| step.id.as_str()).collect()).collect();
+        assert_eq!(blocks, [vec!["a", "b", "c"], vec!["each"], vec!["ask"]]);
+        assert_eq!(playbook.timeout, Some(Span::hours(1)));
+        let item = playbook.step("each.2").expect("an item");
+        assert_eq!((item.id.as_str(), item.item_name.as_deref(), item.each.is_none()), ("each.2", Some("alert"), true));
+        assert!(playbook.step("ask.1").is_none());
+    }
+
+    #[test]
     fn a_manual_playbook_says_so() {
         assert_eq!(told("on: {}\nsteps: [ { id: a, wait: 5m } ]"), [""; 0]);
         assert_eq!(told("steps: [ { id: a, wait: 5m } ]"), ["missing-field 1:1-31"]);

@@ -1,4 +1,5 @@
 //! The `steps:` of a playbook, each checked against its action's declaration. Knows no run.
+//! One thing in one file: a step's fields decide over each other, and whichever is wrong must be told in one place.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -351,3 +351,18 @@ impl Run {
         self.reason = reason.cloned();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_stored_by_an_earlier_version_is_read() {
+        let stored = r#"{"id":"00000000-0000-0000-0000-000000000001","ordinal":1,"playbook":"a","title":"A","revision":"r","status":"waiting",
+            "started_at":1790000000000,"ended_at":null,"current":"x","reason":null,"steps":{"x":{"status":"waiting",
+            "title":"X","action":"wait","target":null,"attempt":1,"params":{"for":"5m"},"output":null,"reason":null,
+            "started_at":1790000000000,"ended_at":null,"retry_at":null,"undo_attempt":0,"undoing":false}}}"#;
+        let run: Run = serde_json::from_str(stored).expect("it is read");
+        assert!(run.parent.is_none() && run.vars.is_empty() && !run.steps["x"].failed && !run.steps["x"].awaits_approval());
+    }
+}
