@@ -1,5 +1,6 @@
 //! The timeline: every fact that can happen to an incident, and the sentence a tired human reads for it.
 //! It is the log: the engine folds it into state, the web shows it, tests assert on it.
+//! One thing in one file: a kind, its fields and its sentence are read together.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! The playbook language beyond a list of steps: vars, approvals, side by side, for each item, playbooks in playbooks, one run a
-//! target, and time for a whole run.
+//! target, and time for a whole run. One file, because its last story plays all of it at once.
 
 use axum::body::Body;
 use reynard::domain::decide::command::Command;
