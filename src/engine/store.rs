@@ -1,7 +1,7 @@
 //! What the engine needs of a database, as two traits: one for the single writer, one for everybody who reads.
 //! Knows no SQL; both databases answer the same verbs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use crate::domain::decide::command::Effect;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::limits::{Spent, Waiter};
+use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 
@@ -89,6 +90,14 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The runs that its entries speak of, as they are afterwards: one that ended weeks ago is not written again.
+    pub fn runs(&self) -> Vec<(IncidentId, &Run)> {
+        let spoken_of: BTreeSet<(IncidentId, RunId)> =
+            self.entries.iter().filter_map(|(id, entry)| entry.event.run().map(|run| (*id, run))).collect();
+        let runs = self.incidents.iter().flat_map(|row| row.state.runs.values().map(|run| (row.state.id, run)));
+        runs.filter(|(id, run)| spoken_of.contains(&(*id, run.id))).collect()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.deliveries.is_empty()
             && self.worked_up_to.is_none()

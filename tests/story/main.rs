@@ -5,6 +5,7 @@ mod app;
 mod chance;
 mod crashes;
 mod escalation;
+mod flapping;
 mod fuzz;
 mod intake;
 mod outages;
