@@ -154,14 +154,6 @@ impl Incident {
         self.status != Status::Resolved
     }
 
-    /// A copy to store: its alerts have rows of their own, and there may be very many.
-    pub fn without_alerts(&mut self) -> Self {
-        let alerts = std::mem::take(&mut self.alerts);
-        let copy = self.clone();
-        self.alerts = alerts;
-        copy
-    }
-
     /// The runs in the order they started.
     pub fn runs_in_order(&self) -> Vec<&Run> {
         let mut runs: Vec<_> = self.runs.values().collect();

@@ -91,14 +91,15 @@ pub struct Asked {
 
 struct Cached {
     key: Key,
-    state: Incident,
+    /// Shared with the commit that writes it, and nobody else's by the next decision.
+    state: Arc<Incident>,
     heard_saved_at: Timestamp,
 }
 
 impl Cached {
     fn new(key: Key, state: Incident) -> Self {
         let heard_saved_at = state.heard_at;
-        Self { key, state, heard_saved_at }
+        Self { key, state: Arc::new(state), heard_saved_at }
     }
 }
 
@@ -467,7 +468,7 @@ impl Writer {
     ) -> Result<(), Refusal> {
         let Some(cached) = self.incidents.get_mut(&id) else { return Ok(()) };
         let world = World { rulebook, ledger: &mut self.ledger, now, next_number: self.last_number + 1 };
-        let decision = decide(&mut cached.state, actor, command, world)?;
+        let decision = decide(Arc::make_mut(&mut cached.state), actor, command, world)?;
         draft.touched.insert(id);
         self.take(id, decision, draft);
         Ok(())
@@ -513,7 +514,7 @@ impl Writer {
                 continue;
             }
             cached.heard_saved_at = now;
-            draft.batch.incidents.push(IncidentRow { key: cached.key.clone(), state: cached.state.without_alerts() });
+            draft.batch.incidents.push(IncidentRow { key: cached.key.clone(), state: cached.state.clone() });
             for fingerprint in draft.alerts.remove(id).unwrap_or_default() {
                 if let Some(mark) = cached.state.alerts.get(&fingerprint) {
                     draft.batch.alerts.push(AlertRow { incident: *id, fingerprint, mark: mark.clone(), last_seen_at: now });

@@ -125,7 +125,7 @@ pub struct DeliveryRow {
 #[derive(Clone, Debug)]
 pub struct IncidentRow {
     pub key: String,
-    pub state: Incident,
+    pub state: Arc<Incident>,
 }
 
 /// An alert's row.

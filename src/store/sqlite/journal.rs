@@ -284,7 +284,7 @@ async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Res
                 .bind(i.opened_at.0)
                 .bind(i.heard_at.0)
                 .bind(i.seq.cast_signed())
-                .bind(rows::to_json(i))
+                .bind(rows::to_json(i.as_ref()))
         })
         .await?;
     INTO_ALERTS
