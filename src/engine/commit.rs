@@ -119,6 +119,8 @@ pub struct Writer {
     last_commit_at: Timestamp,
     /// Worked before anything new: deliveries already stored, and work that found the database gone.
     backlog: VecDeque<Backlog>,
+    /// Another node writes now: nothing that memory holds counts any more.
+    fenced: bool,
 }
 
 enum Backlog {
@@ -175,6 +177,7 @@ impl Writer {
             last_delivery: resumed.last_delivery,
             last_commit_at: resumed.last_commit_at,
             backlog: VecDeque::new(),
+            fenced: false,
         }
     }
 
@@ -183,7 +186,7 @@ impl Writer {
         self.backlog.push_back(Backlog::Said(said, beat));
     }
 
-    /// Works until every sender is gone and nothing is left.
+    /// Works until every sender is gone and nothing is left, or until another node writes.
     pub async fn work(mut self, mut queue: mpsc::Receiver<Item>) {
         let mut items = Vec::new();
         loop {
@@ -198,6 +201,9 @@ impl Writer {
                 items.push(item);
             }
             self.turn(std::mem::take(&mut items)).await;
+            if self.fenced {
+                return;
+            }
         }
     }
 
@@ -503,6 +509,11 @@ impl Writer {
 
     /// Nothing was committed: senders are told so, what must not be lost waits and is tried again.
     async fn heal(&mut self, error: StoreError, deliveries: Vec<Stored>, backlog: Vec<Backlog>) {
+        if let StoreError::Fenced(_) = error {
+            // Whoever waits for an answer gets none, and is told so by that.
+            self.fenced = true;
+            return;
+        }
         if self.shared.is_failing() {
             tracing::debug!(%error, "Commits still fail");
         } else {

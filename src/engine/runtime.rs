@@ -51,6 +51,9 @@ pub enum EngineError {
     Unreadable(String),
     #[error("{0}")]
     Unavailable(String),
+    /// Another node does the work; its name.
+    #[error("this node stands by; {0} is active")]
+    StandingBy(String),
 }
 
 impl From<StoreError> for EngineError {
@@ -67,6 +70,8 @@ pub struct Health {
     pub started: bool,
     /// Why it is not ready.
     pub detail: Option<String>,
+    /// The node that does the work while this one stands by.
+    pub standing_by: Option<String>,
     pub last_commit_at: Option<Timestamp>,
 }
 
@@ -135,9 +140,21 @@ pub struct Runtime {
     pub reads: Arc<dyn Reads>,
     pub clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
+    lines: Arc<RwLock<Lines>>,
+    room: Arc<Semaphore>,
+}
+
+/// The ways to the loops that run now; whatever else is called over them finds nobody.
+#[derive(Clone)]
+struct Lines {
     queue: mpsc::Sender<Item>,
     nudges: mpsc::UnboundedSender<Nudge>,
-    room: Arc<Semaphore>,
+}
+
+impl Lines {
+    fn dead() -> Self {
+        Self { queue: mpsc::channel(1).0, nudges: mpsc::unbounded_channel().0 }
+    }
 }
 
 /// The engine's loops; they end when told to.
@@ -158,10 +175,16 @@ pub struct Parts {
 }
 
 impl Runtime {
-    /// Picks up where the last life ended: what was stored is worked, what was cut off is said to be.
+    /// An engine that is at work at once.
     pub async fn start(parts: Parts) -> Result<(Self, Loops), StoreError> {
-        let resumed = parts.journal.resume(parts.clock.now()).await?;
-        let (changes, _) = broadcast::channel(CHANGES);
+        let journal = parts.journal.clone();
+        let runtime = Self::idle(parts);
+        let loops = runtime.take_over(journal).await?;
+        Ok((runtime, loops))
+    }
+
+    /// An engine that reads, and does nothing until it takes over.
+    pub fn idle(parts: Parts) -> Self {
         let shared = Arc::new(Shared {
             clock: parts.clock.clone(),
             pulse: Pulse::default(),
@@ -169,23 +192,45 @@ impl Runtime {
             rulebook: RwLock::new(parts.rulebook),
             hands: RwLock::new(parts.hands),
             health: RwLock::default(),
-            changes,
+            changes: broadcast::channel(CHANGES).0,
         });
+        let room = Arc::new(Semaphore::new(WAITING_KIB));
+        Self { reads: parts.reads, clock: parts.clock, shared, lines: Arc::new(RwLock::new(Lines::dead())), room }
+    }
+
+    /// Picks up where the last life ended, or another node's: what was stored is worked, what was cut off is said to be.
+    pub async fn take_over(&self, journal: Arc<dyn Journal>) -> Result<Loops, StoreError> {
+        let resumed = journal.resume(self.clock.now()).await?;
+        let shared = &self.shared;
         let (queue, items) = mpsc::channel(QUEUE);
         let (nudges, nudged) = mpsc::unbounded_channel();
         let (asked, asks) = mpsc::unbounded_channel();
-        let mut writer = Writer::new(parts.journal.clone(), shared.clone(), asked, &resumed);
-        resume_deliveries(&mut writer, &shared, &resumed);
-        let worker = Worker::new(parts.journal, shared.clone(), queue.clone(), nudges.downgrade());
+        let mut writer = Writer::new(journal.clone(), shared.clone(), asked, &resumed);
+        resume_deliveries(&mut writer, shared, &resumed);
+        let worker = Worker::new(journal, shared.clone(), queue.clone(), nudges.downgrade());
         let writer = tokio::spawn(writer.work(items));
         let worker = tokio::spawn(worker.work(asks, nudged, resumed.interrupted));
+        change(&self.lines, |lines| *lines = Lines { queue, nudges: nudges.clone() });
+        shared.metrics.active(true);
         change(&shared.health, |health| {
             health.started = true;
             health.ready = true;
+            health.detail = None;
+            health.standing_by = None;
         });
-        let room = Arc::new(Semaphore::new(WAITING_KIB));
-        let runtime = Self { reads: parts.reads, clock: parts.clock, shared, queue, nudges: nudges.clone(), room };
-        Ok((runtime, Loops { writer, worker, nudges }))
+        Ok(Loops { writer, worker, nudges })
+    }
+
+    /// Leaves the work to another node.
+    pub fn stands_by(&self, node: &str) {
+        change(&self.lines, |lines| *lines = Lines::dead());
+        self.shared.metrics.active(false);
+        change(&self.shared.health, |health| {
+            health.started = true;
+            health.ready = false;
+            health.detail = None;
+            health.standing_by = Some(node.to_owned());
+        });
     }
 
     /// Stores a delivery and answers once it is on disk; working it comes after.
@@ -201,7 +246,7 @@ impl Runtime {
         let says = said(&delivery, parsed, &self.rulebook());
         let (done, answer) = oneshot::channel();
         self.hand_in(Work::Deliver { delivery, says, done })?;
-        answer.await.map_err(|_| stopping())??;
+        answer.await.map_err(|_| self.nobody())??;
         Ok(receipt)
     }
 
@@ -212,21 +257,27 @@ impl Runtime {
         // A key is one person's and one incident's, so that nobody's answers another's.
         let request = request.map(|key| format!("{id}/{actor}/{key}"));
         self.hand_in(Work::Put(Put { incident: id, actor, command, settles: None, request, done: Some(done) }))?;
-        answer.await.map_err(|_| stopping())?
+        answer.await.map_err(|_| self.nobody())?
     }
 
     fn hand_in(&self, work: Work) -> Result<(), EngineError> {
         let beat = self.shared.pulse.begin();
-        self.queue.try_send(Item { work, beat }).map_err(|error| match error {
+        let queue = read(&self.lines).queue.clone();
+        queue.try_send(Item { work, beat }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => overloaded(),
-            mpsc::error::TrySendError::Closed(_) => stopping(),
+            mpsc::error::TrySendError::Closed(_) => self.nobody(),
         })
+    }
+
+    /// Why there is no writer to ask.
+    fn nobody(&self) -> EngineError {
+        self.health().standing_by.map_or_else(stopping, EngineError::StandingBy)
     }
 
     fn demand_ready(&self) -> Result<(), EngineError> {
         let health = self.health();
         // A database that failed is tried anew with the next delivery: that is how it is found to have healed.
-        if health.ready || health.detail.is_some() { Ok(()) } else { Err(stopping()) }
+        if health.ready || health.detail.is_some() { Ok(()) } else { Err(self.nobody()) }
     }
 
     /// The rules in force now.
@@ -238,6 +289,11 @@ impl Runtime {
     pub fn reload(&self, rulebook: Rulebook, hands: Hands) {
         change(&self.shared.rulebook, |current| *current = Arc::new(rulebook));
         change(&self.shared.hands, |current| *current = hands);
+    }
+
+    /// Puts other rules in force; the hands stay.
+    pub fn replace_rulebook(&self, rulebook: Rulebook) {
+        change(&self.shared.rulebook, |current| *current = Arc::new(rulebook));
     }
 
     /// Hears of every commit from now on.
@@ -261,7 +317,12 @@ impl Runtime {
             changes: broadcast::channel(1).0,
         });
         let room = Arc::new(Semaphore::new(WAITING_KIB));
-        Self { reads, clock, shared, queue: mpsc::channel(1).0, nudges: mpsc::unbounded_channel().0, room }
+        Self { reads, clock, shared, lines: Arc::new(RwLock::new(Lines::dead())), room }
+    }
+
+    /// Tells pages that are open here what another node has committed.
+    pub fn announce(&self, changes: Vec<Change>) {
+        self.shared.announce(changes.into_iter());
     }
 
     /// From now on no new work is taken.
@@ -277,7 +338,7 @@ impl Runtime {
         loop {
             self.shared.pulse.until_quiet().await;
             let (done, next) = oneshot::channel();
-            self.nudges.send(Nudge::Look(done)).ok()?;
+            read(&self.lines).nudges.send(Nudge::Look(done)).ok()?;
             let (next, busy) = next.await.ok()?;
             if !busy {
                 return next;
@@ -295,6 +356,11 @@ impl Loops {
         // Pages that are still open hold on to the queue, so its end cannot be waited for; that nothing is under way can.
         let _ = tokio::time::timeout(LAST_COMMITS, runtime.shared.pulse.until_quiet()).await;
         self.writer.abort();
+    }
+
+    /// Returns when there is no writer any more: another node has taken its place.
+    pub async fn over(&mut self) {
+        let _ = (&mut self.writer).await;
     }
 
     /// Ends at once, as a crash would.
