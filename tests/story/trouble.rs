@@ -12,7 +12,6 @@ use reynard::domain::timeline::Actor;
 use reynard::engine::ports::Delivered;
 use reynard::engine::runtime::EngineError;
 use reynard::engine::store::{Batch, Job, Journal, Resumed, StoreError};
-use reynard::store::sqlite::open::SqliteStore;
 
 use crate::app::{App, alert, body};
 
@@ -48,7 +47,7 @@ impl Trouble {
 
 /// The real store, stumbling as planned.
 pub struct Shaky {
-    pub store: Arc<SqliteStore>,
+    pub store: Arc<dyn Journal>,
     pub trouble: Arc<Trouble>,
 }
 

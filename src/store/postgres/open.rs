@@ -116,7 +116,7 @@ fn pool(server: &PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(READERS)
         .min_connections(0)
-        .acquire_timeout(Duration::from_secs(5))
+        .acquire_timeout(Duration::from_secs(2))
         // A former primary may live on as a standby: whoever reads there reads the past.
         .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(async { Ok(!is_standby(connection).await?) }))
