@@ -21,7 +21,7 @@ use crate::store::postgres::rows::{self, column, plain};
 /// Limits look back this far at most.
 const LONGEST_WINDOW: Span = Span::hours(24 * 7);
 /// A commit that takes longer counts as lost; whether it was made is settled afterwards.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long is spent at once on settling a commit whose answer was lost.
 const SETTLE_WITHIN: Duration = Duration::from_secs(5);
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);

@@ -137,6 +137,8 @@ async fn is_standby(connection: &mut PgConnection) -> Result<bool, sqlx::Error> 
 async fn primary(server: &PgConnectOptions) -> Result<PgConnection, String> {
     const TAKES_WRITES: &str = "select not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off'";
     const DURABLE: &str = "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'";
+    // A session that waits for a row does not notice that we are gone: without this, every try would leave one behind.
+    const WAITS: &str = "select set_config('lock_timeout', '4s', false)";
     let words = |error: sqlx::Error| error.to_string();
     let mut connection = server.connect().await.map_err(words)?;
     let takes_writes: bool = sqlx::query_scalar(TAKES_WRITES).fetch_one(&mut connection).await.map_err(words)?;
@@ -144,7 +146,9 @@ async fn primary(server: &PgConnectOptions) -> Result<PgConnection, String> {
         return Err("it is a standby or read-only".to_owned());
     }
     // Whatever the server's or the role's default is: what was answered is on disk. Stricter settings stay.
-    sqlx::query(DURABLE).execute(&mut connection).await.map_err(words)?;
+    for setting in [DURABLE, WAITS] {
+        sqlx::query(setting).execute(&mut connection).await.map_err(words)?;
+    }
     Ok(connection)
 }
 
