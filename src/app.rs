@@ -96,7 +96,7 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     let state = WebState::new(runtime.clone(), engine.settings.sources.clone(), metrics, closing.clone());
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
     let watching = tokio::spawn(watch(place.clone(), runtime, journal));
-    welcome(&engine.settings, address, &place);
+    welcome(&engine.settings, address, &place, loops.is_some());
     let stop = CancellationToken::new();
     tokio::spawn({
         let stop = stop.clone();
@@ -337,11 +337,11 @@ fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
 }
 
 /// What a person needs to see first: where to look, and what to paste into Alertmanager.
-fn welcome(settings: &Settings, address: SocketAddr, place: &Place) {
+fn welcome(settings: &Settings, address: SocketAddr, place: &Place, active: bool) {
     let page = &settings.public_url;
     let token = if settings.sources.is_empty() { "" } else { "\n              authorization: { credentials: YOUR_SOURCE_TOKEN }" };
     println!(
-        "Reynard {version} is ready.
+        "Reynard {version} {is_ready}.
 
   incidents   {page}/
   webhook     http://{address}/api/v1/webhooks/alertmanager
@@ -359,6 +359,7 @@ Paste into alertmanager.yml:
 Try it: reynard fire database-failure-p1
 ",
         version = env!("CARGO_PKG_VERSION"),
+        is_ready = if active { "is ready" } else { "stands by: another node is active" },
         playbooks = settings.rulebook.playbooks.len(),
         folder = if place.playbooks.exists() {
             place.playbooks.display().to_string()

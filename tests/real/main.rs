@@ -1,7 +1,10 @@
 //! Stories with real parts: the released binary, Prometheus, Alertmanager, PostgreSQL and a mail server on this machine.
 //! `tests/run` plays them; without `REYNARD_REAL=1` each is skipped with a word, so that `cargo test` needs no server.
 
+mod database_away;
 mod examples;
+mod load;
+mod nodes;
 mod pages;
 mod parts;
 mod parts_work;

@@ -139,14 +139,46 @@ async fn read_only(admin: &mut PgConnection, value: &str) {
 }
 
 #[tokio::test]
+async fn a_commit_that_waits_for_a_standby_that_is_gone_is_not_answered_and_not_made_twice() {
+    let Some(postgres) = own("a_commit_that_waits_for_a_standby").await else { return };
+    let store = open(&postgres.url("admin")).await;
+    let mut admin = postgres.connect("admin").await.expect("it answers");
+    let mut writing = Writing::new(5);
+    let batch = one_more(&mut writing);
+    until_made(&store, &mut writing, &batch).await;
+    synchronous(&mut admin, "*").await;
+    let batch = one_more(&mut writing);
+    let waited = store.commit(&batch, writing.now).await;
+    assert!(matches!(waited, Err(StoreError::Unavailable(_))), "{waited:?}");
+    for _ in 0..3 {
+        let renewed = store.renew().await;
+        assert!(matches!(renewed, Err(StoreError::Unavailable(_))), "the commit still holds the lease's row: {renewed:?}");
+    }
+    let sessions = "select count(*) from pg_stat_activity where application_name = 'reynard' and wait_event_type = 'Lock'";
+    let left: i64 = sqlx::query_scalar(sessions).fetch_one(&mut admin).await.expect("readable");
+    assert!(left <= 1, "{left} sessions still wait although nobody asks");
+    synchronous(&mut admin, "").await;
+    let begun = Instant::now();
+    while !matches!(store.commit(&batch, writing.now).await, Err(StoreError::Refused(_))) {
+        assert!(begun.elapsed() < HEALS_WITHIN, "its places are taken: it was made");
+    }
+    writing.written(&batch);
+    assert_whole(&store, &writing).await;
+}
+
+async fn synchronous(admin: &mut PgConnection, standbys: &str) {
+    sqlx::raw_sql("set synchronous_commit = local").execute(&mut *admin).await.expect("ours alone");
+    let set = format!("alter system set synchronous_standby_names = '{standbys}'");
+    for statement in [set.as_str(), "select pg_reload_conf()", "select pg_sleep(0.3)"] {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *admin).await.expect("a superuser may");
+    }
+}
+
+#[tokio::test]
 async fn when_the_primary_is_lost_the_promoted_standby_takes_the_commits_and_the_reads() {
     let Some(mut primary) = own("when_the_primary_is_lost").await else { return };
     let standby = primary.standby().await.expect("a standby");
-    let synchronous = "alter system set synchronous_standby_names = '*'";
-    let mut admin = primary.connect("admin").await.expect("it answers");
-    for statement in [synchronous, "select pg_reload_conf()"] {
-        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut admin).await.expect("a superuser may");
-    }
+    synchronous(&mut primary.connect("admin").await.expect("it answers"), "*").await;
     // Written down the wrong way round: the one that takes writes is looked for.
     let url = format!("postgres://admin@127.0.0.1:{},127.0.0.1:{}/postgres?sslmode=disable", standby.port, primary.port);
     let store = open(&url).await;

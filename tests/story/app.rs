@@ -114,6 +114,10 @@ impl Journal for Mortal {
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
         self.inner.pinned_revisions().await
     }
+
+    fn may_begin(&self) -> bool {
+        self.inner.may_begin()
+    }
 }
 
 pub struct App {
@@ -123,7 +127,7 @@ pub struct App {
     pub world: Arc<World>,
     pub trouble: Arc<Trouble>,
     pub loops: Option<Loops>,
-    store: Option<Arc<dyn Journal>>,
+    pub store: Option<Arc<dyn Journal>>,
     settings: Settings,
     url: Secret,
     _folder: tempfile::TempDir,
