@@ -18,6 +18,7 @@ use crate::channel::catalog::senders;
 use crate::config::files::Files;
 use crate::config::load::{self, Loaded};
 use crate::config::secrets::Secrets;
+use crate::domain::database;
 use crate::domain::settings::{Rulebook, Settings};
 use crate::domain::time::Span;
 use crate::engine::clock::SystemClock;
@@ -366,7 +367,7 @@ Try it: reynard fire database-failure-p1
         } else {
             "the binary (no playbook folder here)".to_owned()
         },
-        database = databases::shown(&settings.database_url),
+        database = database::shown(settings.database_url.expose()),
         http_config = if token.is_empty() { String::new() } else { format!("\n            http_config:{token}") },
     );
     tracing::warn!("limits.correlated is read and not held yet; the other limits are held");

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::domain::database::is_postgres;
 use crate::domain::secret::Secret;
 use crate::engine::store::{Journal, Lease, Reads};
-use crate::store::postgres::addresses;
 use crate::store::postgres::open::PostgresStore;
 use crate::store::sqlite::open::SqliteStore;
 
@@ -43,15 +43,6 @@ pub async fn open(url: &Secret, node: &str) -> Result<Opened, OpenError> {
     Err(OpenError::UnknownKind)
 }
 
-/// The URL as people may see it.
-pub fn shown(url: &Secret) -> String {
-    if is_postgres(url.expose()) { addresses::shown(url.expose()) } else { url.expose().to_owned() }
-}
-
 fn sqlite_path(url: &str) -> Option<&str> {
     url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))
-}
-
-fn is_postgres(url: &str) -> bool {
-    ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
 }

@@ -1,6 +1,5 @@
 //! PostgreSQL, for several nodes and for what must outlive a machine: the twin of SQLite, file by file and verb by verb.
 
-pub mod addresses;
 pub mod journal;
 pub mod lease;
 pub mod open;

@@ -10,8 +10,8 @@ use sqlx::{ConnectOptions, PgConnection};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use crate::domain::database;
 use crate::engine::store::StoreError;
-use crate::store::postgres::addresses;
 
 const READERS: u32 = 8;
 /// A server that takes longer to let us in counts as gone.
@@ -59,7 +59,7 @@ impl PostgresStore {
     /// Connects to the primary and brings its tables up to date. `node` is this node's name for people.
     pub async fn open(url: &str, node: &str) -> Result<Self, OpenError> {
         let mut servers = Vec::new();
-        for address in addresses::split(url) {
+        for address in database::servers(url) {
             // The parser's own words may repeat the address, password and all.
             let server = PgConnectOptions::from_str(&address).map_err(|_| OpenError::NoAddress)?;
             servers.push(server.application_name("reynard").statement_cache_capacity(200).disable_statement_logging());

@@ -1,7 +1,12 @@
-//! The servers that one `database.url` names, and how they are written where a password must not be seen. Connects to none.
+//! What `database.url` names: which kind, which servers, and how that is written where a password must not be seen.
+//! Connects to nothing.
 
-/// One address a server: several whole ones with commas between them, or several hosts in one.
-pub fn split(url: &str) -> Vec<String> {
+pub fn is_postgres(url: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
+}
+
+/// The servers of a PostgreSQL, one address each: several whole ones with commas between them, or several hosts in one.
+pub fn servers(url: &str) -> Vec<String> {
     let mut whole: Vec<String> = Vec::new();
     for part in url.split(',') {
         match whole.last_mut() {
@@ -25,7 +30,10 @@ fn hosts(address: &str) -> Vec<String> {
 
 /// For people: scheme, user, host and database, and nothing that may be a secret.
 pub fn shown(url: &str) -> String {
-    let shown = split(url).into_iter().map(|address| {
+    if !is_postgres(url) {
+        return url.to_owned();
+    }
+    let shown = servers(url).into_iter().map(|address| {
         let Some((scheme, rest)) = address.split_once("://") else { return "postgres://…".to_owned() };
         let rest = rest.split(['?', '#']).next().unwrap_or_default();
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -54,7 +62,7 @@ mod tests {
             ("postgres://u:p,w@[::1]:5432/db", &["postgres://u:p,w@[::1]:5432/db"]),
             ("postgres:///db?host=/run/postgresql", &["postgres:///db?host=/run/postgresql"]),
         ] {
-            assert_eq!(split(url), servers, "{url}");
+            assert_eq!(super::servers(url), servers, "{url}");
         }
     }
 
@@ -64,7 +72,7 @@ mod tests {
             ("postgres://ana:hunter2@a:1,b/db?password=hunter2", "postgres://ana@a:1/db, postgres://ana@b/db"),
             ("postgres://ana:hun@ter2@a/db,postgres://:hunter2@b/db", "postgres://ana@a/db, postgres://b/db"),
             ("postgres://a?sslkey=/hunter2", "postgres://a"),
-            ("hunter2", "postgres://…"),
+            ("sqlite://data/reynard.db", "sqlite://data/reynard.db"),
         ] {
             assert_eq!(shown(url), seen);
         }
