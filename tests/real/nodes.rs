@@ -27,7 +27,7 @@ struct Pair {
     a: Reynard,
     b: Reynard,
     shop: Recorder,
-    _postgres: Postgres,
+    postgres: Postgres,
 }
 
 impl Pair {
@@ -43,7 +43,7 @@ impl Pair {
         let a = Reynard::start(setup).await?;
         let b = Reynard::node(setup).await?;
         ensure!(!b.is_ready().await, "only one is active");
-        Ok(Pair { a, b, shop, _postgres: postgres })
+        Ok(Pair { a, b, shop, postgres })
     }
 }
 
@@ -109,10 +109,18 @@ async fn a_node_that_is_stopped_in_order_hands_over_at_once() -> Result<()> {
     if !real("a_node_that_is_stopped_in_order_hands_over_at_once") {
         return Ok(());
     }
-    let Pair { a, b, .. } = &Pair::start().await?;
+    let Pair { a, b, postgres, .. } = &Pair::start().await?;
+    let until = async || Ok(Some(expires_at(postgres).await?));
+    let first = wait_until("the lease", seconds(5), until).await?;
+    let renewed = async || Ok((expires_at(postgres).await? > first).then_some(()));
+    wait_until("the idle node to say that it lives", seconds(5), renewed).await?;
     a.process.signal("TERM");
     println!("{:5.1} s  after SIGTERM the other node was ready", until_ready(b, 4).await?);
     Ok(())
+}
+
+async fn expires_at(postgres: &Postgres) -> Result<i64> {
+    Ok(sqlx::query_scalar("select expires_at from lease").fetch_one(&mut postgres.connect("admin").await?).await?)
 }
 
 fn port(node: &Reynard) -> String {

@@ -54,7 +54,7 @@ impl Proxy {
                     }
                     server.write_all(part).await?;
                     if lose == Some(Lose::ItsAnswer) {
-                        server.read(&mut answered).await?;
+                        let _swallowed = server.read(&mut answered).await?;
                         return Ok(());
                     }
                 }
