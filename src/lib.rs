@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
+mod memory;
 pub mod store;
 pub mod telemetry;
 pub mod web;

@@ -50,7 +50,7 @@ pub fn brief(incident: &Incident, rulebook: &Rulebook, effect: &Effect) -> Optio
     match effect {
         Effect::Perform { attempt } => perform(incident, rulebook, attempt).map(|attempt| Brief::Perform(Box::new(attempt))),
         Effect::Send { notification, .. } => send(incident, rulebook, *notification).map(|telling| Brief::Send(Box::new(telling))),
-        Effect::Measure => Some(Brief::Measure(incident_scope(incident))),
+        Effect::Measure => Some(Brief::Measure(incident_scope(incident, &|_| true))),
         Effect::Wake { .. } => None,
     }
 }
@@ -61,7 +61,7 @@ fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> 
     let state = run.steps.get(&reference.step)?;
     let (action, target, params) = match (&step.check, reference.check) {
         (Some(check), true) => {
-            let scope = step_scope(incident, rulebook, run, check.target.as_deref());
+            let scope = step_scope(incident, rulebook, (run, check.target.as_deref()), &|variable| check.with.reads(variable));
             (check.action.clone(), check.target.clone(), check.with.render(&scope).unwrap_or(Value::Null))
         }
         _ => (step.action.clone(), step.target.clone(), state.params.clone()),

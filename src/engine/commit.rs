@@ -21,7 +21,7 @@ use crate::engine::intake::Key;
 use crate::engine::narrate::narrate;
 use crate::engine::pulse::Beat;
 use crate::engine::runtime::{EngineError, Shared, said};
-use crate::engine::store::{AlertRow, Batch, Change, Delivery, DeliveryRow, IncidentRow, Job, Journal, RejectedAlert, Resumed, StoreError};
+use crate::engine::store::{AlertRow, Batch, Change, DeliveryRow, IncidentRow, Job, Journal, Resumed, StoreError};
 use crate::engine::tally::tally;
 use crate::engine::wire;
 
@@ -35,9 +35,9 @@ const LONGEST_WINDOW: Span = Span::hours(24 * 7);
 
 /// Something for the writer to do.
 pub enum Work {
-    /// Store a delivery; what it says is worked in the commit after the one that stored it.
+    /// Store a delivery and work what it says, in one commit.
     Deliver {
-        delivery: Delivery,
+        row: Arc<DeliveryRow>,
         says: Said,
         done: oneshot::Sender<Result<(), EngineError>>,
     },
@@ -66,15 +66,14 @@ pub struct Put {
     pub done: Option<oneshot::Sender<Result<u64, EngineError>>>,
 }
 
-/// What a stored delivery says, waiting to be worked.
+/// What a delivery says, to be worked with the commit that stores it or, if that is refused, in one of its own.
 #[derive(Clone, Debug)]
 pub struct Said {
     pub delivery: DeliveryId,
     /// Where it stands among all deliveries; known once it is stored.
     pub position: i64,
     pub source: String,
-    pub observations: BTreeMap<Key, Observation>,
-    pub rejected: Vec<RejectedAlert>,
+    pub observations: BTreeMap<Key, Arc<Observation>>,
 }
 
 /// Work with the mark that it is under way.
@@ -117,7 +116,7 @@ pub struct Writer {
     last_job: i64,
     last_delivery: i64,
     last_commit_at: Timestamp,
-    /// Worked before anything new: deliveries already stored, and work that found the database gone.
+    /// Worked before anything new: deliveries stored and not worked, and work that found the database gone.
     backlog: VecDeque<Backlog>,
     /// Another node writes now: nothing that memory holds counts any more.
     fenced: bool,
@@ -129,20 +128,48 @@ enum Backlog {
 }
 
 /// A delivery on its way to the disk.
-struct Stored {
-    delivery: Delivery,
+struct Arrival {
+    row: Arc<DeliveryRow>,
     says: Said,
     done: oneshot::Sender<Result<(), EngineError>>,
     beat: Beat,
 }
 
-impl Stored {
-    fn row(&self) -> DeliveryRow {
-        DeliveryRow {
-            delivery: self.delivery.clone(),
-            keys: self.says.observations.keys().cloned().collect(),
-            rejected: self.says.rejected.clone(),
+/// What one commit takes up.
+#[derive(Default)]
+struct Load {
+    deliveries: Vec<Arrival>,
+    /// Set when working these deliveries was refused: a delivery that cannot be worked is kept all the same.
+    only_store: bool,
+    backlog: Vec<Backlog>,
+    released: Vec<i64>,
+}
+
+impl Load {
+    fn is_empty(&self) -> bool {
+        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty()
+    }
+
+    fn commands(&self) -> usize {
+        self.deliveries.len() + self.backlog.len()
+    }
+
+    /// Smaller loads in the same order; itself when there is nothing left to split.
+    fn split(self) -> Result<Vec<Self>, Self> {
+        let stored_at_once = self.only_store || self.deliveries.is_empty();
+        if self.commands() <= 1 && stored_at_once {
+            return Err(self);
         }
+        let alone = |entry| Self { backlog: vec![entry], ..Self::default() };
+        let only_stored = |deliveries| Self { deliveries, only_store: true, ..Self::default() };
+        let mut parts: Vec<Self> = self.backlog.into_iter().map(alone).collect();
+        if stored_at_once {
+            parts.extend(self.deliveries.into_iter().map(|arrival| only_stored(vec![arrival])));
+        } else {
+            parts.push(only_stored(self.deliveries));
+        }
+        parts.push(Self { released: self.released, ..Self::default() });
+        Ok(parts)
     }
 }
 
@@ -208,26 +235,18 @@ impl Writer {
     }
 
     async fn turn(&mut self, items: Vec<Item>) {
-        let now = self.shared.clock.now().max(self.last_commit_at);
-        let mut deliveries = Vec::new();
-        let mut backlog: Vec<Backlog> = self.backlog.drain(..).collect();
-        let mut released = Vec::new();
+        let mut load = Load { backlog: self.backlog.drain(..).collect(), ..Load::default() };
         let mut briefs = Vec::new();
         for item in items {
             match item.work {
-                Work::Deliver { delivery, says, done } => deliveries.push(Stored { delivery, says, done, beat: item.beat }),
-                Work::Put(put) => backlog.push(Backlog::Put(put, item.beat)),
-                Work::Release(jobs) => released.extend(jobs),
+                Work::Deliver { row, says, done } => load.deliveries.push(Arrival { row, says, done, beat: item.beat }),
+                Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
+                Work::Release(jobs) => load.released.extend(jobs),
                 Work::Brief { job, done } => briefs.push((job, done)),
             }
         }
-        if deliveries.is_empty() && backlog.is_empty() && released.is_empty() && !self.shared.is_failing() {
-            return self.answer_briefs(briefs).await;
-        }
-        let outcome = self.commit_all(&deliveries, &backlog, released, now).await;
-        match outcome {
-            Ok(draft) => self.answer(draft, deliveries, backlog),
-            Err(error) => self.heal(error, deliveries, backlog).await,
+        if !load.is_empty() || self.shared.is_failing() {
+            self.carry(load).await;
         }
         self.answer_briefs(briefs).await;
     }
@@ -238,23 +257,25 @@ impl Writer {
         }
     }
 
-    async fn commit_all(
-        &mut self,
-        deliveries: &[Stored],
-        backlog: &[Backlog],
-        released: Vec<i64>,
-        now: Timestamp,
-    ) -> Result<Draft, StoreError> {
-        self.load_for(backlog).await?;
+    async fn carry(&mut self, load: Load) {
+        let now = self.shared.clock.now().max(self.last_commit_at);
+        match self.commit_all(&load, now).await {
+            Ok(draft) => self.answer(draft, load),
+            Err(error) => Box::pin(self.heal(error, load)).await,
+        }
+    }
+
+    async fn commit_all(&mut self, load: &Load, now: Timestamp) -> Result<Draft, StoreError> {
+        self.load_for(load).await?;
         let rulebook = self.shared.rulebook();
         let mut draft = Draft::default();
-        draft.batch.released = released;
+        draft.batch.released.clone_from(&load.released);
         draft.batch.first_position = self.last_position + 1;
         draft.batch.first_delivery = self.last_delivery + 1;
-        draft.batch.deliveries = deliveries.iter().map(Stored::row).collect();
+        draft.batch.deliveries = load.deliveries.iter().map(|arrival| arrival.row.clone()).collect();
         let counters = (self.last_number, self.last_job, self.ledger.clone());
         // Whatever fails from here on, memory must not keep what the disk does not have.
-        if let Err(error) = self.draft_and_commit(backlog, &rulebook, now, &mut draft).await {
+        if let Err(error) = self.draft_and_commit(load, &rulebook, now, &mut draft).await {
             (self.last_number, self.last_job, self.ledger) = counters;
             for id in &draft.touched {
                 self.forget(*id);
@@ -270,38 +291,41 @@ impl Writer {
         Ok(draft)
     }
 
-    async fn draft_and_commit(
-        &mut self,
-        backlog: &[Backlog],
-        rulebook: &Rulebook,
-        now: Timestamp,
-        draft: &mut Draft,
-    ) -> Result<(), StoreError> {
-        for entry in backlog {
+    async fn draft_and_commit(&mut self, load: &Load, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
+        for entry in &load.backlog {
             match entry {
-                Backlog::Said(said, _) => self.hear(said, rulebook, now, draft),
+                Backlog::Said(said, _) => self.hear(said, said.position, rulebook, now, draft),
                 Backlog::Put(put, _) => self.put(put, rulebook, now, draft).await?,
+            }
+        }
+        if !load.only_store {
+            for (position, arrival) in (draft.batch.first_delivery..).zip(&load.deliveries) {
+                self.hear(&arrival.says, position, rulebook, now, draft);
             }
         }
         self.project(draft, now);
         let began = std::time::Instant::now();
         self.journal.commit(&draft.batch, now).await?;
-        self.shared.metrics.commit(draft.batch.deliveries.len() + backlog.len(), began.elapsed());
+        self.shared.metrics.commit(load.commands(), began.elapsed());
         Ok(())
     }
 
     /// Brings in the incidents that this turn speaks of and memory does not hold.
-    async fn load_for(&mut self, backlog: &[Backlog]) -> Result<(), StoreError> {
+    async fn load_for(&mut self, load: &Load) -> Result<(), StoreError> {
         let mut keys = BTreeSet::new();
         let mut ids = BTreeSet::new();
-        for entry in backlog {
+        let mut unknown = |said: &Said| keys.extend(said.observations.keys().filter(|key| !self.by_key.contains_key(*key)).cloned());
+        for entry in &load.backlog {
             match entry {
-                Backlog::Said(said, _) => keys.extend(said.observations.keys().filter(|key| !self.by_key.contains_key(*key)).cloned()),
+                Backlog::Said(said, _) => unknown(said),
                 Backlog::Put(put, _) if !self.incidents.contains_key(&put.incident) => {
                     ids.insert(put.incident);
                 }
                 Backlog::Put(..) => {}
             }
+        }
+        if !load.only_store {
+            load.deliveries.iter().for_each(|arrival| unknown(&arrival.says));
         }
         if !keys.is_empty() {
             let keys: Vec<Key> = keys.into_iter().collect();
@@ -335,7 +359,7 @@ impl Writer {
     }
 
     /// Works one delivery: each observation goes to its incident, or opens one.
-    fn hear(&mut self, said: &Said, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) {
+    fn hear(&mut self, said: &Said, position: i64, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) {
         for (key, observation) in &said.observations {
             let known = self.by_key.get(key).copied().filter(|id| self.still_answers(*id, rulebook, now));
             let id = known.unwrap_or_else(|| {
@@ -351,7 +375,7 @@ impl Writer {
                 draft.touched.remove(&id);
             }
         }
-        draft.batch.worked_up_to = draft.batch.worked_up_to.max(Some(said.position));
+        draft.batch.worked_up_to = draft.batch.worked_up_to.max(Some(position));
     }
 
     /// Whether alerts of its key still belong to it: while it is open, and for a while after.
@@ -489,9 +513,9 @@ impl Writer {
         over.into_iter().for_each(|id| self.forget(id));
     }
 
-    fn answer(&mut self, draft: Draft, deliveries: Vec<Stored>, backlog: Vec<Backlog>) {
+    fn answer(&mut self, draft: Draft, load: Load) {
         let mut results = draft.results.into_iter();
-        for entry in backlog {
+        for entry in load.backlog {
             match entry {
                 Backlog::Said(_, beat) => drop(beat),
                 Backlog::Put(put, _beat) => {
@@ -501,49 +525,62 @@ impl Writer {
                 }
             }
         }
-        for (position, Stored { says, done, beat, .. }) in (draft.batch.first_delivery..).zip(deliveries) {
+        for (position, Arrival { says, done, beat, .. }) in (draft.batch.first_delivery..).zip(load.deliveries) {
             let _ = done.send(Ok(()));
-            self.backlog.push_back(Backlog::Said(Said { position, ..says }, beat));
+            if load.only_store {
+                self.backlog.push_back(Backlog::Said(Said { position, ..says }, beat));
+            }
         }
     }
 
-    /// Nothing was committed: senders are told so, what must not be lost waits and is tried again.
-    async fn heal(&mut self, error: StoreError, deliveries: Vec<Stored>, backlog: Vec<Backlog>) {
-        if let StoreError::Fenced(_) = error {
+    /// Nothing was committed; what is to become of it depends on whether the database or the thing itself was at fault.
+    async fn heal(&mut self, error: StoreError, load: Load) {
+        match error {
             // Whoever waits for an answer gets none, and is told so by that.
-            self.fenced = true;
-            return;
+            StoreError::Fenced(_) => self.fenced = true,
+            StoreError::Refused(_) => {
+                self.fails(&error);
+                self.untangle(error, load).await;
+            }
+            StoreError::Unavailable(_) => {
+                self.fails(&error);
+                self.put_off(error, load).await;
+            }
         }
+    }
+
+    fn fails(&self, error: &StoreError) {
         if self.shared.is_failing() {
             tracing::debug!(%error, "Commits still fail");
         } else {
             tracing::error!(%error, "A commit failed; nothing of it was made true");
         }
-        self.shared.failing(&error);
-        let single = deliveries.len() + backlog.len() == 1;
-        for stored in deliveries {
-            let _ = stored.done.send(Err(EngineError::from(error.clone())));
-        }
-        let refused = matches!(error, StoreError::Refused(_));
-        if refused && self.catch_up().await {
-            return self.backlog.extend(backlog);
-        }
-        if refused && !single {
-            // One of them is poisoned: each alone, so that it fails alone.
-            for entry in backlog {
-                self.alone(entry).await;
+        self.shared.failing(error);
+    }
+
+    /// The database refuses something: it is ahead of us, or one of the commands is poisoned and must fail alone.
+    async fn untangle(&mut self, error: StoreError, load: Load) {
+        let parts = if self.catch_up().await { Ok(vec![load]) } else { load.split() };
+        match parts {
+            Ok(parts) => {
+                for part in parts.into_iter().filter(|part| !part.is_empty()) {
+                    self.carry(part).await;
+                }
             }
-            return;
+            Err(poisoned) => give_up(&error, poisoned),
         }
-        for entry in backlog {
+    }
+
+    /// Senders and people are told that it was not done; what must not be lost waits and is tried again.
+    async fn put_off(&mut self, error: StoreError, load: Load) {
+        for arrival in load.deliveries {
+            let _ = arrival.done.send(Err(EngineError::from(error.clone())));
+        }
+        for entry in load.backlog {
             match entry {
                 Backlog::Put(Put { done: Some(done), settles: None, .. }, _) => {
                     let _ = done.send(Err(EngineError::from(error.clone())));
                 }
-                Backlog::Said(said, _) if refused => {
-                    tracing::error!(delivery = %said.delivery, "The delivery cannot be worked; it stays on disk")
-                }
-                Backlog::Put(put, _) if refused => tracing::error!(incident = %put.incident, "The command cannot be committed"),
                 entry => self.backlog.push_back(entry),
             }
         }
@@ -577,15 +614,6 @@ impl Writer {
         true
     }
 
-    async fn alone(&mut self, entry: Backlog) {
-        let now = self.shared.clock.now().max(self.last_commit_at);
-        let backlog = vec![entry];
-        match self.commit_all(&[], &backlog, Vec::new(), now).await {
-            Ok(draft) => self.answer(draft, Vec::new(), backlog),
-            Err(error) => Box::pin(self.heal(error, Vec::new(), backlog)).await,
-        }
-    }
-
     /// What a worker needs for a job that has waited.
     async fn brief(&mut self, job: &Job) -> Result<Option<Brief>, StoreError> {
         let rulebook = self.shared.rulebook();
@@ -594,6 +622,24 @@ impl Writer {
         }
         let loaded = self.journal.load(&[job.incident]).await?;
         Ok(loaded.first().and_then(|(_, state)| brief_of(state, &rulebook, &job.effect)))
+    }
+}
+
+/// What can never be committed is said and let go, so that everything else goes on.
+fn give_up(error: &StoreError, poisoned: Load) {
+    for arrival in poisoned.deliveries {
+        let _ = arrival.done.send(Err(EngineError::from(error.clone())));
+    }
+    for entry in poisoned.backlog {
+        match entry {
+            Backlog::Said(said, _) => tracing::error!(delivery = %said.delivery, %error, "The delivery cannot be worked; it stays on disk"),
+            Backlog::Put(put, _) => {
+                tracing::error!(incident = %put.incident, %error, "The command cannot be committed");
+                if let Some(done) = put.done {
+                    let _ = done.send(Err(EngineError::from(error.clone())));
+                }
+            }
+        }
     }
 }
 

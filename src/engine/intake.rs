@@ -2,6 +2,7 @@
 //! Knows no HTTP; it works from the parsed body.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::domain::decide::command::{Observation, ObservedAlert};
 use crate::domain::id::DeliveryId;
@@ -22,7 +23,7 @@ pub fn observations(
     parsed: Parsed,
     settings: &IncidentSettings,
     received_at: Timestamp,
-) -> BTreeMap<Key, Observation> {
+) -> BTreeMap<Key, Arc<Observation>> {
     let mut by_key: BTreeMap<Key, Observation> = BTreeMap::new();
     for alert in parsed.alerts {
         let grouped = settings.group_by.iter().map(|name| alert.labels.get(name).map_or("", String::as_str));
@@ -43,5 +44,5 @@ pub fn observations(
             annotations: alert.annotations,
         });
     }
-    by_key
+    by_key.into_iter().map(|(key, observation)| (key, Arc::new(observation))).collect()
 }

@@ -18,7 +18,7 @@ use crate::engine::metrics::Metrics;
 use crate::engine::ports::{Action, Clock, Sender};
 use crate::engine::pulse::Pulse;
 use crate::engine::render::Messages;
-use crate::engine::store::{Change, Delivery, Journal, Reads, RejectedAlert, Resumed, StoreError};
+use crate::engine::store::{Change, Delivery, DeliveryRow, Journal, Reads, RejectedAlert, Resumed, StoreError};
 use crate::engine::wire;
 use crate::engine::worker::{Nudge, Worker};
 
@@ -233,7 +233,7 @@ impl Runtime {
         });
     }
 
-    /// Stores a delivery and answers once it is on disk; working it comes after.
+    /// Stores a delivery and works it in one commit; answers once that is on disk.
     pub async fn deliver(&self, source: &str, body: Vec<u8>) -> Result<Receipt, EngineError> {
         self.demand_ready()?;
         let parsed = wire::parse(&body).map_err(|error| EngineError::Unreadable(error.to_string()))?;
@@ -243,9 +243,11 @@ impl Runtime {
         let id = DeliveryId(Uuid::now_v7());
         let receipt = Receipt { delivery: id, alerts: parsed.alerts.len(), rejected: parsed.rejected.clone() };
         let delivery = Delivery { id, source: source.to_owned(), received_at: now, body };
+        let rejected = parsed.rejected.clone();
         let says = said(&delivery, parsed, &self.rulebook());
+        let row = Arc::new(DeliveryRow { delivery, keys: says.observations.keys().cloned().collect(), rejected });
         let (done, answer) = oneshot::channel();
-        self.hand_in(Work::Deliver { delivery, says, done })?;
+        self.hand_in(Work::Deliver { row, says, done })?;
         answer.await.map_err(|_| self.nobody())??;
         Ok(receipt)
     }
@@ -382,9 +384,8 @@ fn resume_deliveries(writer: &mut Writer, shared: &Arc<Shared>, resumed: &Resume
 
 /// What a delivery says, sorted by whom it speaks of.
 pub(super) fn said(delivery: &Delivery, parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
-    let rejected = parsed.rejected.clone();
     let observations = intake::observations(delivery.id, &delivery.source, parsed, &rulebook.incidents, delivery.received_at);
-    Said { delivery: delivery.id, position: 0, source: delivery.source.clone(), observations, rejected }
+    Said { delivery: delivery.id, position: 0, source: delivery.source.clone(), observations }
 }
 
 fn overloaded() -> EngineError {

@@ -2,6 +2,7 @@
 //! Knows no SQL; both databases answer the same verbs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -67,7 +68,7 @@ pub struct Job {
 /// Everything that one commit makes true, or nothing of it.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    pub deliveries: Vec<DeliveryRow>,
+    pub deliveries: Vec<Arc<DeliveryRow>>,
     /// The position of the first delivery among all.
     pub first_delivery: i64,
     /// Deliveries are worked in the order they were stored, so the last one's position says it of all before.

@@ -10,7 +10,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -38,7 +38,6 @@ pub fn router(state: WebState, pages: Router<WebState>) -> Router {
         .layer(CsrfLayer::new().with_rejection_response(foreign))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), observed))
-        .layer(from_fn(guarded))
         .with_state(state)
 }
 
@@ -112,14 +111,16 @@ async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
-/// Measures every answer under the route that gave it, so that addresses do not become labels.
+/// Measures every answer under the route that gave it, so that addresses do not become labels, and guards it.
 async fn observed(State(web): State<WebState>, request: Request, next: Next) -> Response {
     let began = Instant::now();
+    let is_api = request.uri().path().starts_with("/api/");
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     web.metrics.request(route, method_word(&method), response.status().as_u16(), began.elapsed());
+    guard(response.headers_mut(), is_api);
     response
 }
 
@@ -129,17 +130,13 @@ fn method_word(method: &Method) -> &str {
 }
 
 /// Headers that keep a browser from doing more with an answer than it should.
-async fn guarded(request: Request, next: Next) -> Response {
-    let is_api = request.uri().path().starts_with("/api/");
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+fn guard(headers: &mut HeaderMap, is_api: bool) {
     for (name, value) in GUARDS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     if is_api {
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
-    response
 }
 
 const GUARDS: [(HeaderName, &str); 6] = [

@@ -1,5 +1,6 @@
 //! What every handler of the web room is handed. Knows no routes.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -12,20 +13,32 @@ use crate::engine::runtime::Runtime;
 /// Deliveries being read at once, in KiB; what comes on top is asked to come again.
 const INTAKE_KIB: usize = 256 * 1024;
 
+/// Cheap to clone: a request does it once for every layer around its handler.
 #[derive(Clone)]
-pub struct WebState {
+pub struct WebState(Arc<Parts>);
+
+/// What the state holds.
+pub struct Parts {
     pub runtime: Runtime,
     /// Who may post deliveries; none: only this machine.
-    pub sources: Arc<Vec<Source>>,
+    pub sources: Vec<Source>,
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server shuts down; streams end on it.
     pub closing: CancellationToken,
     /// Room for deliveries being read, a permit a KiB.
-    pub intake: Arc<Semaphore>,
+    pub intake: Semaphore,
 }
 
 impl WebState {
     pub fn new(runtime: Runtime, sources: Vec<Source>, metrics: Arc<Metrics>, closing: CancellationToken) -> Self {
-        Self { runtime, sources: Arc::new(sources), metrics, closing, intake: Arc::new(Semaphore::new(INTAKE_KIB)) }
+        Self(Arc::new(Parts { runtime, sources, metrics, closing, intake: Semaphore::new(INTAKE_KIB) }))
+    }
+}
+
+impl Deref for WebState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
     }
 }

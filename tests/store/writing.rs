@@ -1,6 +1,7 @@
 //! Batches as a writer would make them, by chance that can be had again: numbers follow each other, the rest is odd.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use reynard::domain::decide::command::{Effect, Wake};
 use reynard::domain::id::{DeliveryId, IncidentId, RunId};
@@ -91,7 +92,7 @@ impl Writing {
         let id = DeliveryId(self.id());
         let rejected = if self.below(2) == 0 { vec![RejectedAlert { index: 1, reason: self.odd() }] } else { Vec::new() };
         let delivery = Delivery { id, source: self.odd(), received_at: self.now, body };
-        batch.deliveries.push(DeliveryRow { delivery, keys, rejected });
+        batch.deliveries.push(Arc::new(DeliveryRow { delivery, keys, rejected }));
         self.deliveries.push(id);
         id
     }

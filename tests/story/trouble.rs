@@ -49,6 +49,16 @@ impl Trouble {
         }
     }
 
+    /// Facts that the database refuses, as it would a poisoned command's; what has none is let through.
+    fn with(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut planned = self.planned.lock().expect("no panics");
+        if planned.front() == Some(&"refused facts") && !batch.entries.is_empty() {
+            planned.pop_front();
+            return Err(StoreError::Refused("it does not like these facts".to_owned()));
+        }
+        Ok(())
+    }
+
     fn is_over(&self) -> bool {
         self.planned.lock().expect("no panics").is_empty()
     }
@@ -68,6 +78,7 @@ impl Journal for Shaky {
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
         self.trouble.at("commit")?;
+        self.trouble.with(batch)?;
         self.store.commit(batch, now).await?;
         self.trouble.at("commit answered")
     }
@@ -180,9 +191,9 @@ async fn a_batch_that_fails_half_decided_is_forgotten_whole() {
 }
 
 #[tokio::test]
-async fn a_stored_delivery_whose_work_fails_is_worked_once_the_database_is_back() {
+async fn a_delivery_whose_work_is_refused_is_stored_and_worked_by_itself() {
     let app = App::with(&[("one", ONE_AT_A_TIME)]).await;
-    app.trouble.comes(&["good commit", "commit", "commit"]);
+    app.trouble.comes(&["refused facts"]);
     let post = body(&[alert("ServiceDown", "critical", "firing", 0)]).to_string().into_bytes();
     app.runtime.deliver("am", post).await.expect("it is stored");
     app.heals().await;
@@ -194,12 +205,29 @@ async fn a_stored_delivery_whose_work_fails_is_worked_once_the_database_is_back(
 }
 
 #[tokio::test]
+async fn a_delivery_that_can_never_be_worked_is_kept_and_stops_nobody() {
+    let app = App::new().await;
+    app.trouble.comes(&["refused facts", "refused facts"]);
+    let post = body(&[alert("Poisoned", "critical", "firing", 0)]).to_string().into_bytes();
+    let receipt = app.runtime.deliver("am", post).await.expect("it is stored");
+    app.heals().await;
+    assert!(app.incidents().await.is_empty());
+    let report = app.runtime.reads.delivery(receipt.delivery).await.expect("readable");
+    assert!(report.is_some(), "what came is there for whoever looks into it");
+    let incident = app.fires("Anything", "critical").await;
+    assert_eq!(incident.number, 1);
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
 async fn a_commit_whose_answer_is_lost_is_made_once() {
     let app = App::with(&[("one", ONE_AT_A_TIME)]).await;
-    app.trouble.comes(&["good commit", "good commit", "commit answered"]);
-    let post = body(&[alert("ServiceDown", "critical", "firing", 0)]).to_string().into_bytes();
-    app.runtime.deliver("am", post).await.expect("it is stored");
+    app.trouble.comes(&["commit answered"]);
+    let post = || body(&[alert("ServiceDown", "critical", "firing", 0)]).to_string().into_bytes();
+    assert!(app.runtime.deliver("am", post()).await.is_err(), "nobody knows whether it is stored");
     app.heals().await;
+    app.runtime.deliver("am", post()).await.expect("the sender tries again");
+    app.settles().await;
     let incident = app.newest().await;
     let whole = app.kinds(incident.id).await;
     for kind in ["opened", "run_started", "escalated"] {

@@ -1,6 +1,7 @@
 //! The words of deciding: what may be asked of an incident, what is answered, and what is asked of the world.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,7 +36,8 @@ pub struct ObservedAlert {
 /// A wish.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    Observe(Observation),
+    /// Shared, because a commit that fails hears it again.
+    Observe(Arc<Observation>),
     /// The numbers that had to be fetched have arrived, or why not.
     Measured {
         signals: BTreeMap<String, f64>,

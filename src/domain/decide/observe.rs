@@ -23,14 +23,14 @@ const SHIPPED_TYPES: [&str; 7] = [
 ];
 
 impl Turn<'_, '_> {
-    pub(super) fn observe(&mut self, observation: Observation) {
-        let (fired, resolved) = self.news(&observation);
+    pub(super) fn observe(&mut self, observation: &Observation) {
+        let (fired, resolved) = self.news(observation);
         let opening = self.state.seq == 0;
         if opening {
             if fired.is_empty() {
                 return;
             }
-            self.open(&observation, &fired);
+            self.open(observation, &fired);
         }
         self.state.heard_at = self.now;
         let reopening = self.state.status == Status::Resolved && !fired.is_empty();
@@ -155,7 +155,7 @@ impl Turn<'_, '_> {
 
     fn classify(&mut self, measured: BTreeMap<String, f64>, warnings: Vec<String>) {
         let signals = self.signals(measured);
-        let scope = self.scope_with_signals(&signals);
+        let scope = self.scope_of_rules(&signals);
         let alertname = self.state.labels.get("alertname").cloned().unwrap_or_default();
         let kind = match self.state.labels.get("type").or_else(|| self.state.labels.get("incident_type")) {
             Some(named) => named.clone(),

@@ -119,7 +119,8 @@ impl Turn<'_, '_> {
     fn begin_step(&mut self, run: &Run, playbook: &Playbook, step: &Arc<Step>, attempt: u32) -> bool {
         let at = StepRef { run: run.id, step: step.id.clone(), attempt, undo: false };
         let title = step.title.clone();
-        let scope = step_scope(self.state, self.rulebook, run, step.target.as_deref());
+        let reads = |variable: &str| step.when.as_ref().is_some_and(|when| when.reads(variable)) || step.with.reads(variable);
+        let scope = step_scope(self.state, self.rulebook, (run, step.target.as_deref()), &reads);
         if let (Some(when), 1) = (&step.when, attempt) {
             let verdict = when.matches(&scope);
             if !verdict.matched {

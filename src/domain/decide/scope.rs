@@ -5,49 +5,60 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::domain::decide::turn::Turn;
-use crate::domain::incident::Incident;
+use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::run::Run;
 use crate::domain::settings::{Rulebook, Target};
 
 /// Alerts that an expression sees at most; the counts tell of the rest.
 const ALERTS_IN_SCOPE: usize = 100;
 
+/// Asked of each variable before it is made: whether anybody will read it. A hundred alerts are not told to who asks for a service.
+pub type Reads<'a> = &'a dyn Fn(&str) -> bool;
+
 impl Turn<'_, '_> {
-    pub(super) fn scope_with_signals(&self, signals: &BTreeMap<String, f64>) -> Value {
-        let mut scope = incident_scope(self.state);
+    pub(super) fn scope_of_rules(&self, signals: &BTreeMap<String, f64>) -> Value {
+        let mut scope = incident_scope(self.state, &|variable| self.rulebook.rules.iter().any(|rule| rule.when.reads(variable)));
         scope["signals"] = json!(signals);
         scope
     }
 }
 
 /// The variables of one step of one run.
-pub fn step_scope(incident: &Incident, rulebook: &Rulebook, run: &Run, target: Option<&str>) -> Value {
-    let mut scope = incident_scope(incident);
-    scope["steps"] = steps_scope(run);
-    scope["target"] = target.and_then(|name| rulebook.targets.get(name)).map_or(Value::Null, target_scope);
+pub fn step_scope(incident: &Incident, rulebook: &Rulebook, (run, target): (&Run, Option<&str>), reads: Reads) -> Value {
+    let mut scope = incident_scope(incident, reads);
+    if reads("steps") {
+        scope["steps"] = steps_scope(run);
+    }
+    if reads("target") {
+        scope["target"] = target.and_then(|name| rulebook.targets.get(name)).map_or(Value::Null, target_scope);
+    }
     scope
 }
 
 /// The variables that need no run.
-pub fn incident_scope(incident: &Incident) -> Value {
-    let alerts: Vec<Value> = incident
-        .alerts
-        .values()
-        .take(ALERTS_IN_SCOPE)
-        .map(|mark| json!({"labels": mark.labels, "annotations": mark.annotations, "status": if mark.firing { "firing" } else { "resolved" }}))
-        .collect();
-    let signals = incident.classification.as_ref().map(|c| json!(c.signals)).unwrap_or_else(|| json!({}));
-    json!({
-        "incident": {
+pub fn incident_scope(incident: &Incident, reads: Reads) -> Value {
+    let mut scope = Map::new();
+    let mut tell = |variable: &str, value: &dyn Fn() -> Value| {
+        if reads(variable) {
+            scope.insert(variable.to_owned(), value());
+        }
+    };
+    tell("incident", &|| {
+        json!({
             "id": incident.id, "number": incident.number, "title": incident.title, "type": incident.kind, "service": incident.service,
             "source": incident.source, "priority": incident.priority, "status": incident.status,
-        },
-        "labels": incident.labels,
-        "annotations": incident.annotations,
-        "signals": signals,
-        "alerts": alerts,
-        "vars": {},
-    })
+        })
+    });
+    tell("labels", &|| json!(incident.labels));
+    tell("annotations", &|| json!(incident.annotations));
+    tell("signals", &|| incident.classification.as_ref().map_or_else(|| json!({}), |c| json!(c.signals)));
+    tell("alerts", &|| incident.alerts.values().take(ALERTS_IN_SCOPE).map(alert_scope).collect());
+    tell("vars", &|| json!({}));
+    Value::Object(scope)
+}
+
+fn alert_scope(mark: &AlertMark) -> Value {
+    json!({"labels": mark.labels, "annotations": mark.annotations, "status": if mark.firing { "firing" } else { "resolved" }})
 }
 
 /// The URL of a target's incident page and the like stay out: only what names it.

@@ -55,7 +55,7 @@ pub fn decide(state: &mut Incident, actor: Actor, command: Command, world: World
 impl Turn<'_, '_> {
     fn answer(&mut self, command: Command) -> Result<(), Refusal> {
         match command {
-            Command::Observe(observation) => self.observe(observation),
+            Command::Observe(observation) => self.observe(&observation),
             Command::Measured { signals, warnings } => self.measured(signals, warnings),
             Command::Wake(wake) => self.wake(wake),
             Command::Performed(performed) => self.performed(performed),

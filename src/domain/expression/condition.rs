@@ -65,6 +65,12 @@ impl Expression {
         self.0.checked.names.iter().cloned().collect()
     }
 
+    /// Whether it reads a variable: `labels` when it says `labels.team`.
+    pub fn reads(&self, variable: &str) -> bool {
+        let is = |name: &String| name.strip_prefix(variable).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.0.checked.names.iter().any(is)
+    }
+
     /// Runs it over a JSON object of the variables.
     pub fn evaluate(&self, scope: &serde_json::Value) -> Result<Value, EvalError> {
         Machine::new(scope).value(&self.0.checked.code)

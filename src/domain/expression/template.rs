@@ -80,6 +80,11 @@ impl Template {
         sorted(holes.flatten().collect())
     }
 
+    /// Whether one of its holes reads a variable.
+    pub fn reads(&self, variable: &str) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Hole(hole) if hole.reads(variable)))
+    }
+
     /// Fills the holes; an absent name is an error.
     pub fn render(&self, scope: &Json) -> Result<Json, EvalError> {
         if let [Part::Hole(hole)] = self.parts.as_slice() {
@@ -112,6 +117,16 @@ impl ValueTemplate {
             Self::List(items) => items.iter().flat_map(Self::names).collect(),
             Self::Map(entries) => entries.iter().flat_map(|(_, value)| value.names()).collect(),
         })
+    }
+
+    /// Whether any of its holes reads a variable.
+    pub fn reads(&self, variable: &str) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Text(template) => template.reads(variable),
+            Self::List(items) => items.iter().any(|item| item.reads(variable)),
+            Self::Map(entries) => entries.iter().any(|(_, value)| value.reads(variable)),
+        }
     }
 
     /// Fills all holes.

@@ -1,6 +1,7 @@
 //! The writer's verbs on PostgreSQL: one transaction a batch, one statement a table.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -54,6 +55,49 @@ const JOBS_DUE: &str = "
     where not started and due_at <= $1 and id > $2
     order by id
     limit $3";
+
+const INTO_DELIVERIES: &str = "
+    insert into deliveries (position, id, source, received_at, keys, rejected, body)
+    select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])";
+
+const INTO_TIMELINE: &str = "
+    insert into timeline (position, incident, seq, at, kind, actor_kind, actor, event)
+    select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])";
+
+const INTO_INCIDENTS: &str = "
+    insert into incidents (id, number, key, key_hash, status, priority, type, service, title, opened_at, heard_at, seq, state)
+    select * from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[],
+        $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[])
+    on conflict (id) do update set status = excluded.status, priority = excluded.priority, type = excluded.type,
+        service = excluded.service, title = excluded.title, heard_at = excluded.heard_at, seq = excluded.seq, state = excluded.state";
+
+const INTO_ALERTS: &str = "
+    insert into alerts (incident, fingerprint, firing, starts_at, changed_at, last_seen_at, labels, annotations)
+    select * from unnest($1::text[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[])
+    on conflict (incident, fingerprint) do update set firing = excluded.firing, starts_at = excluded.starts_at,
+        changed_at = excluded.changed_at, last_seen_at = excluded.last_seen_at, labels = excluded.labels, annotations = excluded.annotations";
+
+const INTO_RUNS: &str = "
+    insert into runs (id, incident, playbook, revision, status, started_at, ended_at)
+    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
+    on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at";
+
+const INTO_JOBS: &str = "
+    insert into jobs (id, incident, kind, due_at, started, effect)
+    select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::boolean[], $6::text[])";
+
+const INTO_SPENT: &str = "
+    insert into spent (at, playbook, target)
+    select * from unnest($1::bigint[], $2::text[], $3::text[])";
+
+const INTO_REQUESTS: &str = "
+    insert into requests (key, at)
+    select * from unnest($1::text[], $2::bigint[])";
+
+const INTO_META: &str = "
+    insert into meta (name, value)
+    select * from unnest($1::text[], $2::text[])
+    on conflict (name) do update set value = excluded.value";
 
 #[async_trait]
 impl Journal for PostgresStore {
@@ -252,14 +296,11 @@ async fn write_all(tx: &mut Transaction<'_, Postgres>, batch: &Batch, now: Times
 }
 
 async fn write_deliveries(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result<(), sqlx::Error> {
-    const DELIVERIES: &str = "
-        insert into deliveries (position, id, source, received_at, keys, rejected, body)
-        select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])";
-    let placed: Vec<(i64, &DeliveryRow)> = (batch.first_delivery..).zip(&batch.deliveries).collect();
+    let placed: Vec<(i64, &Arc<DeliveryRow>)> = (batch.first_delivery..).zip(&batch.deliveries).collect();
     if placed.is_empty() {
         return Ok(());
     }
-    sqlx::query(DELIVERIES)
+    sqlx::query(INTO_DELIVERIES)
         .bind(column(&placed, |(position, _)| *position))
         .bind(column(&placed, |(_, row)| row.delivery.id.to_string()))
         .bind(column(&placed, |(_, row)| plain(&row.delivery.source)))
@@ -273,14 +314,11 @@ async fn write_deliveries(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> 
 }
 
 async fn write_log(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result<(), sqlx::Error> {
-    const LOG: &str = "
-        insert into timeline (position, incident, seq, at, kind, actor_kind, actor, event)
-        select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])";
     let numbered: Vec<(i64, &(IncidentId, Entry))> = (batch.first_position..).zip(&batch.entries).collect();
     if numbered.is_empty() {
         return Ok(());
     }
-    sqlx::query(LOG)
+    sqlx::query(INTO_TIMELINE)
         .bind(column(&numbered, |(position, _)| *position))
         .bind(column(&numbered, |(_, (incident, _))| incident.to_string()))
         .bind(column(&numbered, |(_, (_, entry))| entry.seq.cast_signed()))
@@ -305,14 +343,8 @@ async fn write_incidents(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> R
         sqlx::query(HEARD).bind(ids).bind(at).execute(&mut **tx).await?;
     }
     if !batch.incidents.is_empty() {
-        const INCIDENTS: &str = "
-            insert into incidents (id, number, key, key_hash, status, priority, type, service, title, opened_at, heard_at, seq, state)
-            select * from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[],
-                $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[])
-            on conflict (id) do update set status = excluded.status, priority = excluded.priority, type = excluded.type,
-                service = excluded.service, title = excluded.title, heard_at = excluded.heard_at, seq = excluded.seq, state = excluded.state";
         let all = &batch.incidents;
-        sqlx::query(INCIDENTS)
+        sqlx::query(INTO_INCIDENTS)
             .bind(column(all, |row| row.state.id.to_string()))
             .bind(column(all, |row| row.state.number.cast_signed()))
             .bind(column(all, |row| plain(&row.key)))
@@ -334,16 +366,11 @@ async fn write_incidents(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> R
 }
 
 async fn write_alerts(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result<(), sqlx::Error> {
-    const ALERTS: &str = "
-        insert into alerts (incident, fingerprint, firing, starts_at, changed_at, last_seen_at, labels, annotations)
-        select * from unnest($1::text[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[])
-        on conflict (incident, fingerprint) do update set firing = excluded.firing, starts_at = excluded.starts_at,
-            changed_at = excluded.changed_at, last_seen_at = excluded.last_seen_at, labels = excluded.labels, annotations = excluded.annotations";
     let all = &batch.alerts;
     if all.is_empty() {
         return Ok(());
     }
-    sqlx::query(ALERTS)
+    sqlx::query(INTO_ALERTS)
         .bind(column(all, |row| row.incident.to_string()))
         .bind(column(all, |row| plain(&row.fingerprint)))
         .bind(column(all, |row| row.mark.firing))
@@ -358,16 +385,12 @@ async fn write_alerts(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Resu
 }
 
 async fn write_runs(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result<(), sqlx::Error> {
-    const RUNS: &str = "
-        insert into runs (id, incident, playbook, revision, status, started_at, ended_at)
-        select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
-        on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at";
     let all: Vec<(IncidentId, &Run)> =
         batch.incidents.iter().flat_map(|row| row.state.runs.values().map(|run| (row.state.id, run))).collect();
     if all.is_empty() {
         return Ok(());
     }
-    sqlx::query(RUNS)
+    sqlx::query(INTO_RUNS)
         .bind(column(&all, |(_, run)| run.id.to_string()))
         .bind(column(&all, |(incident, _)| incident.to_string()))
         .bind(column(&all, |(_, run)| plain(&run.playbook)))
@@ -381,12 +404,9 @@ async fn write_runs(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result
 }
 
 async fn write_jobs(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result<(), sqlx::Error> {
-    const JOBS: &str = "
-        insert into jobs (id, incident, kind, due_at, started, effect)
-        select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::boolean[], $6::text[])";
     let all = &batch.jobs;
     if !all.is_empty() {
-        sqlx::query(JOBS)
+        sqlx::query(INTO_JOBS)
             .bind(column(all, |job| job.id))
             .bind(column(all, |job| job.incident.to_string()))
             .bind(column(all, kind_of))
@@ -406,18 +426,8 @@ async fn write_jobs(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result
 }
 
 async fn write_rest(tx: &mut Transaction<'_, Postgres>, batch: &Batch, now: Timestamp) -> Result<(), sqlx::Error> {
-    const SPENT: &str = "
-        insert into spent (at, playbook, target)
-        select * from unnest($1::bigint[], $2::text[], $3::text[])";
-    const REQUESTS: &str = "
-        insert into requests (key, at)
-        select * from unnest($1::text[], $2::bigint[])";
-    const MARKS: &str = "
-        insert into meta (name, value)
-        select * from unnest($1::text[], $2::text[])
-        on conflict (name) do update set value = excluded.value";
     if !batch.spent.is_empty() {
-        sqlx::query(SPENT)
+        sqlx::query(INTO_SPENT)
             .bind(column(&batch.spent, |s| s.at.0))
             .bind(column(&batch.spent, |s| plain(&s.playbook)))
             .bind(column(&batch.spent, |s| s.target.as_deref().map(plain)))
@@ -426,14 +436,14 @@ async fn write_rest(tx: &mut Transaction<'_, Postgres>, batch: &Batch, now: Time
     }
     if !batch.requests.is_empty() {
         let (keys, at) = (column(&batch.requests, |(key, _)| plain(key)), column(&batch.requests, |(_, at)| at.0));
-        sqlx::query(REQUESTS).bind(keys).bind(at).execute(&mut **tx).await?;
+        sqlx::query(INTO_REQUESTS).bind(keys).bind(at).execute(&mut **tx).await?;
     }
     let mut marks = vec![("last_commit_at", now.0)];
     marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position)));
     // Ids of jobs are never used twice, even when the newest one is settled before a restart.
     marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id)));
     let (names, values) = (column(&marks, |(name, _)| *name), column(&marks, |(_, value)| value.to_string()));
-    sqlx::query(MARKS).bind(names).bind(values).execute(&mut **tx).await?;
+    sqlx::query(INTO_META).bind(names).bind(values).execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The writer's verbs on SQLite: one transaction a batch, one statement a table.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
@@ -13,7 +14,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Entry;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, Resumed, StoreError};
 use crate::store::sqlite::open::{SqliteStore, store_error};
-use crate::store::sqlite::rows;
+use crate::store::sqlite::rows::{self, Insert};
 
 /// Limits look back this far at most.
 const LONGEST_WINDOW: Span = Span::hours(24 * 7);
@@ -46,6 +47,38 @@ const JOBS_DUE: &str = "
     where started = 0 and due_at <= $1 and id > $2
     order by id
     limit $3";
+
+static INTO_DELIVERIES: Insert = Insert::new("insert into deliveries (position, id, source, received_at, keys, rejected, body)", 7, "");
+
+static INTO_TIMELINE: Insert = Insert::new("insert into timeline (position, incident, seq, at, kind, actor_kind, actor, event)", 8, "");
+
+static INTO_INCIDENTS: Insert = Insert::new(
+    "insert into incidents (id, number, key, status, priority, type, service, title, opened_at, heard_at, seq, state)",
+    12,
+    "on conflict (id) do update set status = excluded.status, priority = excluded.priority, type = excluded.type,
+             service = excluded.service, title = excluded.title, heard_at = excluded.heard_at, seq = excluded.seq, state = excluded.state",
+);
+
+static INTO_ALERTS: Insert = Insert::new(
+    "insert into alerts (incident, fingerprint, firing, starts_at, changed_at, last_seen_at, labels, annotations)",
+    8,
+    "on conflict (incident, fingerprint) do update set firing = excluded.firing, starts_at = excluded.starts_at,
+             changed_at = excluded.changed_at, last_seen_at = excluded.last_seen_at, labels = excluded.labels, annotations = excluded.annotations",
+);
+
+static INTO_RUNS: Insert = Insert::new(
+    "insert into runs (id, incident, playbook, revision, status, started_at, ended_at)",
+    7,
+    "on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at",
+);
+
+static INTO_JOBS: Insert = Insert::new("insert into jobs (id, incident, kind, due_at, started, effect)", 6, "");
+
+static INTO_SPENT: Insert = Insert::new("insert into spent (at, playbook, target)", 3, "");
+
+static INTO_REQUESTS: Insert = Insert::new("insert into requests (key, at)", 2, "");
+
+static INTO_META: Insert = Insert::new("insert into meta (name, value)", 2, "on conflict (name) do update set value = excluded.value");
 
 #[async_trait]
 impl Journal for SqliteStore {
@@ -187,36 +220,36 @@ async fn write(connection: &mut SqliteConnection, batch: &Batch, now: Timestamp)
 }
 
 async fn write_deliveries(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
-    let placed: Vec<(i64, &DeliveryRow)> = (batch.first_delivery..).zip(&batch.deliveries).collect();
-    let into = ("insert into deliveries (position, id, source, received_at, keys, rejected, body)", 7, "");
-    rows::insert_many(tx, into, &placed, |q, (position, row)| {
-        let rejected = (!row.rejected.is_empty()).then(|| rows::to_json(&row.rejected));
-        let d = &row.delivery;
-        q.bind(position)
-            .bind(d.id.to_string())
-            .bind(&d.source)
-            .bind(d.received_at.0)
-            .bind(rows::to_json(&row.keys))
-            .bind(rejected)
-            .bind(&d.body)
-    })
-    .await
+    let placed: Vec<(i64, &Arc<DeliveryRow>)> = (batch.first_delivery..).zip(&batch.deliveries).collect();
+    INTO_DELIVERIES
+        .rows(tx, &placed, |q, (position, row)| {
+            let rejected = (!row.rejected.is_empty()).then(|| rows::to_json(&row.rejected));
+            let d = &row.delivery;
+            q.bind(position)
+                .bind(d.id.to_string())
+                .bind(&d.source)
+                .bind(d.received_at.0)
+                .bind(rows::to_json(&row.keys))
+                .bind(rejected)
+                .bind(&d.body)
+        })
+        .await
 }
 
 async fn write_log(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
     let numbered: Vec<(i64, &(IncidentId, Entry))> = (batch.first_position..).zip(&batch.entries).collect();
-    let into = ("insert into timeline (position, incident, seq, at, kind, actor_kind, actor, event)", 8, "");
-    rows::insert_many(tx, into, &numbered, |q, (position, (incident, entry))| {
-        q.bind(position)
-            .bind(incident.to_string())
-            .bind(entry.seq.cast_signed())
-            .bind(entry.at.0)
-            .bind(entry.event.kind())
-            .bind(entry.actor.kind())
-            .bind(entry.actor.name())
-            .bind(rows::to_json(&entry.event))
-    })
-    .await
+    INTO_TIMELINE
+        .rows(tx, &numbered, |q, (position, (incident, entry))| {
+            q.bind(position)
+                .bind(incident.to_string())
+                .bind(entry.seq.cast_signed())
+                .bind(entry.at.0)
+                .bind(entry.event.kind())
+                .bind(entry.actor.kind())
+                .bind(entry.actor.name())
+                .bind(rows::to_json(&entry.event))
+        })
+        .await
 }
 
 async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
@@ -228,71 +261,57 @@ async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Res
             where incidents.id = h.value ->> 0";
         sqlx::query(HEARD).bind(rows::to_json(&batch.heard)).execute(&mut **tx).await?;
     }
-    let into = (
-        "insert into incidents (id, number, key, status, priority, type, service, title, opened_at, heard_at, seq, state)",
-        12,
-        "on conflict (id) do update set status = excluded.status, priority = excluded.priority, type = excluded.type,
-             service = excluded.service, title = excluded.title, heard_at = excluded.heard_at, seq = excluded.seq, state = excluded.state",
-    );
-    rows::insert_many(tx, into, &batch.incidents, |q, row| {
-        let i = &row.state;
-        q.bind(i.id.to_string())
-            .bind(i.number.cast_signed())
-            .bind(&row.key)
-            .bind(i.status.word())
-            .bind(i.priority.number())
-            .bind(&i.kind)
-            .bind(&i.service)
-            .bind(&i.title)
-            .bind(i.opened_at.0)
-            .bind(i.heard_at.0)
-            .bind(i.seq.cast_signed())
-            .bind(rows::to_json(i))
-    })
-    .await?;
-    let into = (
-        "insert into alerts (incident, fingerprint, firing, starts_at, changed_at, last_seen_at, labels, annotations)",
-        8,
-        "on conflict (incident, fingerprint) do update set firing = excluded.firing, starts_at = excluded.starts_at,
-             changed_at = excluded.changed_at, last_seen_at = excluded.last_seen_at, labels = excluded.labels, annotations = excluded.annotations",
-    );
-    rows::insert_many(tx, into, &batch.alerts, |q, row| {
-        q.bind(row.incident.to_string())
-            .bind(&row.fingerprint)
-            .bind(row.mark.firing)
-            .bind(row.mark.starts_at.0)
-            .bind(row.mark.changed_at.0)
-            .bind(row.last_seen_at.0)
-            .bind(rows::to_json(&row.mark.labels))
-            .bind(rows::to_json(&row.mark.annotations))
-    })
-    .await?;
+    INTO_INCIDENTS
+        .rows(tx, &batch.incidents, |q, row| {
+            let i = &row.state;
+            q.bind(i.id.to_string())
+                .bind(i.number.cast_signed())
+                .bind(&row.key)
+                .bind(i.status.word())
+                .bind(i.priority.number())
+                .bind(&i.kind)
+                .bind(&i.service)
+                .bind(&i.title)
+                .bind(i.opened_at.0)
+                .bind(i.heard_at.0)
+                .bind(i.seq.cast_signed())
+                .bind(rows::to_json(i))
+        })
+        .await?;
+    INTO_ALERTS
+        .rows(tx, &batch.alerts, |q, row| {
+            q.bind(row.incident.to_string())
+                .bind(&row.fingerprint)
+                .bind(row.mark.firing)
+                .bind(row.mark.starts_at.0)
+                .bind(row.mark.changed_at.0)
+                .bind(row.last_seen_at.0)
+                .bind(rows::to_json(&row.mark.labels))
+                .bind(rows::to_json(&row.mark.annotations))
+        })
+        .await?;
     let runs: Vec<(IncidentId, &Run)> =
         batch.incidents.iter().flat_map(|row| row.state.runs.values().map(|run| (row.state.id, run))).collect();
-    let into = (
-        "insert into runs (id, incident, playbook, revision, status, started_at, ended_at)",
-        7,
-        "on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at",
-    );
-    rows::insert_many(tx, into, &runs, |q, (incident, run)| {
-        q.bind(run.id.to_string())
-            .bind(incident.to_string())
-            .bind(&run.playbook)
-            .bind(&run.revision)
-            .bind(run.status.word())
-            .bind(run.started_at.0)
-            .bind(run.ended_at.map(|at| at.0))
-    })
-    .await
+    INTO_RUNS
+        .rows(tx, &runs, |q, (incident, run)| {
+            q.bind(run.id.to_string())
+                .bind(incident.to_string())
+                .bind(&run.playbook)
+                .bind(&run.revision)
+                .bind(run.status.word())
+                .bind(run.started_at.0)
+                .bind(run.ended_at.map(|at| at.0))
+        })
+        .await
 }
 
 async fn write_jobs(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
-    let into = ("insert into jobs (id, incident, kind, due_at, started, effect)", 6, "");
-    rows::insert_many(tx, into, &batch.jobs, |q, job| {
-        let effect = rows::to_json(&job.effect);
-        q.bind(job.id).bind(job.incident.to_string()).bind(kind_of(job)).bind(job.due_at.0).bind(job.started).bind(effect)
-    })
-    .await?;
+    INTO_JOBS
+        .rows(tx, &batch.jobs, |q, job| {
+            let effect = rows::to_json(&job.effect);
+            q.bind(job.id).bind(job.incident.to_string()).bind(kind_of(job)).bind(job.due_at.0).bind(job.started).bind(effect)
+        })
+        .await?;
     if !batch.released.is_empty() {
         let released = rows::to_json(&batch.released);
         sqlx::query("update jobs set started = 0 where id in (select value from json_each($1))").bind(released).execute(&mut **tx).await?;
@@ -305,16 +324,13 @@ async fn write_jobs(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(
 }
 
 async fn write_rest(tx: &mut Transaction<'_, Sqlite>, batch: &Batch, now: Timestamp) -> Result<(), sqlx::Error> {
-    let into = ("insert into spent (at, playbook, target)", 3, "");
-    rows::insert_many(tx, into, &batch.spent, |q, s| q.bind(s.at.0).bind(&s.playbook).bind(&s.target)).await?;
-    let into = ("insert into requests (key, at)", 2, "");
-    rows::insert_many(tx, into, &batch.requests, |q, (key, at)| q.bind(key).bind(at.0)).await?;
+    INTO_SPENT.rows(tx, &batch.spent, |q, s| q.bind(s.at.0).bind(&s.playbook).bind(&s.target)).await?;
+    INTO_REQUESTS.rows(tx, &batch.requests, |q, (key, at)| q.bind(key).bind(at.0)).await?;
     let mut marks = vec![("last_commit_at", now.0)];
     marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position)));
     // Ids of jobs are never used twice, even when the newest one is settled before a restart.
     marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id)));
-    let into = ("insert into meta (name, value)", 2, "on conflict (name) do update set value = excluded.value");
-    rows::insert_many(tx, into, &marks, |q, (name, value)| q.bind(*name).bind(value.to_string())).await
+    INTO_META.rows(tx, &marks, |q, (name, value)| q.bind(*name).bind(value.to_string())).await
 }
 
 fn kind_of(job: &Job) -> &'static str {

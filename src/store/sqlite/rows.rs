@@ -1,10 +1,12 @@
 //! Rows to values and back, and inserts of many rows in one statement. Knows no verbs.
 
+use std::sync::OnceLock;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection};
+use sqlx::{Row, Sqlite, SqliteConnection};
 
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::{AlertMark, Incident};
@@ -17,25 +19,44 @@ const SIZES: [usize; 4] = [64, 16, 4, 1];
 
 pub(super) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// Inserts all rows with as few statements as the sizes allow. `head` ends before `values`, `tail` comes after the rows.
-pub(super) async fn insert_many<'q, T>(
-    connection: &mut SqliteConnection,
-    (head, columns, tail): (&str, usize, &str),
-    rows: &'q [T],
-    bind: impl Fn(Statement<'q>, &'q T) -> Statement<'q>,
-) -> Result<(), sqlx::Error> {
-    let mut rest = rows;
-    for size in SIZES {
-        while rest.len() >= size {
-            let (now, later) = rest.split_at(size);
-            let row = format!("({})", vec!["?"; columns].join(", "));
-            let text = format!("{head} values {} {tail}", vec![row; size].join(", "));
-            let statement = now.iter().fold(sqlx::query(AssertSqlSafe(text)), &bind);
-            statement.execute(&mut *connection).await?;
-            rest = later;
-        }
+/// An insert of many rows; its texts are made once, one for each size.
+pub(super) struct Insert {
+    /// Ends before `values`.
+    head: &'static str,
+    columns: usize,
+    /// Comes after the rows.
+    tail: &'static str,
+    texts: [OnceLock<String>; SIZES.len()],
+}
+
+impl Insert {
+    pub const fn new(head: &'static str, columns: usize, tail: &'static str) -> Self {
+        Self { head, columns, tail, texts: [const { OnceLock::new() }; SIZES.len()] }
     }
-    Ok(())
+
+    /// Inserts all rows with as few statements as the sizes allow.
+    pub async fn rows<'q, T>(
+        &'static self,
+        connection: &mut SqliteConnection,
+        rows: &'q [T],
+        bind: impl Fn(Statement<'q>, &'q T) -> Statement<'q>,
+    ) -> Result<(), sqlx::Error> {
+        let mut rest = rows;
+        for (size, text) in SIZES.into_iter().zip(&self.texts) {
+            while rest.len() >= size {
+                let (now, later) = rest.split_at(size);
+                let text = text.get_or_init(|| self.text(size)).as_str();
+                now.iter().fold(sqlx::query(text), &bind).execute(&mut *connection).await?;
+                rest = later;
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&self, size: usize) -> String {
+        let row = format!("({})", vec!["?"; self.columns].join(", "));
+        format!("{} values {} {}", self.head, vec![row; size].join(", "), self.tail)
+    }
 }
 
 pub(super) fn to_json(value: &impl Serialize) -> String {

@@ -1,0 +1,75 @@
+//! The whole of Reynard with its shipped rules and playbooks, in this process and on a fresh database.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reynard::action::catalog;
+use reynard::carried;
+use reynard::config::files::Files;
+use reynard::config::load;
+use reynard::config::secrets::NoSecrets;
+use reynard::engine::clock::SystemClock;
+use reynard::engine::metrics::Metrics;
+use reynard::engine::runtime::{Hands, Loops, Parts, Runtime};
+use reynard::engine::store::Journal;
+use reynard::store::sqlite::open::SqliteStore;
+use reynard::web::pages;
+use reynard::web::router::router;
+use reynard::web::serve::serve;
+use reynard::web::state::WebState;
+use tokio_util::sync::CancellationToken;
+
+use crate::load::Load;
+use crate::socket;
+
+pub struct House {
+    pub runtime: Runtime,
+    pub address: SocketAddr,
+    loops: Loops,
+    closing: CancellationToken,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    pub async fn new() -> Self {
+        Self::with(|store| store).await
+    }
+
+    /// With something around its journal.
+    pub async fn with(around: impl FnOnce(Arc<dyn Journal>) -> Arc<dyn Journal>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let files = Files::gather(Path::new("/nonexistent"), Path::new("/nonexistent"), &carried::playbooks()).expect("carried files");
+        let settings = load::load(&files, &catalog::specs(), &NoSecrets, None).settings.expect("good files");
+        let store = Arc::new(SqliteStore::open(&folder.path().join("reynard.db")).await.expect("a database"));
+        let metrics = Arc::new(Metrics::new());
+        let parts = Parts {
+            journal: around(store.clone()),
+            reads: store,
+            clock: Arc::new(SystemClock),
+            rulebook: Arc::new(settings.rulebook),
+            hands: Hands::default(),
+            metrics: metrics.clone(),
+        };
+        let (runtime, loops) = Runtime::start(parts).await.expect("started");
+        let closing = CancellationToken::new();
+        let state = WebState::new(runtime.clone(), Vec::new(), metrics, closing.clone());
+        let (listener, address) = socket();
+        tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), Duration::from_millis(100)));
+        Self { runtime, address, loops, closing, _folder: folder }
+    }
+
+    pub fn ends(self) {
+        self.closing.cancel();
+        self.loops.abort();
+    }
+}
+
+/// Requests answered a second.
+pub async fn rate(load: Load, span: Duration) -> f64 {
+    let house = House::new().await;
+    let rate = load.run(house.address, span).await;
+    house.ends();
+    rate
+}
