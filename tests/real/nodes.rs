@@ -22,28 +22,38 @@ steps:
   - { id: poke, action: http.request, target: shop, timeout: 30s, with: { method: POST, path: /poke, json: { service: '{{ incident.service }}' } } }
 ";
 
-/// The database, what the nodes poke, and the two nodes; the first is the active one.
-struct Pair {
-    a: Reynard,
-    b: Reynard,
-    shop: Recorder,
+/// The database, and what the nodes poke.
+struct Rig {
     postgres: Postgres,
+    shop: Recorder,
+    settings: String,
+    url: String,
 }
 
-impl Pair {
-    async fn start() -> Result<Pair> {
+impl Rig {
+    async fn start() -> Result<Rig> {
         let (postgres, shop) = (Postgres::start().await?, Recorder::start().await?);
-        let url = postgres.url("admin");
         let settings = format!(
             "incidents: {{ settle: 1s }}\nlimits: {{ destructive: 100000 per 1h, per_target: 100000 per 1h }}\ntargets: {{ shop: {{ kind: http, url: 'http://{}' }} }}\n",
             shop.address
         );
-        let environment = [("REYNARD_DATABASE_URL", url.as_str()), ("RUST_LOG", "reynard=info")];
-        let setup = Setup { settings: &settings, playbooks: &[("service_down", PLAYBOOK)], environment: &environment };
-        let a = Reynard::start(setup).await?;
-        let b = Reynard::node(setup).await?;
-        ensure!(!b.is_ready().await, "only one is active");
-        Ok(Pair { a, b, shop, postgres })
+        let url = postgres.url("admin");
+        Ok(Rig { postgres, shop, settings, url })
+    }
+
+    /// One more node, whether it is the active one or stands by.
+    async fn node(&self) -> Result<Reynard> {
+        let environment = [("REYNARD_DATABASE_URL", self.url.as_str()), ("RUST_LOG", "reynard=info")];
+        Reynard::node(Setup { settings: &self.settings, playbooks: &[("service_down", PLAYBOOK)], environment: &environment }).await
+    }
+
+    /// The active node, and one that stands by.
+    async fn pair(&self) -> Result<(Reynard, Reynard)> {
+        let active = self.node().await?;
+        until_ready(&active, 5).await?;
+        let other = self.node().await?;
+        ensure!(!other.is_ready().await, "only one is active");
+        Ok((active, other))
     }
 }
 
@@ -59,7 +69,8 @@ async fn when_the_active_node_dies_the_other_is_ready_within_twelve_seconds() ->
     if !real("when_the_active_node_dies") {
         return Ok(());
     }
-    let Pair { a, b, .. } = &Pair::start().await?;
+    let rig = Rig::start().await?;
+    let (a, b) = &rig.pair().await?;
     let refused = http::client().post(format!("{}/", b.url)).json(&body("early")).send().await?;
     let (status, after, text) = (refused.status(), refused.headers().contains_key("retry-after"), refused.text().await?);
     ensure!(status == 503 && after && text.contains(&port(a)), "who stands by names who is active: {text}");
@@ -81,9 +92,10 @@ async fn a_node_that_was_paused_for_too_long_changes_nothing_when_it_wakes() -> 
     if !real("a_node_that_was_paused_for_too_long") {
         return Ok(());
     }
-    let Pair { a, b, shop, .. } = &Pair::start().await?;
+    let rig = Rig::start().await?;
+    let (a, b) = &rig.pair().await?;
     let (load, senders) = Load::on(&a.url);
-    wait_until("steps to be sent", seconds(10), async || Ok((shop.bodies().len() > 10).then_some(()))).await?;
+    wait_until("steps to be sent", seconds(10), async || Ok((rig.shop.bodies().len() > 10).then_some(()))).await?;
     a.process.signal("STOP");
     let late = tokio::spawn(http::client().post(format!("{}/", a.url)).json(&body("late")).send());
     load.turns_to(&b.url);
@@ -101,7 +113,7 @@ async fn a_node_that_was_paused_for_too_long_changes_nothing_when_it_wakes() -> 
     let taken = load.end(senders).await?;
     assert_all_worked(b, &taken).await?;
     assert_no_gap(b).await?;
-    assert_asked_once(shop)
+    assert_asked_once(&rig.shop)
 }
 
 #[tokio::test]
@@ -109,14 +121,46 @@ async fn a_node_that_is_stopped_in_order_hands_over_at_once() -> Result<()> {
     if !real("a_node_that_is_stopped_in_order_hands_over_at_once") {
         return Ok(());
     }
-    let Pair { a, b, postgres, .. } = &Pair::start().await?;
-    let until = async || Ok(Some(expires_at(postgres).await?));
+    let rig = Rig::start().await?;
+    let (a, b) = &rig.pair().await?;
+    let until = async || Ok(Some(expires_at(&rig.postgres).await?));
     let first = wait_until("the lease", seconds(5), until).await?;
-    let renewed = async || Ok((expires_at(postgres).await? > first).then_some(()));
+    let renewed = async || Ok((expires_at(&rig.postgres).await? > first).then_some(()));
     wait_until("the idle node to say that it lives", seconds(5), renewed).await?;
     a.process.signal("TERM");
     println!("{:5.1} s  after SIGTERM the other node was ready", until_ready(b, 4).await?);
     Ok(())
+}
+
+/// Four losses in the plain story; `REYNARD_LOSSES` for a long one.
+#[tokio::test]
+async fn nodes_that_are_lost_in_turn_lose_nothing_between_them() -> Result<()> {
+    if !real("nodes_that_are_lost_in_turn") {
+        return Ok(());
+    }
+    let losses: usize = std::env::var("REYNARD_LOSSES").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
+    let rig = Rig::start().await?;
+    let (mut active, mut other) = rig.pair().await?;
+    let (load, senders) = Load::on(&active.url);
+    for signal in ["TERM", "KILL", "TERM", "STOP"].into_iter().cycle().take(losses) {
+        let taken = load.counts().0;
+        wait_until("deliveries to be taken", seconds(15), async || Ok((load.counts().0 > taken + 20).then_some(()))).await?;
+        active.process.signal(signal);
+        load.turns_to(&other.url);
+        until_ready(&other, 13).await?;
+        if signal == "STOP" {
+            active.process.signal("CONT");
+            let stands_by = async || Ok(http::answers(&format!("{}/startup", active.url)).await?.then_some(()));
+            wait_until("the woken node to answer", seconds(10), stands_by).await?;
+        }
+        active = std::mem::replace(&mut other, rig.node().await?);
+    }
+    let (_, refused) = load.counts();
+    let taken = load.end(senders).await?;
+    println!("         {losses} losses: {} deliveries were answered 200, {refused} were not", taken.len());
+    assert_all_worked(&active, &taken).await?;
+    assert_no_gap(&active).await?;
+    assert_asked_once(&rig.shop)
 }
 
 async fn expires_at(postgres: &Postgres) -> Result<i64> {

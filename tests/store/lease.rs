@@ -1,11 +1,15 @@
 //! The lease of several nodes on one PostgreSQL: one writes, the others cannot, and who comes back too late changes nothing.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use reynard::domain::timeline::Event;
 use reynard::engine::store::{Holder, Journal, Lease, Reads, StoreError};
 use reynard::store::postgres::open::PostgresStore;
 use sqlx::{Connection, PgConnection};
 
 use crate::databases::Server;
+use crate::proxy::{Lose, Proxy};
 use crate::writing::Writing;
 
 async fn node(url: &str, name: &str) -> PostgresStore {
@@ -91,4 +95,35 @@ async fn two_nodes_that_start_at_once_both_find_the_tables() {
         }
         assert_eq!(held, 1);
     }
+}
+
+#[tokio::test]
+async fn a_node_that_freezes_in_the_middle_of_a_commit_does_not_keep_the_lease() {
+    let Some(server) = Server::wanted("a_node_that_freezes_in_the_middle_of_a_commit").await else { return };
+    let url = server.schema().await;
+    let port = url::Url::parse(&url).expect("an address").port().expect("a port");
+    let proxy = Proxy::to(port).await;
+    let frozen = Arc::new(node(&url.replace(&format!(":{port}"), &format!(":{}", proxy.port)), "a").await);
+    let b = node(&url, "b").await;
+    frozen.take(true).await.expect("answered");
+    runs_out(&url).await;
+    proxy.loses(Lose::Everything);
+    let mut writing = Writing::new(1);
+    let mut batch = writing.blank();
+    writing.opens(&mut batch, "key");
+    let (a, now, late) = (frozen.clone(), writing.now, batch.clone());
+    let commit = tokio::spawn(async move { a.commit(&late, now).await });
+    while !proxy.has_lost() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let begun = Instant::now();
+    while b.take(false).await.ok() != Some(Holder::Us) {
+        assert!(begun.elapsed() < Duration::from_secs(9), "the frozen node's commit holds the lease's row");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("the lease was had after {:?}", begun.elapsed());
+    b.commit(&batch, writing.now).await.expect("nothing of the frozen commit was made");
+    let thawed = commit.await.expect("no panics");
+    assert!(matches!(thawed, Err(StoreError::Unavailable(_))), "{thawed:?}");
+    assert!(is_fenced(&frozen.commit(&writing.blank(), writing.now).await));
 }

@@ -78,6 +78,7 @@ async fn a_commit_whose_answer_was_lost_is_known_to_be_made_or_not() {
                 assert!(matches!(committed, Err(StoreError::Unavailable(_))), "{committed:?}");
                 until_made(&store, &mut writing, &batch).await;
             }
+            Lose::Everything => unreachable!("not planned here"),
         }
         assert_whole(&store, &writing).await;
     }

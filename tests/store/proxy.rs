@@ -1,4 +1,5 @@
-//! A way to PostgreSQL that can lose a commit: before it arrives, or the answer to one that was made. Speaks no SQL.
+//! A way to PostgreSQL that can lose a commit: before it arrives, or the answer to one that was made; or freeze before it.
+//! Speaks no SQL.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub enum Lose {
     TheCommit,
     ItsAnswer,
+    /// Both sides stay connected and hear nothing more.
+    Everything,
 }
 
 #[derive(Clone)]
@@ -51,6 +54,9 @@ impl Proxy {
                     let lose = commit.then(|| self.next.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
                     if part.is_empty() || lose == Some(Lose::TheCommit) {
                         return Ok(());
+                    }
+                    if lose == Some(Lose::Everything) {
+                        std::future::pending::<()>().await;
                     }
                     server.write_all(part).await?;
                     if lose == Some(Lose::ItsAnswer) {

@@ -139,6 +139,8 @@ async fn primary(server: &PgConnectOptions) -> Result<PgConnection, String> {
     const DURABLE: &str = "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'";
     // A session that waits for a row does not notice that we are gone: without this, every try would leave one behind.
     const WAITS: &str = "select set_config('lock_timeout', '4s', false)";
+    // A machine that freezes in the middle of a commit holds the lease's row: let go of it before the lease has run out.
+    const FREEZES: &str = "select set_config('idle_in_transaction_session_timeout', '4s', false)";
     let words = |error: sqlx::Error| error.to_string();
     let mut connection = server.connect().await.map_err(words)?;
     let takes_writes: bool = sqlx::query_scalar(TAKES_WRITES).fetch_one(&mut connection).await.map_err(words)?;
@@ -146,7 +148,7 @@ async fn primary(server: &PgConnectOptions) -> Result<PgConnection, String> {
         return Err("it is a standby or read-only".to_owned());
     }
     // Whatever the server's or the role's default is: what was answered is on disk. Stricter settings stay.
-    for setting in [DURABLE, WAITS] {
+    for setting in [DURABLE, WAITS, FREEZES] {
         sqlx::query(setting).execute(&mut connection).await.map_err(words)?;
     }
     Ok(connection)
