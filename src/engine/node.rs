@@ -61,13 +61,23 @@ impl Node {
 
     /// Renews the lease for as long as it is ours.
     pub async fn renew(&self) {
+        let mut away = false;
         let mut beats = interval(RENEW_EVERY);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beats.tick().await;
             match self.lease.renew().await {
                 Err(StoreError::Fenced(_)) => return,
-                Err(error) => tracing::debug!(%error, "The lease could not be renewed"),
+                // An idle node has no commit that could fail: whoever asks whether it is ready is told all the same.
+                Err(error) => {
+                    tracing::debug!(%error, "The lease could not be renewed");
+                    away = true;
+                    self.runtime.database(Err(&error));
+                }
+                Ok(()) if away => {
+                    away = false;
+                    self.runtime.database(Ok(()));
+                }
                 Ok(()) => {}
             }
         }

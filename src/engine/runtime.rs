@@ -105,8 +105,12 @@ impl Shared {
     }
 
     pub fn committed(&self, now: Timestamp) {
+        change(&self.health, |health| health.last_commit_at = Some(now));
+        self.healed();
+    }
+
+    fn healed(&self) {
         change(&self.health, |health| {
-            health.last_commit_at = Some(now);
             if health.started && health.detail.is_some() && !health.ready {
                 tracing::info!("The database takes commits again");
                 health.ready = true;
@@ -320,6 +324,15 @@ impl Runtime {
         });
         let room = Arc::new(Semaphore::new(WAITING_KIB));
         Self { reads, clock, shared, lines: Arc::new(RwLock::new(Lines::dead())), room }
+    }
+
+    /// Whether the database answers, learned without a commit. An engine that was closed stays closed.
+    pub fn database(&self, answer: Result<(), &StoreError>) {
+        match answer {
+            Ok(()) => self.shared.healed(),
+            Err(error) if self.health().ready || self.shared.is_failing() => self.shared.failing(error),
+            Err(_) => {}
+        }
     }
 
     /// Tells pages that are open here what another node has committed.

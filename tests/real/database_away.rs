@@ -37,7 +37,13 @@ async fn a_restarted_database_costs_no_delivery_that_was_answered() -> Result<()
     let (_, refused) = load.counts();
     let taken = load.end(senders).await?;
     println!("         {} deliveries were answered 200, {refused} were not", taken.len());
-    assert_all_worked(&reynard, &taken).await
+    assert_all_worked(&reynard, &taken).await?;
+
+    // Nobody sends anything, and whoever asks is told.
+    postgres.stop("INT");
+    wait_until("/ready to say so", seconds(10), async || Ok((!reynard.is_ready().await).then_some(()))).await?;
+    postgres.start_again().await?;
+    wait_until("it to be ready again", seconds(15), async || Ok(reynard.is_ready().await.then_some(()))).await
 }
 
 /// Every delivery that was answered is there, and worked.
