@@ -15,24 +15,25 @@ use tokio_util::sync::CancellationToken;
 use crate::action::catalog;
 use crate::carried;
 use crate::channel::catalog::senders;
+use crate::config::check::{self, Checked, Request};
 use crate::config::files::Files;
 use crate::config::load::{self, Loaded};
 use crate::config::secrets::Secrets;
 use crate::domain::database;
 use crate::domain::settings::{Rulebook, Settings};
-use crate::domain::time::Span;
+use crate::domain::time::{Span, Timestamp};
 use crate::engine::clock::SystemClock;
 use crate::engine::metrics::Metrics;
 use crate::engine::node::Node;
 use crate::engine::ports::Clock;
 use crate::engine::render::Messages;
-use crate::engine::runtime::{Hands, Loops, Parts, Runtime};
+use crate::engine::runtime::{Hands, Loops, Over, Parts, Runtime};
 use crate::engine::store::Journal;
 use crate::store::catalog as databases;
 use crate::web::pages;
 use crate::web::router::router;
 use crate::web::serve::serve;
-use crate::web::state::WebState;
+use crate::web::state::{Sources, WebState};
 
 /// How long effects under way may take to end after a request to stop.
 const GRACE: Span = Span::seconds(20);
@@ -67,6 +68,16 @@ impl Secrets for RealSecrets {
     }
 }
 
+/// Checks files as starting would, for `reynard check`.
+pub fn check(request: Request<'_>) -> Checked {
+    check::check(request, &catalog::specs(), &RealSecrets)
+}
+
+/// What the real clock says, for commands that do one thing and end.
+pub fn now() -> Timestamp {
+    SystemClock::default().now()
+}
+
 /// Runs the server until it is asked to stop.
 pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     // A second provider in the process is impossible, a second call only says so.
@@ -85,7 +96,7 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let databases::Opened { journal, reads, lease } = databases::open(&settings.database_url, &name(address)).await?;
     let rulebook = Arc::new(settings.rulebook.clone());
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     keep_revisions(&rulebook, journal.as_ref(), clock.as_ref()).await?;
     let hands = hands(&settings, &place)?;
     let metrics = Arc::new(Metrics::new());
@@ -95,8 +106,9 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     let loops = engine.begin().await.context("the engine cannot start")?;
     let closing = CancellationToken::new();
     let state = WebState::new(runtime.clone(), engine.settings.sources.clone(), metrics, closing.clone());
+    let sources = state.sources.clone();
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
-    let watching = tokio::spawn(watch(place.clone(), runtime, journal));
+    let watching = tokio::spawn(watch(place.clone(), runtime, journal, sources));
     welcome(&engine.settings, address, &place, loops.is_some());
     let stop = CancellationToken::new();
     tokio::spawn({
@@ -148,12 +160,17 @@ impl Engine {
                     running = self.becomes_active() => running,
                 },
             };
-            tokio::select! {
+            let over = tokio::select! {
                 () = stop.cancelled() => return self.end(running).await,
-                () = self.hold(&mut running) => {}
+                over = self.hold(&mut running) => over,
+            };
+            running.abort();
+            if over == Over::Fell {
+                // Not ready until it is started again; another node need not wait for that.
+                self.leave().await;
+                return stop.cancelled().await;
             }
             tracing::warn!("Another node has taken over: what was not committed is its to do; standing by");
-            running.abort();
             self.runtime.stands_by("");
         }
     }
@@ -175,7 +192,7 @@ impl Engine {
     }
 
     /// Returns when the work is another node's; never where there is none.
-    async fn hold(&self, running: &mut Loops) {
+    async fn hold(&self, running: &mut Loops) -> Over {
         match &self.node {
             Some(node) => node.hold(running).await,
             None => std::future::pending().await,
@@ -192,6 +209,12 @@ impl Engine {
             () = node.renew() => {}
         }
         node.leave().await;
+    }
+
+    async fn leave(&self) {
+        if let Some(node) = &self.node {
+            node.leave().await;
+        }
     }
 }
 
@@ -271,35 +294,51 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
     Ok(Hands { actions, senders, messages: Arc::new(messages) })
 }
 
-/// Reads the files again whenever one changes; what is broken keeps its last good revision and says so.
-async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>) {
+/// Reads the files again whenever one changes or somebody asks by SIGHUP; what is broken keeps its last good revision and says so.
+async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, sources: Sources) {
+    let Ok(mut asked) = signal(SignalKind::hangup()) else {
+        return tracing::warn!("Changes of files cannot be noticed here; restart to load them");
+    };
     let (changed, mut changes) = mpsc::unbounded_channel();
+    let _watcher = watcher(&place, changed);
+    let mut before = fingerprint(&place);
+    loop {
+        let wanted = tokio::select! {
+            Some(()) = changes.recv() => false,
+            Some(()) = asked.recv() => true,
+            else => return,
+        };
+        tokio::time::sleep(STROKES).await;
+        while changes.try_recv().is_ok() {}
+        let now = fingerprint(&place);
+        // Files with secrets are not watched, so whoever asks means it.
+        if wanted || now != before {
+            before = now;
+            reload(&place, &runtime, journal.as_ref(), &sources).await;
+        }
+    }
+}
+
+/// Notices changes for as long as it lives; none where the system cannot.
+fn watcher(place: &Place, changed: mpsc::UnboundedSender<()>) -> Option<notify::RecommendedWatcher> {
     let noticed = move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
             let _ = changed.send(());
         }
     };
     let Ok(mut watcher) = notify::recommended_watcher(noticed) else {
-        return tracing::warn!("Changes of files cannot be watched here; restart to load them");
+        tracing::warn!("Changes of files cannot be watched here; send SIGHUP to load them");
+        return None;
     };
     let folder = |path: &Path| path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
     for path in [place.playbooks.clone(), place.messages.clone(), folder(&place.config)] {
         if path.exists()
             && let Err(error) = watcher.watch(&path, notify::RecursiveMode::NonRecursive)
         {
-            tracing::warn!(path = %path.display(), %error, "Changes cannot be watched");
+            tracing::warn!(path = %path.display(), %error, "Changes cannot be watched; send SIGHUP to load them");
         }
     }
-    let mut before = fingerprint(&place);
-    while changes.recv().await.is_some() {
-        tokio::time::sleep(STROKES).await;
-        while changes.try_recv().is_ok() {}
-        let now = fingerprint(&place);
-        if now != before {
-            before = now;
-            reload(&place, &runtime, journal.as_ref()).await;
-        }
-    }
+    Some(watcher)
 }
 
 /// What the files say, so that a change of something else in the folder reloads nothing.
@@ -307,7 +346,7 @@ fn fingerprint(place: &Place) -> (Option<Files>, BTreeMap<String, String>) {
     (Files::gather(&place.config, &place.playbooks, &[]).ok(), carried::messages(&place.messages))
 }
 
-async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal) {
+async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, sources: &Sources) {
     let previous = runtime.rulebook();
     let loaded = match read_files(place, Some(&previous)) {
         Ok(loaded) => loaded,
@@ -323,6 +362,7 @@ async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal) {
         Ok(hands) => {
             let playbooks = settings.rulebook.playbooks.len();
             runtime.reload(settings.rulebook, hands);
+            sources.replace(settings.sources);
             tracing::info!(playbooks, "Loaded the changed files");
         }
         Err(error) => tracing::error!(%error, "The changed files cannot be put in force; what was in force stays"),

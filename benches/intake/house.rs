@@ -47,7 +47,7 @@ impl House {
         let parts = Parts {
             journal: around(store.clone()),
             reads: store,
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::default()),
             rulebook: Arc::new(settings.rulebook),
             hands: Hands::default(),
             metrics: metrics.clone(),

@@ -64,7 +64,9 @@ impl Egress {
             [Some(host), Some(with_port.as_str()), whole].into_iter().flatten().any(|text| pattern.whole.is_match(text))
         };
         if !self.0.iter().any(matches) {
-            return Err(ActionError::Fatal(format!("{with_port} is not allowed: add a pattern to `egress.allow`, or use a target")));
+            return Err(ActionError::Barred(format!(
+                "Reynard may not look at {with_port}: no pattern in `egress.allow` of reynard.yaml names it"
+            )));
         }
         match host.parse() {
             Ok(address) => self.permit_address(address, host),

@@ -11,7 +11,7 @@ use crate::action::http::{self, Deed, Http, Reply};
 use crate::action::http_request::Expect;
 use crate::action::params;
 use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
-use crate::engine::ports::{Action, ActionError, Call};
+use crate::engine::ports::{Action, ActionError, Call, Verdict};
 
 /// The target is optional here: with `url` there is none.
 pub const SPEC: Spec = Spec {
@@ -62,6 +62,12 @@ impl HttpCheck {
         };
         Ok(if params.query.is_empty() { request } else { request.query(&params.query) })
     }
+
+    async fn ask(&self, call: &Call) -> Result<(Params, Reply), ActionError> {
+        let params: Params = params::read(call)?;
+        let reply = http::send(self.request(call, &params)?, call, Deed::Read).await?;
+        Ok((params, reply))
+    }
 }
 
 #[async_trait]
@@ -70,23 +76,36 @@ impl Action for HttpCheck {
         SPEC
     }
 
+    /// What is not healthy now may be later, and asking costs nothing: every unmet expectation may be tried again.
     async fn perform(&self, call: &Call) -> Result<Value, ActionError> {
-        let params: Params = params::read(call)?;
-        let reply = http::send(self.request(call, &params)?, call, Deed::Read).await?;
-        judge(&params, &reply)?;
-        Ok(json!({ "status": reply.status, "body": reply.output() }))
+        let (params, reply) = self.ask(call).await?;
+        unmet(&params, &reply).map_or_else(|| Ok(output(&reply)), |why| Err(ActionError::Retry(why)))
+    }
+
+    /// Another answer than the one expected is a no, unless it only says that nothing can be said just now.
+    async fn check(&self, call: &Call) -> Verdict {
+        let (params, reply) = match self.ask(call).await {
+            Ok(answered) => answered,
+            Err(error) => return Verdict::CannotTell(error.to_string()),
+        };
+        match unmet(&params, &reply) {
+            None => Verdict::Confirmed(output(&reply)),
+            Some(why) if matches!(reply.status, 408 | 425 | 429 | 500..=599) => Verdict::CannotTell(why),
+            Some(why) => Verdict::Denied(why),
+        }
     }
 }
 
-/// What is not healthy now may be later, and asking costs nothing: every unmet expectation may be tried again.
-fn judge(params: &Params, reply: &Reply) -> Result<(), ActionError> {
+fn unmet(params: &Params, reply: &Reply) -> Option<String> {
     if !params.expect.holds(reply) {
-        return Err(ActionError::Retry(format!("it answered {}", reply.status)));
+        return Some(format!("it answered {}", reply.status));
     }
-    match &params.contains {
-        Some(text) if !reply.text().contains(text) => Err(ActionError::Retry(format!("its answer does not contain \"{text}\""))),
-        _ => Ok(()),
-    }
+    let wanted = params.contains.as_ref().filter(|text| !reply.text().contains(*text))?;
+    Some(format!("its answer does not contain \"{wanted}\""))
+}
+
+fn output(reply: &Reply) -> Value {
+    json!({ "status": reply.status, "body": reply.output() })
 }
 
 #[cfg(test)]
@@ -96,7 +115,7 @@ mod tests {
     use super::*;
     use crate::action::egress::Egress;
     use crate::action::http::tests::{call, http};
-    use crate::recorder::Recorder;
+    use crate::recorder::{Recorder, nobody};
 
     #[tokio::test]
     async fn twice_with_one_key_reads_twice() {
@@ -120,6 +139,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn as_a_check_another_answer_is_a_no_and_no_answer_says_nothing() {
+        let verdict = async |status: u16, params: Value| {
+            let server = Recorder::always(status, "version 2").await;
+            HttpCheck::new(http()).check(&call(TargetKind::Http, &server.url, params)).await
+        };
+        assert!(matches!(verdict(200, json!({ "contains": "version 2" })).await, Verdict::Confirmed(_)));
+        let denied = verdict(200, json!({ "contains": "version 3" })).await;
+        assert_eq!(denied, Verdict::Denied("its answer does not contain \"version 3\"".to_owned()));
+        assert_eq!(verdict(404, json!({})).await, Verdict::Denied("it answered 404".to_owned()));
+        assert!(matches!(verdict(503, json!({})).await, Verdict::CannotTell(_)));
+        assert!(matches!(verdict(503, json!({ "expect": 503 })).await, Verdict::Confirmed(_)));
+        let gone = HttpCheck::new(http()).check(&call(TargetKind::Http, &nobody().await, json!({}))).await;
+        assert!(matches!(gone, Verdict::CannotTell(_)), "{gone:?}");
+    }
+
+    #[tokio::test]
     async fn an_address_of_its_own_needs_permission() {
         let server = Recorder::always(200, "").await;
         let named = server.url.replace("127.0.0.1", "localhost");
@@ -129,7 +164,7 @@ mod tests {
             call.target = None;
             HttpCheck::new(Http::new(Egress::new(&patterns))).perform(&call).await
         };
-        assert!(matches!(outcome(&[], &server.url).await, Err(ActionError::Fatal(_))));
+        assert!(matches!(outcome(&[], &server.url).await, Err(ActionError::Barred(_))));
         assert!(matches!(outcome(&[".*"], &server.url).await, Err(ActionError::Fatal(_))));
         assert!(matches!(outcome(&[".*"], &named).await, Err(ActionError::Fatal(_))), "the resolver lets a loopback name through");
         assert!(server.seen().is_empty());

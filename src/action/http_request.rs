@@ -177,7 +177,7 @@ mod tests {
             let error = perform(&server.url, json!({ "method": "DELETE" })).await.unwrap_err();
             let found = match error {
                 ActionError::Retry(_) => "retry",
-                ActionError::Fatal(_) => "fatal",
+                ActionError::Fatal(_) | ActionError::Barred(_) => "fatal",
                 ActionError::Unknown(_) => "unknown",
             };
             assert_eq!((found, server.seen().len()), (kind, 1), "{status}");

@@ -135,7 +135,7 @@ impl PostgresReadOnly {
             Scope::Database => set_database(call, &mut connection, read_only).await?,
             Scope::System => set_system(call, &mut connection, read_only).await?,
         };
-        verify(call, &mut connection, scope, read_only).await?;
+        verify(call, &mut connection, scope, read_only).await.map_err(half_done)?;
         let scope = if scope == Scope::System { "system" } else { "database" };
         Ok(json!({ "scope": scope, "read_only": read_only, "terminated": terminated, "verified": true }))
     }
@@ -201,7 +201,7 @@ async fn set_database(call: &Call, connection: &mut PgConnection, read_only: boo
     ask(call, sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await)?;
     // Readers that finish their work harm nobody while writes come back; writers do while they must stop.
     let grace = if read_only { Duration::ZERO } else { GRACE };
-    end(call, connection, END_DATABASE_SESSIONS, grace).await
+    end(call, connection, END_DATABASE_SESSIONS, grace).await.map_err(half_done)
 }
 
 async fn set_system(call: &Call, connection: &mut PgConnection, read_only: bool) -> Result<usize, ActionError> {
@@ -210,12 +210,12 @@ async fn set_system(call: &Call, connection: &mut PgConnection, read_only: bool)
     ask(call, sqlx::raw_sql(change).execute(&mut *connection).await)?;
     ask(call, sqlx::raw_sql("select pg_reload_conf()").execute(&mut *connection).await)?;
     let deadline = Instant::now() + END_TIMEOUT;
-    while default_of_new_session(call).await? != read_only && Instant::now() < deadline {
+    while default_of_new_session(call).await.map_err(half_done)? != read_only && Instant::now() < deadline {
         sleep(POLL).await;
     }
     // The server tells its sessions right after itself; give the word time to arrive.
     sleep(POLL * 2).await;
-    if read_only { end(call, connection, END_SYSTEM_TRANSACTIONS, GRACE).await } else { Ok(0) }
+    if read_only { end(call, connection, END_SYSTEM_TRANSACTIONS, GRACE).await.map_err(half_done) } else { Ok(0) }
 }
 
 /// Ends whatever `query` finds, after `grace`, until it finds nothing; how many sessions were ended.
@@ -255,6 +255,15 @@ async fn default_of_new_session(call: &Call) -> Result<bool, ActionError> {
     let default: bool = ask(call, sqlx::query_scalar("select current_setting('transaction_read_only')::bool").fetch_one(&mut fresh).await)?;
     let _ = sqlx::Connection::close(fresh).await;
     Ok(default)
+}
+
+/// The default is set by now: the step failed, and must be taken back all the same.
+fn half_done(error: ActionError) -> ActionError {
+    match error {
+        ActionError::Retry(reason) | ActionError::Fatal(reason) | ActionError::Unknown(reason) | ActionError::Barred(reason) => {
+            ActionError::Unknown(reason)
+        }
+    }
 }
 
 /// Every part of this may be done again, so a broken connection is merely a pity.

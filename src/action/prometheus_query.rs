@@ -5,9 +5,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::action::http::Http;
-use crate::action::{params, prometheus};
+use crate::action::params;
+use crate::action::prometheus::{self, Samples};
 use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
-use crate::engine::ports::{Action, ActionError, Call};
+use crate::engine::ports::{Action, ActionError, Call, Verdict};
 
 pub const SPEC: Spec = Spec {
     name: "prometheus.query",
@@ -35,6 +36,12 @@ impl PrometheusQuery {
     pub fn new(http: Http) -> Self {
         Self { http }
     }
+
+    async fn ask(&self, call: &Call) -> Result<(String, Samples), ActionError> {
+        let params: Params = params::read(call)?;
+        let samples = prometheus::query(&self.http, call, &params.query).await?;
+        Ok((params.query, samples))
+    }
 }
 
 #[async_trait]
@@ -44,8 +51,16 @@ impl Action for PrometheusQuery {
     }
 
     async fn perform(&self, call: &Call) -> Result<Value, ActionError> {
-        let params: Params = params::read(call)?;
-        Ok(prometheus::query(&self.http, call, &params.query).await?.output())
+        Ok(self.ask(call).await?.1.output())
+    }
+
+    /// As an action any answer is one; as a check the answer must hold, as for `prometheus.wait_until`.
+    async fn check(&self, call: &Call) -> Verdict {
+        match self.ask(call).await {
+            Ok((query, samples)) if samples.hold(&query) => Verdict::Confirmed(samples.output()),
+            Ok((query, _)) => Verdict::Denied(format!("{query} does not hold")),
+            Err(error) => Verdict::CannotTell(error.to_string()),
+        }
     }
 }
 
@@ -83,6 +98,22 @@ mod tests {
         assert_eq!(perform(&scalar).await.unwrap()["value"], json!(42.0));
         let empty = Recorder::always(200, r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#).await;
         assert_eq!(perform(&empty).await.unwrap(), json!({ "value": null, "samples": [] }));
+    }
+
+    #[tokio::test]
+    async fn as_a_check_the_answer_must_hold() {
+        let verdict = async |status: u16, body: &'static str| {
+            let server = Recorder::always(status, body).await;
+            let call = call(TargetKind::Prometheus, &server.url, json!({ "query": "version == 2" }));
+            PrometheusQuery::new(http()).check(&call).await
+        };
+        let yes = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"2"]}]}}"#;
+        assert!(matches!(verdict(200, yes).await, Verdict::Confirmed(_)));
+        let no = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+        assert_eq!(verdict(200, no).await, Verdict::Denied("version == 2 does not hold".to_owned()));
+        assert!(matches!(verdict(503, "").await, Verdict::CannotTell(_)));
+        let broken = r#"{"status":"error","errorType":"bad_data","error":"parse error at char 3"}"#;
+        assert!(matches!(verdict(400, broken).await, Verdict::CannotTell(_)), "a question that cannot be understood is no answer");
     }
 
     #[tokio::test]

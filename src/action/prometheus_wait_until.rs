@@ -12,7 +12,7 @@ use crate::action::params;
 use crate::action::prometheus::{self, Samples};
 use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
 use crate::domain::time::Span;
-use crate::engine::ports::{Action, ActionError, Call};
+use crate::engine::ports::{Action, ActionError, Call, Verdict};
 
 /// No faster than this, whatever the playbook says.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
@@ -71,6 +71,32 @@ impl Action for PrometheusWaitUntil {
     }
 
     async fn perform(&self, call: &Call) -> Result<Value, ActionError> {
+        self.wait(call).await.map_err(|missed| missed.error)
+    }
+
+    async fn check(&self, call: &Call) -> Verdict {
+        match self.wait(call).await {
+            Ok(output) => Verdict::Confirmed(output),
+            Err(Missed { error, answered: true }) => Verdict::Denied(error.to_string()),
+            Err(Missed { error, .. }) => Verdict::CannotTell(error.to_string()),
+        }
+    }
+}
+
+/// Why it was not met, and whether Prometheus said so.
+struct Missed {
+    error: ActionError,
+    answered: bool,
+}
+
+impl From<ActionError> for Missed {
+    fn from(error: ActionError) -> Self {
+        Self { error, answered: false }
+    }
+}
+
+impl PrometheusWaitUntil {
+    async fn wait(&self, call: &Call) -> Result<Value, Missed> {
         let params: Params = params::read(call)?;
         let deadline = Instant::now() + params.within.to_std();
         let mut held_since = None;
@@ -78,7 +104,7 @@ impl Action for PrometheusWaitUntil {
             let asked = prometheus::query(&self.http, call, &params.query).await;
             let now = Instant::now();
             match &asked {
-                Err(error @ (ActionError::Fatal(_) | ActionError::Unknown(_))) => return Err(error.clone()),
+                Err(error @ (ActionError::Fatal(_) | ActionError::Unknown(_))) => return Err(error.clone().into()),
                 Ok(samples) if samples.hold(&params.query) => {
                     let since = *held_since.get_or_insert(now);
                     if now - since >= params.hold_for.to_std() {
@@ -89,7 +115,7 @@ impl Action for PrometheusWaitUntil {
                 _ => held_since = None,
             }
             if now >= deadline {
-                return Err(not_met(&params, &asked, held_since.is_some()));
+                return Err(Missed { error: not_met(&params, &asked, held_since.is_some()), answered: asked.is_ok() });
             }
             sleep(pause(&params, now, held_since, deadline)).await;
         }

@@ -6,9 +6,8 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use crate::action::catalog;
-use crate::app::RealSecrets;
-use crate::config::check::{Request, Verdict, check};
+use crate::app;
+use crate::config::check::{Request, Verdict};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: reynard check playbooks/service_down.yaml --format json")]
@@ -32,7 +31,7 @@ enum Format {
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let request = Request { settings: Path::new(&args.config), playbooks: &args.playbooks, paths: &args.paths };
-    let checked = check(request, &catalog::specs(), &RealSecrets);
+    let checked = app::check(request);
     if let Verdict::CouldNotRun(why) = &checked.verdict {
         anyhow::bail!("{why}");
     }

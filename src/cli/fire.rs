@@ -6,9 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use crate::app;
 use crate::carried;
-use crate::engine::clock::SystemClock;
-use crate::engine::ports::Clock;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -43,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn body(text: &str, resolve: bool) -> anyhow::Result<Value> {
-    let now = SystemClock.now();
+    let now = app::now();
     // A resolve must not begin after the firing it ends, so both name the hour.
     let hour = crate::domain::time::Timestamp(now.0 - now.0.rem_euclid(3_600_000));
     let mut body: Value = serde_json::from_str(&text.replace("{{now}}", &hour.to_rfc3339())).context("the sample is broken")?;

@@ -35,7 +35,7 @@ pub fn read(at: Option<At<'_>>, names: &Names) -> Vec<Rule> {
 pub fn shipped() -> Vec<Rule> {
     let schema = scope::incident();
     let rule = |(name, when, without_signal, priority): (&str, &str, bool, Priority)| {
-        let when = if without_signal { format!("{NO_SIGNAL} && {when}") } else { when.to_owned() };
+        let when = if without_signal { format!("{when} && {NO_SIGNAL}") } else { when.to_owned() };
         // A test parses them all; one that did not parse would be missing here.
         let when = Expression::parse(&when, &schema).ok()?;
         Some(Rule { name: name.to_owned(), when, priority: Some(priority), kind: None })

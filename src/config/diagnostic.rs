@@ -71,6 +71,8 @@ pub enum Code {
     NobodyOnCall,
     /// A person whom no channel reaches.
     Unreachable,
+    /// It is there, and nothing will ever use it.
+    NeverUsed,
     /// Planned, but not in this version.
     NotYetSupported,
 }

@@ -1,33 +1,22 @@
 //! The `escalation:` section over the shipped policy: who is told, and when, until somebody acknowledges. Knows no clock.
 
-use std::collections::BTreeMap;
-
 use crate::config::diagnostic::Code;
 use crate::config::names::{self, Names};
-use crate::config::reader::At;
+use crate::config::reader::{At, Name};
 use crate::domain::directory::{ON_CALL, PRIMARY};
-use crate::domain::escalation::{Level, Plan, Policy};
+use crate::domain::escalation::{DEFAULT, Level, Plan, Policy};
 use crate::domain::priority::Priority;
 use crate::domain::time::Span;
 
-/// The policy that every incident follows unless told otherwise.
-pub const DEFAULT: &str = "default";
-
-/// `escalation:`; a policy says what it says, and the shipped one says the rest.
-pub fn read(at: Option<At<'_>>, names: &Names) -> BTreeMap<String, Policy> {
-    let mut policies = BTreeMap::from([(DEFAULT.to_owned(), shipped(names))]);
-    let Some(fields) = at.and_then(At::fields) else { return policies };
+/// `escalation:`, every policy in the file's order. What a policy does not say, `default` says, and the shipped one the rest.
+pub fn read(at: Option<At<'_>>, names: &Names) -> Vec<Policy> {
+    let Some(fields) = at.and_then(At::fields) else { return vec![shipped(names)] };
     let entries = fields.optional("policies").map(At::entries).unwrap_or_default();
     fields.finish();
-    for (key, at) in entries {
-        let policy = policy(at, names);
-        let Some(name) = names::name(key) else { continue };
-        if name != DEFAULT {
-            let help = format!("every incident follows \"{DEFAULT}\" for now");
-            key.place().warning(Code::NotYetSupported, format!("the policy \"{name}\" is not used"), Some(help));
-        }
-        policies.insert(name, policy);
-    }
+    let (defaults, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key.text() == DEFAULT);
+    let default = defaults.into_iter().next().map_or_else(|| shipped(names), |(key, at)| policy(key, at, shipped(names), names));
+    let mut policies: Vec<Policy> = others.into_iter().map(|(key, at)| policy(key, at, default.clone(), names)).collect();
+    policies.push(default);
     policies
 }
 
@@ -43,7 +32,7 @@ pub fn shipped(names: &Names) -> Policy {
     p1.levels.dedup();
     p1.levels.push(level(&named("managers"), Span::minutes(15)));
     let plans = [p1, plan(Span::hours(1), Span::hours(2)), plan(Span::hours(4), Span::hours(24)), plan(Span::hours(24), Span::hours(48))];
-    Policy { plans: (1..).zip(plans).collect() }
+    Policy { name: DEFAULT.to_owned(), matchers: Vec::new(), plans: (1..).zip(plans).collect() }
 }
 
 /// Who is on call; where no schedule says so, everybody there is, so that an alert never pages nobody in silence.
@@ -55,9 +44,27 @@ fn first_told(names: &Names) -> Vec<String> {
     everybody.iter().cloned().collect()
 }
 
-fn policy(at: At<'_>, names: &Names) -> Policy {
-    let mut policy = shipped(names);
+/// `base` says what the policy itself does not.
+fn policy(key: Name<'_>, at: At<'_>, base: Policy, names: &Names) -> Policy {
+    let mut policy = Policy { name: names::name(key).unwrap_or_default(), ..base };
     let Some(fields) = at.fields() else { return policy };
+    let matchers = fields.optional("match");
+    policy.matchers = matchers.map(At::one_or_many).unwrap_or_default().into_iter().filter_map(At::matcher).collect();
+    match matchers {
+        Some(at) if policy.name == DEFAULT => {
+            let help = "give the others a match; whatever they do not match follows this one";
+            at.error_help(Code::BadMatcher, format!("\"{DEFAULT}\" is for all that no other policy is for"), help);
+        }
+        None if policy.name != DEFAULT => {
+            let help = "say which incidents it is for, for example match: ['team=\"payments\"']".to_owned();
+            key.place().warning(
+                Code::NeverUsed,
+                format!("no incident follows the policy \"{}\": it has no match", policy.name),
+                Some(help),
+            );
+        }
+        _ => {}
+    }
     for (word, priority) in [("P1", Priority::P1), ("P2", Priority::P2), ("P3", Priority::P3), ("P4", Priority::P4)] {
         if let Some(plan) = fields.optional(word).and_then(|at| plan(at, names)) {
             policy.plans.insert(priority.number(), plan);

@@ -10,7 +10,6 @@ use crate::config::limits;
 use crate::config::names::{self, NAME_HELP};
 use crate::config::reader::{At, Document};
 use crate::config::steps::{self, Context};
-use crate::domain::labels::Matcher;
 use crate::domain::playbook::{Playbook, Trigger};
 
 /// The playbook in the document; none when anything is wrong with it, which the document then says.
@@ -57,17 +56,13 @@ fn trigger(at: At<'_>) -> Option<Trigger> {
     let trigger = Trigger {
         types: items("type").filter_map(|at| at.words().map(str::to_owned)).collect(),
         priorities: items("priority").filter_map(classification::priority).collect(),
-        matchers: items("match").filter_map(matcher).collect(),
+        matchers: items("match").filter_map(At::matcher).collect(),
     };
     for name in ["schedule", "cron", "every"] {
         fields.not_yet(name);
     }
     fields.finish();
     Some(trigger)
-}
-
-fn matcher(at: At<'_>) -> Option<Matcher> {
-    at.words()?.parse().map_err(|error: String| at.error(Code::BadMatcher, error)).ok()
 }
 
 #[cfg(test)]
@@ -144,7 +139,7 @@ mod tests {
             ("id: a, action: notify, target: prom, with: { to: bo }", "wrong-target 3:28-34"),
             (
                 "id: a, action: pgbouncer.pool_reset, target: orders-pool, on_interrupt: retry",
-                "weaker-on-interrupt 3:77-82 stricter is: retry, check, ask, fail",
+                "weaker-on-interrupt 3:77-82 it may be check, ask or fail, which do nothing again without knowing",
             ),
             ("id: a, action: pgbouncer.pool_reset, target: orders-pool, undo: on_resolve", "not-undoable 3:69-79"),
             ("id: a, action: postgres.read_only, target: orders-db, undo: on_resolv", "bad-value 3:65-74 did you mean \"on_resolve\"?"),
@@ -153,6 +148,10 @@ mod tests {
             (
                 "id: a, action: http.request, target: orders-admin, on_interrupt: check, check: { action: pgbouncer.pool_reset, target: orders-pool }",
                 "bad-check 3:94-114 a check only reads",
+            ),
+            (
+                "id: a, action: command.run, with: { command: restart-unit, params: { unit: a.service } }, on_interrupt: check",
+                "bad-check 3:95-107 give the step a check",
             ),
             ("id: a, action: command.run, with: { command: restart-unti }", "unknown-name 3:50-62 did you mean \"restart-unit\"?"),
             ("id: a, wait: 5m, retry: { attempts: 0 }", "bad-value 3:41-42"),
@@ -203,6 +202,7 @@ mod tests {
             ("on: { schedule: x }\nsteps: [ { id: a, wait: 1m } ]", "not-yet-supported 1:7-15"),
             ("on: {}\nvars: { a: 1 }\nsteps: [ { id: a, wait: 1m } ]", "not-yet-supported 2:1-5"),
             ("on: {}\nlimits: { concurrency: 0 }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:24-25"),
+            ("on: {}\nlimits: { per_target: 3 per 30d }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:23-32"),
             ("on: {}\nsteps: []", "bad-value 2:8-10"),
             ("on: {}\nsteps: [ { id: a, wait: 1m } ]\nstep: 1", "unknown-field 3:1-5 did you mean \"steps\"?"),
             ("on: {}\nsteps: [ { id: a, wait: 1m } ]\n--- {}", "yaml-unsupported 3:1-4 put it into a file of its own"),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::config::diagnostic::{Code, Diagnostic, Severity};
 use crate::config::suggest;
 use crate::config::yaml::{self, Key, Node, Value, YamlFault};
+use crate::domain::labels::Matcher;
 use crate::domain::time::Span;
 
 /// The most errors, and the most warnings, that one file is told; nobody mends more at once.
@@ -171,6 +172,11 @@ impl<'a> At<'a> {
     /// A text that `T` can be read from, with `T`'s words when it cannot.
     pub fn parsed<T: FromStr<Err: Display>>(self) -> Option<T> {
         self.text()?.parse().map_err(|error: T::Err| self.error(Code::BadValue, error.to_string())).ok()
+    }
+
+    /// One of Alertmanager's matchers.
+    pub fn matcher(self) -> Option<Matcher> {
+        self.words()?.parse().map_err(|error: String| self.error(Code::BadMatcher, error)).ok()
     }
 
     /// A length of time.

@@ -192,6 +192,7 @@ mod tests {
     use super::*;
     use crate::config::samples;
     use crate::domain::escalation::Plan;
+    use crate::domain::priority::Priority;
     use crate::domain::settings::ChannelKind;
     use crate::domain::time::Span;
 
@@ -241,7 +242,7 @@ mod tests {
     fn the_shipped_policy_names_only_who_is_there() {
         let plans = |text: &str| {
             let settings = samples::load(text, &[]).settings.expect("it is good");
-            settings.rulebook.policies["default"].plans.values().map(shape).collect::<Vec<_>>()
+            settings.rulebook.policy("default").expect("it is always there").plans.values().map(shape).collect::<Vec<_>>()
         };
         let lonely =
             ["15m on-call@0s on-call@15m x3", "1h on-call@0s on-call@2h x3", "4h on-call@0s on-call@1d x3", "1d on-call@0s on-call@2d x3"];
@@ -270,6 +271,9 @@ mod tests {
             ),
             ("sources: [ { name: a } ]", "missing-field 1:12-23"),
             ("sources: [ { name: a, token: '' } ]", "bad-value 1:30-32"),
+            ("limits: { destructive: 20 per 2w }", "bad-value 1:24-33"),
+            ("sources: [ { name: a, token: [] } ]", "bad-value 1:30-32"),
+            ("sources: [ { name: a, token: [x, ''] } ]", "bad-value 1:34-36"),
             ("sources: [ { name: a, token: x }, { name: a, token: y } ]", "duplicate-name 1:43-44"),
             (
                 "sources: [ { name: A, token: x } ]",
@@ -292,6 +296,12 @@ mod tests {
                 "unknown-name 1:85-89 did you mean \"ana\"?",
             ),
             ("escalation: { policies: { default: { P1: { respond_within: 1m, levels: [] } } } }", "bad-value 1:72-74"),
+            ("escalation: { policies: { db: { match: team } } }", "bad-matcher 1:40-44"),
+            ("escalation: { policies: { db: { mach: team=db } } }", "unknown-field 1:33-37 did you mean \"match\"?"),
+            (
+                "escalation: { policies: { default: { match: team=db } } }",
+                "bad-matcher 1:45-52 give the others a match; whatever they do not match follows this one",
+            ),
             (
                 "on_call: { schedules: { primary: { time_zone: Europe/Berln, rotations: [] } } }",
                 "bad-value 1:47-59 did you mean \"Europe/Berlin\"?",
@@ -360,6 +370,30 @@ mod tests {
         let codes: Vec<_> = loaded.diagnostics.iter().map(|fault| fault.code).collect();
         assert_eq!(codes, [Code::Unreachable, Code::NobodyOnCall]);
         assert!(loaded.settings.is_some());
+    }
+
+    #[test]
+    fn a_policy_that_nobody_follows_is_a_warning() {
+        let loaded = samples::load("escalation: { policies: { db: { P1: { respond_within: 1m, levels: [ { notify: [] } ] } } } }", &[]);
+        let told = samples::told(&loaded.diagnostics);
+        assert!(told.iter().any(|told| told.starts_with("?never-used 1:27-29 say which incidents it is for")), "{told:?}");
+    }
+
+    #[test]
+    fn a_named_policy_takes_from_default_what_it_does_not_say() {
+        let level = |who: &str| format!("{{ respond_within: 1m, levels: [ {{ notify: {who} }} ] }}");
+        let (ana, bo) = (level("ana"), level("bo"));
+        let text = format!(
+            "people: {{ ana: {{ email: a@b }}, bo: {{ email: b@b }} }}
+channels: {{ email: {{ kind: email, smtp: 'smtp://h', from: a@b }} }}
+escalation: {{ policies: {{ db: {{ match: team=db, P1: {ana} }}, default: {{ P2: {bo} }} }} }}"
+        );
+        let book = samples::load(&text, &[]).settings.expect("it is good").rulebook;
+        let told = |policy: &str, priority| book.policy(policy).and_then(|p| p.plan(priority)).map(|plan| plan.levels[0].notify.join("+"));
+        assert_eq!(told("db", Priority::P1).as_deref(), Some("ana"));
+        assert_eq!(told("db", Priority::P2).as_deref(), Some("bo"));
+        assert_eq!(told("gone", Priority::P2).as_deref(), Some("bo"));
+        assert_eq!(told("default", Priority::P1).as_deref(), Some("ana+bo"));
     }
 
     #[test]

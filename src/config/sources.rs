@@ -8,18 +8,24 @@ use crate::config::reader::At;
 use crate::config::secrets::{self, Secrets};
 use crate::domain::settings::Source;
 
-/// Every source, in the file's order.
+/// Every source, in the file's order, once for each of its tokens: while one is changed for another, both hold.
 pub fn read(at: At<'_>, secrets: &dyn Secrets) -> Vec<Source> {
     let mut seen = BTreeSet::new();
-    at.list().into_iter().filter_map(|item| source(item, secrets, &mut seen)).collect()
+    at.list().into_iter().flat_map(|item| source(item, secrets, &mut seen)).collect()
 }
 
-fn source<'a>(at: At<'a>, secrets: &dyn Secrets, seen: &mut BTreeSet<&'a str>) -> Option<Source> {
-    let fields = at.fields()?;
+fn source<'a>(at: At<'a>, secrets: &dyn Secrets, seen: &mut BTreeSet<&'a str>) -> Vec<Source> {
+    let Some(fields) = at.fields() else { return Vec::new() };
     let name = fields.required("name").and_then(|at| unique(at, seen));
-    let token = fields.required("token").and_then(|at| secrets::secret(at, secrets));
+    let given = fields.required("token");
     fields.finish();
-    Some(Source { name: name?.to_owned(), token: token? })
+    let items = given.map(At::one_or_many).unwrap_or_default();
+    if let (Some(at), true) = (given, items.is_empty()) {
+        at.error(Code::BadValue, "a source needs a token");
+    }
+    let tokens: Vec<_> = items.into_iter().filter_map(|at| secrets::secret(at, secrets)).collect();
+    let Some(name) = name else { return Vec::new() };
+    tokens.into_iter().map(|token| Source { name: name.to_owned(), token }).collect()
 }
 
 fn unique<'a>(at: At<'a>, seen: &mut BTreeSet<&'a str>) -> Option<&'a str> {

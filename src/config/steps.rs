@@ -272,10 +272,10 @@ fn on_interrupt(fields: &Fields<'_>, spec: &Spec, scope: &StepScope, context: Co
     let check_at = fields.optional("check");
     let check = check_at.and_then(|at| self::check(at, scope, context)).map(Arc::new);
     let wanted = match asked {
-        Some((at, wanted)) if wanted < spec.on_interrupt => {
+        Some((at, wanted)) if !wanted.is_as_strict_as(spec.on_interrupt) => {
             let word = ORDER.iter().find(|(_, kind)| *kind == spec.on_interrupt).map_or("", |(word, _)| word);
             let message = format!("{} is \"{word}\" by itself; a playbook may only be stricter", spec.name);
-            at.error_help(Code::WeakerOnInterrupt, message, "stricter is: retry, check, ask, fail");
+            at.error_help(Code::WeakerOnInterrupt, message, "it may be check, ask or fail, which do nothing again without knowing");
             spec.on_interrupt
         }
         Some((_, wanted)) => wanted,

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// What happens to a step whose attempt was cut off, so that nobody knows whether it took effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnInterrupt {
     /// Do it again: a read, a message, a setting that is the same when set twice.
@@ -17,6 +17,19 @@ pub enum OnInterrupt {
     Ask,
     /// The step has failed.
     Fail,
+}
+
+impl OnInterrupt {
+    /// Whether it guesses no more than `other`. Only `retry` does something again without knowing; `check` and `ask` find out
+    /// first, from a look or from a person, and `fail` leaves it at that.
+    pub fn is_as_strict_as(self, other: Self) -> bool {
+        let rank = |kind| match kind {
+            Self::Retry => 0,
+            Self::Check | Self::Ask => 1,
+            Self::Fail => 2,
+        };
+        rank(self) >= rank(other)
+    }
 }
 
 /// The kinds of things that playbooks act on; each is a `kind:` under `targets:`.

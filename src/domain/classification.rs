@@ -36,6 +36,9 @@ pub struct Classification {
     /// Rules that failed while running, and signals that could not be had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Whether a signal was asked for and nobody answered, so that it is worth asking again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unmeasured: bool,
 }
 
 /// The type that an alert's name stands for: `DatabaseConnectionFailure` is `database_connection_failure`.
@@ -75,12 +78,12 @@ pub fn classify(rules: &[Rule], scope: &Value, kind: &str, signals: &BTreeMap<St
         Some((rule, priority)) => (rule.name.clone(), priority, reason(rule, scope)),
         None => ("otherwise".to_owned(), Priority::P4, "no rule matched".to_owned()),
     };
-    Classification { rule, priority, kind, reason, signals: signals.clone(), next, warnings }
+    Classification { rule, priority, kind, reason, signals: signals.clone(), next, warnings, unmeasured: false }
 }
 
 fn reason(rule: &Rule, scope: &Value) -> String {
     let seen: Vec<String> =
-        rule.when.names().iter().filter_map(|name| lookup(scope, name).map(|value| format!("{name} is {value}"))).collect();
+        rule.when.names().iter().filter_map(|name| lookup(scope, name).map(|value| format!("{name} is {}", shown(value)))).collect();
     if seen.is_empty() { rule.when.source().to_owned() } else { format!("{} ({})", rule.when.source(), seen.join(", ")) }
 }
 
@@ -89,6 +92,14 @@ fn lookup<'a>(scope: &'a Value, dotted: &str) -> Option<&'a Value> {
         .split('.')
         .try_fold(scope, |value, key| value.get(key))
         .filter(|value| !value.is_null() && !value.is_object() && !value.is_array())
+}
+
+/// A whole number is written as one, though every signal is a fraction.
+fn shown(value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) => number.to_string(),
+        None => value.to_string(),
+    }
 }
 
 fn snake_case(name: &str) -> String {

@@ -80,6 +80,11 @@ impl Directory {
         found
     }
 
+    /// Whether a name can mean anybody at all.
+    pub fn knows(&self, name: &str) -> bool {
+        name == ON_CALL || self.people.contains_key(name) || self.schedules.contains_key(name) || self.channels.contains(name)
+    }
+
     /// An incident's schedule that is gone must not swallow the page: the primary one answers, and the gap is told.
     fn add_on_call(&self, wanted: Option<&str>, at: Timestamp, found: &mut Resolution) {
         let wanted = wanted.unwrap_or(PRIMARY);

@@ -3,16 +3,30 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::labels::{Labels, Matcher};
 use crate::domain::priority::Priority;
 use crate::domain::time::{Span, Timestamp};
 
-/// A named policy: a plan for each priority.
+/// The policy of every incident that no other policy is for.
+pub const DEFAULT: &str = "default";
+
+/// Stands where a message's template does when its own words are all there is to say.
+pub const ONLY_WORDS: &str = "text";
+
+/// A named policy: whom it is for, and a plan for each priority.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
+    pub name: String,
+    /// An incident that opens with such labels follows it; without any nobody does, except that `default` takes all others.
+    pub matchers: Vec<Matcher>,
     pub plans: BTreeMap<u8, Plan>,
 }
 
 impl Policy {
+    pub fn is_for(&self, labels: &Labels) -> bool {
+        !self.matchers.is_empty() && self.matchers.iter().all(|matcher| matcher.matches(labels))
+    }
+
     pub fn plan(&self, priority: Priority) -> Option<&Plan> {
         self.plans.get(&priority.number())
     }

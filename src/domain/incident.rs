@@ -175,7 +175,7 @@ impl Incident {
         self.seq = entry.seq;
         let at = entry.at;
         match &entry.event {
-            Event::Opened { number, source, receiver, group_key, title, service, labels, annotations } => {
+            Event::Opened { number, source, receiver, group_key, title, service, labels, annotations, policy } => {
                 self.number = *number;
                 source.clone_into(&mut self.source);
                 receiver.clone_into(&mut self.receiver);
@@ -185,7 +185,7 @@ impl Incident {
                 labels.clone_into(&mut self.labels);
                 annotations.clone_into(&mut self.annotations);
                 self.opened_at = at;
-                "default".clone_into(&mut self.escalation.policy);
+                policy.clone_into(&mut self.escalation.policy);
             }
             Event::AlertFired { alerts, labels, annotations, truncated, .. } => {
                 for alert in alerts {
@@ -207,7 +207,7 @@ impl Incident {
                     self.quiet_since = Some(at);
                 }
             }
-            Event::Classified { classification } => {
+            Event::Classified { classification, .. } => {
                 classification.kind.clone_into(&mut self.kind);
                 if self.classification.is_none() {
                     self.priority = classification.priority;
@@ -343,7 +343,13 @@ impl Incident {
         // Told out of turn (automation failed, somebody asked): the plan goes on as it was.
         let Some(started_at) = started_at else { return };
         if self.escalation.started_at != Some(started_at) {
+            // Where no ladder stood, no timer of one is left to outlive it, and what else waits may go on waiting.
+            let (generation, none_stood) =
+                (self.escalation.generation, self.escalation.started_at.is_none() && self.escalation.snoozed_until.is_none());
             self.restart_escalation(Some(started_at));
+            if none_stood {
+                self.escalation.generation = generation;
+            }
         }
         self.escalation.snoozed_until = None;
         self.escalation.level = level;

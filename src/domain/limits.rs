@@ -1,13 +1,17 @@
-//! Limits on automation: how many destructive attempts, where and how fast, counted from what was started.
+//! Limits on automation: how many destructive attempts, where and how fast, counted from what was started, and whose turn it is.
 //! Knows no clock and no store; the writer keeps the ledger and hands it in.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::id::{IncidentId, RunId};
 use crate::domain::time::{Span, Timestamp};
+
+/// What was started is remembered for so long; no window may be longer, or it would forget what it is to count.
+pub const LONGEST_WINDOW: Span = Span::hours(24 * 7);
 
 /// So many in a sliding window: `20 per 10m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,9 @@ impl FromStr for Rate {
         let fault = || format!("\"{text}\" is not a rate; write for example 3 per 1h");
         let (count, window) = text.split_once(" per ").ok_or_else(fault)?;
         let rate = Self { count: count.trim().parse().map_err(|_| fault())?, window: window.parse().map_err(|_| fault())? };
+        if rate.window > LONGEST_WINDOW {
+            return Err(format!("\"{text}\" looks further back than {LONGEST_WINDOW}, which is as long as attempts are remembered"));
+        }
         if rate.count == 0 || rate.window == Span::ZERO { Err(fault()) } else { Ok(rate) }
     }
 }
@@ -74,8 +81,17 @@ pub struct Held {
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     spent: VecDeque<Spent>,
-    /// Runs now open, by playbook.
-    running: std::collections::BTreeMap<String, u32>,
+    /// Runs that have begun and not ended, by playbook.
+    running: BTreeMap<String, u32>,
+    /// Runs that wait for one of those to end, by playbook, in the order in which they came.
+    waiting: BTreeMap<String, VecDeque<Waiter>>,
+}
+
+/// A run that waits for its turn, because as many of its playbook are under way as may be at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiter {
+    pub incident: IncidentId,
+    pub run: RunId,
 }
 
 /// What an attempt asks for.
@@ -117,14 +133,34 @@ impl Ledger {
         self.running.get(playbook).copied().unwrap_or(0)
     }
 
-    pub fn run_started(&mut self, playbook: &str) {
+    /// A run takes a place; if it waited for one, it waits no more.
+    pub fn run_begins(&mut self, playbook: &str, run: RunId) {
+        self.leave_line(playbook, run);
         *self.running.entry(playbook.to_owned()).or_default() += 1;
     }
 
-    pub fn run_ended(&mut self, playbook: &str) {
-        if let Some(n) = self.running.get_mut(playbook) {
+    pub fn run_waits(&mut self, playbook: &str, waiter: Waiter) {
+        self.waiting.entry(playbook.to_owned()).or_default().push_back(waiter);
+    }
+
+    /// The run that may begin before all others of its playbook.
+    pub fn next_in_line(&self, playbook: &str) -> Option<Waiter> {
+        self.waiting.get(playbook)?.front().copied()
+    }
+
+    /// A run gives up its place under way or in the line.
+    pub fn run_ended(&mut self, playbook: &str, run: RunId) {
+        if !self.leave_line(playbook, run)
+            && let Some(n) = self.running.get_mut(playbook)
+        {
             *n = n.saturating_sub(1);
         }
+    }
+
+    fn leave_line(&mut self, playbook: &str, run: RunId) -> bool {
+        let Some(line) = self.waiting.get_mut(playbook) else { return false };
+        let place = line.iter().position(|waiter| waiter.run == run);
+        place.is_some_and(|place| line.remove(place).is_some())
     }
 
     fn hold(&self, name: &str, rate: Rate, now: Timestamp, counts: impl Fn(&Spent) -> bool) -> Result<(), Held> {
@@ -150,7 +186,8 @@ mod tests {
     #[test]
     fn a_rate_reads_as_it_is_written() {
         assert_eq!("3 per 1h".parse(), Ok(Rate { count: 3, window: Span::hours(1) }));
-        for text in ["", "3", "0 per 1h", "3 per", "x per 1h", "3 per 0s"] {
+        assert_eq!("3 per 7d".parse(), Ok(Rate { count: 3, window: LONGEST_WINDOW }));
+        for text in ["", "3", "0 per 1h", "3 per", "x per 1h", "3 per 0s", "3 per 8d", "3 per 169h"] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }

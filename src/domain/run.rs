@@ -117,7 +117,7 @@ impl Run {
             Event::StepSucceeded { at: step, title, output, .. } => {
                 let state = self.ended(at, step, title, StepStatus::Succeeded, None);
                 state.output = output.clone();
-                self.status = RunStatus::Running;
+                self.goes_on(RunStatus::Running);
             }
             Event::StepFailed { at: step, reason, retry_at, .. } if step.undo => {
                 let state = self.steps.entry(step.step.clone()).or_default();
@@ -128,7 +128,7 @@ impl Run {
             Event::StepFailed { at: step, title, reason, retry_at, .. } => {
                 let status = if retry_at.is_some() { StepStatus::Waiting } else { StepStatus::Failed };
                 self.ended(at, step, title, status, Some(reason)).retry_at = *retry_at;
-                self.status = if retry_at.is_some() { RunStatus::Waiting } else { RunStatus::Running };
+                self.goes_on(if retry_at.is_some() { RunStatus::Waiting } else { RunStatus::Running });
             }
             Event::StepSkipped { at: step, title, reason } => {
                 self.ended(at, step, title, StepStatus::Skipped, Some(reason));
@@ -167,6 +167,7 @@ impl Run {
         if step.undo {
             state.undo_attempt = step.attempt;
             state.undoing = true;
+            state.retry_at = None;
             return;
         }
         *state = StepState {
@@ -195,6 +196,13 @@ impl Run {
         state.reason = reason.cloned();
         state.retry_at = None;
         state
+    }
+
+    /// What is told of a step after its run was cancelled does not bring the run back.
+    fn goes_on(&mut self, status: RunStatus) {
+        if !self.status.is_over() {
+            self.status = status;
+        }
     }
 
     fn over(&mut self, at: Timestamp, status: RunStatus, reason: Option<&String>) {

@@ -9,8 +9,9 @@ use regex::Regex;
 use crate::domain::action::{Specs, TargetKind};
 use crate::domain::classification::Rule;
 use crate::domain::directory::Directory;
-use crate::domain::escalation::Policy;
+use crate::domain::escalation::{DEFAULT, Policy};
 use crate::domain::expression::template::Template;
+use crate::domain::labels::Labels;
 use crate::domain::limits::GlobalLimits;
 use crate::domain::playbook::Playbook;
 use crate::domain::secret::Secret;
@@ -24,8 +25,8 @@ pub struct Rulebook {
     pub signals: BTreeMap<String, SignalSource>,
     /// First match wins.
     pub rules: Vec<Rule>,
-    /// Escalation policies by name; `default` is always there once loaded.
-    pub policies: BTreeMap<String, Policy>,
+    /// Escalation policies in the file's order; `default` is always there once loaded.
+    pub policies: Vec<Policy>,
     pub directory: Directory,
     pub targets: BTreeMap<String, Target>,
     pub limits: GlobalLimits,
@@ -39,6 +40,19 @@ pub struct Rulebook {
     pub broken: BTreeMap<String, String>,
     /// `server.public_url`, for links in messages.
     pub public_url: String,
+}
+
+impl Rulebook {
+    /// The policy that an incident with these labels follows: the first one that is for it, else `default`.
+    pub fn policy_for(&self, labels: &Labels) -> &str {
+        self.policies.iter().find(|policy| policy.is_for(labels)).map_or(DEFAULT, |policy| &policy.name)
+    }
+
+    /// The policy of that name; `default` for one that the file does not have any more.
+    pub fn policy(&self, name: &str) -> Option<&Policy> {
+        let named = |name: &str| self.policies.iter().find(|policy| policy.name == name);
+        named(name).or_else(|| named(DEFAULT))
+    }
 }
 
 /// The `incidents:` section.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::classification::Classification;
+use crate::domain::escalation::DEFAULT;
 use crate::domain::id::{DeliveryId, RunId};
 use crate::domain::labels::Labels;
 use crate::domain::priority::Priority;
@@ -89,6 +90,9 @@ pub enum Event {
         service: String,
         labels: Labels,
         annotations: Labels,
+        /// The escalation policy it follows from here on.
+        #[serde(default = "default_policy")]
+        policy: String,
     },
     AlertFired {
         delivery: DeliveryId,
@@ -104,6 +108,9 @@ pub enum Event {
     },
     Classified {
         classification: Classification,
+        /// Whether it had been classified before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     },
     PriorityChanged {
         from: Priority,
@@ -244,8 +251,16 @@ pub enum Event {
         reason: String,
     },
     Recovered {
+        /// At most: from the last commit before to the start after.
         down_for_ms: u64,
+        /// How late the first thing is that was due here meanwhile.
+        #[serde(default)]
+        late_ms: u64,
     },
+}
+
+fn default_policy() -> String {
+    DEFAULT.to_owned()
 }
 
 /// What a person says of a step in doubt.
@@ -342,7 +357,7 @@ impl Event {
             Self::AlertResolved { alerts, truncated, .. } => {
                 format!("{} resolved; {truncated} more did not fit the delivery", alert_count(alerts.len()))
             }
-            Self::Classified { classification } => classified(classification),
+            Self::Classified { classification, .. } => classified(classification),
             Self::PriorityChanged { from, to, reason } => format!("Priority {from} → {to}: {reason}"),
             Self::RunStarted { playbook, title, .. } => format!("Playbook {playbook} started: {title}"),
             Self::StepStarted { at, title, action, target, .. } => started(at, title, action, target.as_deref()),
@@ -387,12 +402,18 @@ impl Event {
             Self::Commented { text } => text.clone(),
             Self::Resolved { reason } => format!("Resolved: {reason}"),
             Self::Reopened { reason } => format!("Reopened: {reason}"),
+            Self::LimitHit { step: None, limit, count, .. } => {
+                format!("Waits for its turn: the limit {limit} is reached ({count} under way)")
+            }
             Self::LimitHit { limit, count, free_at, .. } => {
                 format!("Held back by the limit {limit} ({count} used); free again at {free_at}")
             }
             Self::AutomationHeld { reason } => format!("Automation held by {actor}: {reason}"),
             Self::AutomationReleased { reason } => format!("Automation released by {actor}: {reason}"),
-            Self::Recovered { down_for_ms } => format!("Reynard is back after {}", Span(*down_for_ms)),
+            Self::Recovered { down_for_ms, late_ms: 0 } => format!("Reynard is back after {} at most", Span(*down_for_ms)),
+            Self::Recovered { down_for_ms, late_ms } => {
+                format!("Reynard is back after {} at most; what was due here first is {} late", Span(*down_for_ms), Span(*late_ms))
+            }
         }
     }
 }
@@ -408,7 +429,8 @@ fn alert_count(n: usize) -> String {
 
 fn classified(c: &Classification) -> String {
     let next = c.next.as_deref().map_or_else(String::new, |next| format!("; without it rule \"{next}\" would have decided"));
-    format!("Classified {} {} by rule \"{}\": {}{next}", c.priority, c.kind, c.rule, c.reason)
+    let warnings: String = c.warnings.iter().map(|warning| format!("; {warning}")).collect();
+    format!("Classified {} {} by rule \"{}\": {}{next}{warnings}", c.priority, c.kind, c.rule, c.reason)
 }
 
 fn started(at: &StepRef, title: &str, action: &str, target: Option<&str>) -> String {

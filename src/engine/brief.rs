@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::action::OnInterrupt;
 use crate::domain::decide::command::{AttemptRef, Effect};
 use crate::domain::decide::scope::{incident_scope, incident_url, step_scope};
 use crate::domain::incident::{Incident, NotificationStatus};
@@ -29,7 +28,6 @@ pub struct Attempt {
     pub params: Value,
     pub timeout: Span,
     pub key: String,
-    pub on_interrupt: OnInterrupt,
 }
 
 /// A message to send.
@@ -67,7 +65,13 @@ fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> 
         _ => (step.action.clone(), step.target.clone(), state.params.clone()),
     };
     let found = target.as_ref().and_then(|name| rulebook.targets.get(name)).cloned();
-    let kind = if reference.undo { ":undo" } else { "" };
+    let kind = if reference.undo {
+        ":undo"
+    } else if reference.check {
+        ":check"
+    } else {
+        ""
+    };
     Some(Attempt {
         reference: reference.clone(),
         action,
@@ -77,7 +81,6 @@ fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> 
         timeout: step.timeout,
         // The visit is 1: no step is passed twice in a run yet.
         key: format!("{}:{}:1{kind}", reference.run, reference.step),
-        on_interrupt: step.on_interrupt,
     })
 }
 

@@ -1,7 +1,8 @@
 //! The two clocks: the machine's, and one that tests and simulations turn by hand.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
@@ -9,21 +10,51 @@ use tokio::sync::Notify;
 use crate::domain::time::{Span, Timestamp};
 use crate::engine::ports::Clock;
 
-/// The machine's clock. The only place that asks it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
+/// The machine's clock; the only place that asks it. It does not go back: where the machine's clock is set back, this one goes on a
+/// little slower until the other has caught up, so that what is due in a quarter of an hour is due in little more than that.
+#[derive(Debug, Default)]
+pub struct SystemClock {
+    last: Mutex<Option<(Timestamp, Instant)>>,
+}
 
 /// The wall clock may be set while we sleep, and a sleep does not notice: look again this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+impl SystemClock {
+    fn told(&self, machine: Timestamp, at: Instant) -> Timestamp {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let slower = |(told, then): (Timestamp, Instant)| told + elapsed(then, at);
+        match last.map(slower).filter(|slower| *slower > machine) {
+            Some(slower) => slower,
+            None => {
+                *last = Some((machine, at));
+                machine
+            }
+        }
+    }
+}
+
+/// Nine tenths of the time that has passed.
+fn elapsed(then: Instant, at: Instant) -> Span {
+    Span(u64::try_from(at.saturating_duration_since(then).as_millis() * 9 / 10).unwrap_or(u64::MAX))
+}
+
 #[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from(chrono::Utc::now())
+        self.told(Timestamp::from(chrono::Utc::now()), Instant::now())
     }
 
     async fn wait_until(&self, at: Timestamp) {
         tokio::time::sleep(at.since(self.now()).to_std().min(LOOK_AGAIN)).await;
+    }
+
+    fn not_before(&self, at: Timestamp) {
+        let now = self.now();
+        if at > now {
+            tracing::warn!(last = %at, now = %now, "The clock is behind what was committed last; time goes on from there, a little slower");
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, Instant::now()));
+        }
     }
 }
 
@@ -60,5 +91,30 @@ impl Clock for HandClock {
         if self.now() < at {
             turned.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_goes_on_until_the_machine_has_caught_up() {
+        let (clock, begin) = (SystemClock::default(), Instant::now());
+        let told = |machine: i64, after: u64| clock.told(Timestamp(machine), begin + Duration::from_millis(after)).0;
+        assert_eq!((told(100_000, 0), told(101_000, 1_000)), (100_000, 101_000));
+        // Set back by half a minute.
+        assert_eq!((told(72_000, 2_000), told(81_000, 11_000)), (101_900, 110_000));
+        assert_eq!((told(421_000, 351_000), told(422_000, 352_000)), (421_000, 422_000));
+        // Set ahead: that is believed.
+        assert_eq!(told(900_000, 353_000), 900_000);
+    }
+
+    #[test]
+    fn time_goes_on_from_the_last_commit() {
+        let clock = SystemClock::default();
+        let ahead = clock.now() + Span::hours(5);
+        clock.not_before(ahead);
+        assert!(clock.now() >= ahead);
     }
 }

@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::domain::decide::command::{Command, Effect, Observation, Refusal};
 use crate::domain::decide::turn::{Decision, World, decide};
-use crate::domain::id::{DeliveryId, IncidentId};
+use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
-use crate::domain::limits::{Ledger, Spent};
+use crate::domain::limits::{LONGEST_WINDOW, Ledger, Spent};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event};
@@ -31,7 +31,6 @@ const BATCH: usize = 1_024;
 const HEAL: Span = Span::seconds(1);
 /// How often having heard of an incident again is written down.
 const HEARD_EVERY: Span = Span::minutes(1);
-const LONGEST_WINDOW: Span = Span::hours(24 * 7);
 
 /// Something for the writer to do.
 pub enum Work {
@@ -44,6 +43,8 @@ pub enum Work {
     Put(Put),
     /// Attempts that a shutdown found not begun.
     Release(Vec<i64>),
+    /// The last commit of a life that ends in order: until then it was there.
+    Farewell,
     /// What a worker needs to know for a job.
     Brief {
         job: Job,
@@ -120,6 +121,8 @@ pub struct Writer {
     backlog: VecDeque<Backlog>,
     /// Another node writes now: nothing that memory holds counts any more.
     fenced: bool,
+    /// Attempts that a shutdown found not begun, until that is on disk.
+    released: Vec<(Vec<i64>, Beat)>,
 }
 
 enum Backlog {
@@ -143,11 +146,15 @@ struct Load {
     only_store: bool,
     backlog: Vec<Backlog>,
     released: Vec<i64>,
+    /// Whether this is the last commit of a life that ends in order.
+    farewell: bool,
+    /// Whoever waits for the writer to be done waits for these commits, too.
+    held: Vec<Beat>,
 }
 
 impl Load {
     fn is_empty(&self) -> bool {
-        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty()
+        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty() && !self.farewell
     }
 
     fn commands(&self) -> usize {
@@ -168,7 +175,7 @@ impl Load {
         } else {
             parts.push(only_stored(self.deliveries));
         }
-        parts.push(Self { released: self.released, ..Self::default() });
+        parts.push(Self { released: self.released, farewell: self.farewell, held: self.held, ..Self::default() });
         Ok(parts)
     }
 }
@@ -179,6 +186,8 @@ struct Draft {
     batch: Batch,
     touched: BTreeSet<IncidentId>,
     alerts: BTreeMap<IncidentId, BTreeSet<String>>,
+    /// Playbooks of which a run has ended, so that the next in line may begin.
+    ended: BTreeSet<String>,
     /// One for each command, in order.
     results: Vec<Result<u64, EngineError>>,
 }
@@ -205,12 +214,18 @@ impl Writer {
             last_commit_at: resumed.last_commit_at,
             backlog: VecDeque::new(),
             fenced: false,
+            released: Vec::new(),
         }
     }
 
     /// Puts a delivery that an earlier life stored and did not work in front.
     pub fn resume(&mut self, said: Said, beat: Beat) {
         self.backlog.push_back(Backlog::Said(said, beat));
+    }
+
+    /// Says first of all what the end of an earlier life has left undone.
+    pub fn recover(&mut self, put: Put, beat: Beat) {
+        self.backlog.push_back(Backlog::Put(put, beat));
     }
 
     /// Works until every sender is gone and nothing is left, or until another node writes.
@@ -241,10 +256,15 @@ impl Writer {
             match item.work {
                 Work::Deliver { row, says, done } => load.deliveries.push(Arrival { row, says, done, beat: item.beat }),
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
-                Work::Release(jobs) => load.released.extend(jobs),
+                Work::Release(jobs) => self.released.push((jobs, item.beat)),
+                Work::Farewell => {
+                    load.farewell = true;
+                    load.held.push(item.beat);
+                }
                 Work::Brief { job, done } => briefs.push((job, done)),
             }
         }
+        load.released = self.released.iter().flat_map(|(jobs, _)| jobs.iter().copied()).collect();
         if !load.is_empty() || self.shared.is_failing() {
             self.carry(load).await;
         }
@@ -260,12 +280,21 @@ impl Writer {
     async fn carry(&mut self, load: Load) {
         let now = self.shared.clock.now().max(self.last_commit_at);
         match self.commit_all(&load, now).await {
-            Ok(draft) => self.answer(draft, load),
+            Ok(draft) => {
+                if !load.released.is_empty() {
+                    self.released.clear();
+                }
+                self.answer(draft, load);
+            }
             Err(error) => Box::pin(self.heal(error, load)).await,
         }
     }
 
     async fn commit_all(&mut self, load: &Load, now: Timestamp) -> Result<Draft, StoreError> {
+        if self.shared.is_failing() {
+            // The commit that failed may have been made all the same: what it asked for must not wait until somebody stumbles over it.
+            self.catch_up().await?;
+        }
         self.load_for(load).await?;
         let rulebook = self.shared.rulebook();
         let mut draft = Draft::default();
@@ -297,10 +326,12 @@ impl Writer {
                 Backlog::Said(said, _) => self.hear(said, said.position, rulebook, now, draft),
                 Backlog::Put(put, _) => self.put(put, rulebook, now, draft).await?,
             }
+            self.let_next_begin(rulebook, now, draft).await?;
         }
         if !load.only_store {
             for (position, arrival) in (draft.batch.first_delivery..).zip(&load.deliveries) {
                 self.hear(&arrival.says, position, rulebook, now, draft);
+                self.let_next_begin(rulebook, now, draft).await?;
             }
         }
         self.project(draft, now);
@@ -334,13 +365,14 @@ impl Writer {
                 self.remember(key, state);
             }
         }
-        if !ids.is_empty() {
-            let ids: Vec<IncidentId> = ids.into_iter().collect();
-            for (key, state) in self.journal.load(&ids).await? {
-                self.visitors.push(state.id);
-                // Only the newest incident of a key answers to the key.
-                self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
-            }
+        if ids.is_empty() { Ok(()) } else { self.bring_in(&ids.into_iter().collect::<Vec<_>>()).await }
+    }
+
+    async fn bring_in(&mut self, ids: &[IncidentId]) -> Result<(), StoreError> {
+        for (key, state) in self.journal.load(ids).await? {
+            self.visitors.push(state.id);
+            // Only the newest incident of a key answers to the key.
+            self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
         }
         Ok(())
     }
@@ -409,6 +441,23 @@ impl Writer {
         Ok(())
     }
 
+    /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.
+    async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
+        while let Some(playbook) = draft.ended.pop_first() {
+            while let Some(next) = self.ledger.next_in_line(&playbook) {
+                if !self.incidents.contains_key(&next.incident) {
+                    self.bring_in(&[next.incident]).await?;
+                }
+                // Proceeding is never refused.
+                let _ = self.decide(next.incident, Actor::engine(), Command::Proceed { run: next.run }, rulebook, now, draft);
+                if self.ledger.next_in_line(&playbook) == Some(next) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn version(&self, id: IncidentId) -> Result<u64, EngineError> {
         self.incidents.get(&id).map(|cached| cached.state.seq).ok_or(EngineError::NotFound)
     }
@@ -447,6 +496,9 @@ impl Writer {
                 Event::AlertFired { alerts, .. } | Event::AlertResolved { alerts, .. } => {
                     draft.alerts.entry(id).or_default().extend(alerts.iter().map(|alert| alert.fingerprint.clone()));
                 }
+                Event::RunSucceeded { playbook, .. } | Event::RunFailed { playbook, .. } | Event::RunCancelled { playbook, .. } => {
+                    draft.ended.insert(playbook.clone());
+                }
                 _ => {}
             }
             draft.batch.entries.push((id, entry));
@@ -483,7 +535,10 @@ impl Writer {
             let number = self.incidents.get(id).map_or(0, |cached| cached.state.number);
             last.insert(*id, Change { position, incident: *id, number, seq: entry.seq });
         }
-        self.shared.announce(last.into_values());
+        // In the log's order: a listener takes what lies before what it has heard for a repetition.
+        let mut changes: Vec<Change> = last.into_values().collect();
+        changes.sort_unstable_by_key(|change| change.position);
+        self.shared.announce(changes.into_iter());
         let now = self.last_commit_at;
         let mut facts: HashMap<IncidentId, Vec<&Entry>> = HashMap::new();
         for (id, entry) in &draft.batch.entries {
@@ -560,7 +615,7 @@ impl Writer {
 
     /// The database refuses something: it is ahead of us, or one of the commands is poisoned and must fail alone.
     async fn untangle(&mut self, error: StoreError, load: Load) {
-        let parts = if self.catch_up().await { Ok(vec![load]) } else { load.split() };
+        let parts = if self.catch_up().await.unwrap_or(false) { Ok(vec![load]) } else { load.split() };
         match parts {
             Ok(parts) => {
                 for part in parts.into_iter().filter(|part| !part.is_empty()) {
@@ -590,13 +645,14 @@ impl Writer {
 
     /// A commit may be made true although its answer was lost; whatever follows is then refused, because its places are taken.
     /// True when the disk was ahead of us and we have caught up: what is decided anew finds itself done already.
-    async fn catch_up(&mut self) -> bool {
-        let Ok(resumed) = self.journal.resume(self.shared.clock.now()).await else { return false };
+    async fn catch_up(&mut self) -> Result<bool, StoreError> {
+        let resumed = self.journal.resume(self.shared.clock.now()).await?;
         let behind =
             resumed.last_position > self.last_position || resumed.last_job > self.last_job || resumed.last_delivery > self.last_delivery;
         if !behind {
-            return false;
+            return Ok(false);
         }
+        self.hand_out_after(self.last_job, &resumed).await?;
         tracing::warn!("A commit whose answer was lost had been made; going on from there");
         self.ledger = ledger_of(&resumed);
         (self.last_number, self.last_position, self.last_job) = (resumed.last_number, resumed.last_position, resumed.last_job);
@@ -611,7 +667,16 @@ impl Writer {
         self.last_delivery = resumed.last_delivery;
         self.incidents.clear();
         self.by_key.clear();
-        true
+        Ok(true)
+    }
+
+    /// Hands the worker the jobs of commits that nobody knew were made; none of them can have been begun.
+    async fn hand_out_after(&self, last_job: i64, resumed: &Resumed) -> Result<(), StoreError> {
+        let mut jobs = self.journal.jobs_due(Timestamp(i64::MAX), last_job, u32::MAX).await?;
+        jobs.extend(resumed.interrupted.iter().filter(|job| job.id > last_job).cloned());
+        let asked = jobs.into_iter().map(|job| Asked { job, brief: None }).collect();
+        let _ = self.asked.send((asked, self.shared.pulse.begin()));
+        Ok(())
     }
 
     /// What a worker needs for a job that has waited.
@@ -647,9 +712,11 @@ fn give_up(error: &StoreError, poisoned: Load) {
 fn ledger_of(resumed: &Resumed) -> Ledger {
     let mut ledger = Ledger::default();
     resumed.spent.iter().for_each(|spent| ledger.spend(spent.clone()));
-    for (playbook, n) in &resumed.running {
-        (0..*n).for_each(|_| ledger.run_started(playbook));
+    for (playbook, open) in &resumed.running {
+        let waiting = resumed.waiting.iter().filter(|(waits, _)| waits == playbook).count();
+        (waiting..*open as usize).for_each(|_| ledger.run_begins(playbook, RunId::default()));
     }
+    resumed.waiting.iter().for_each(|(playbook, waiter)| ledger.run_waits(playbook, *waiter));
     ledger
 }
 

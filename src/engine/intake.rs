@@ -40,6 +40,8 @@ pub fn observations(
             fingerprint: alert.fingerprint,
             firing: alert.firing,
             starts_at: if alert.starts_at == Timestamp::default() { received_at } else { alert.starts_at },
+            undated: alert.starts_at == Timestamp::default(),
+            ends_at: alert.ends_at,
             labels: alert.labels,
             annotations: alert.annotations,
         });

@@ -9,6 +9,7 @@ pub mod narrate;
 pub mod node;
 pub mod ports;
 pub mod pulse;
+pub mod recovery;
 pub mod render;
 pub mod runtime;
 pub mod store;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::engine::runtime::{Loops, Runtime};
+use crate::engine::runtime::{Loops, Over, Runtime};
 use crate::engine::store::{Holder, Lease, StoreError};
 
 /// How often one that stands by looks whether the lease is free, and what there is to show.
@@ -51,11 +51,11 @@ impl Node {
         }
     }
 
-    /// Keeps the lease alive; returns once it is another node's.
-    pub async fn hold(&self, loops: &mut Loops) {
+    /// Keeps the lease alive; returns once it is another node's, or there is no writer that could use it.
+    pub async fn hold(&self, loops: &mut Loops) -> Over {
         tokio::select! {
-            () = loops.over() => {}
-            () = self.renew() => {}
+            over = loops.over() => over,
+            () = self.renew() => Over::Fenced,
         }
     }
 

@@ -17,6 +17,9 @@ pub trait Clock: Send + Sync {
 
     /// Returns when the clock has reached `at`, or earlier; callers look at `now` again.
     async fn wait_until(&self, at: Timestamp);
+
+    /// The latest instant that an earlier life committed: time goes on from there.
+    fn not_before(&self, _at: Timestamp) {}
 }
 
 /// One attempt of one step, as an action sees it.
@@ -43,9 +46,23 @@ pub enum ActionError {
     /// It did not happen and will not.
     #[error("{0}")]
     Fatal(String),
+    /// It was not tried, because the settings do not admit it here.
+    #[error("{0}")]
+    Barred(String),
     /// It may have happened: the answer was lost after the deed was sent.
     #[error("{0}")]
     Unknown(String),
+}
+
+/// What a look says of a deed whose answer was lost. The texts go onto the timeline: no secrets in them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It took effect.
+    Confirmed(Value),
+    /// It did not: somebody answered, and the answer was another one.
+    Denied(String),
+    /// Nobody answered, or with nothing that says anything.
+    CannotTell(String),
 }
 
 /// A kind of step.
@@ -55,6 +72,14 @@ pub trait Action: Send + Sync {
 
     /// Does it once; the output is shown and readable by later steps.
     async fn perform(&self, call: &Call) -> Result<Value, ActionError>;
+
+    /// Looks whether another step took effect, as its `check:`. An action that tells "no" from "cannot say" has a verdict of its own.
+    async fn check(&self, call: &Call) -> Verdict {
+        match self.perform(call).await {
+            Ok(output) => Verdict::Confirmed(output),
+            Err(error) => Verdict::CannotTell(error.to_string()),
+        }
+    }
 
     /// Takes it back. Only called when the spec says `undoable`.
     async fn undo(&self, _call: &Call) -> Result<Value, ActionError> {

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use handlebars::Handlebars;
 use serde_json::Value;
 
+use crate::domain::escalation::ONLY_WORDS;
+
 /// A template longer than this is refused.
 const LONGEST_TEMPLATE: usize = 16 * 1024;
 
@@ -76,19 +78,32 @@ impl Messages {
     /// Fills a template in. What cannot be filled in is told in plain words, because a page must go out.
     pub fn render(&self, name: &str, data: &Value) -> Words {
         let plain = fallback(data);
-        let custom = data.get("text").and_then(Value::as_str);
-        let filled = |engine: &Handlebars<'_>| engine.render(name, data).ok();
-        let text = custom.map(|text| format!("Subject: {}\n\n{text}\n\n{}", plain.subject, url(data))).or_else(|| filled(&self.plain));
-        let Some((subject, text)) = text.map(|text| split_subject(text, &plain.subject)) else { return plain };
-        if custom.is_some() {
-            return Words { subject, html: paragraphs(&text), chat: text.clone(), text };
+        let own = data.get("text").and_then(Value::as_str);
+        if let (ONLY_WORDS, Some(own)) = (name, own) {
+            let text = format!("{own}\n\n{}", url(data));
+            return Words { subject: plain.subject, html: paragraphs(&text), chat: text.clone(), text };
         }
+        let filled = |engine: &Handlebars<'_>| engine.render(name, data).ok();
+        let (subject, text) = match filled(&self.plain) {
+            Some(text) => split_subject(text, &plain.subject),
+            None => (plain.subject, plain.text),
+        };
+        // A template may have no place for a playbook's own words; they are said all the same.
+        let text = with_own(own, text);
+        let says_own = |html: &String| own.is_none_or(|own| html.contains(&handlebars::html_escape(own)));
         Words {
             subject,
-            html: filled(&self.html).unwrap_or_else(|| paragraphs(&text)),
-            chat: filled(&self.chat).unwrap_or_else(|| text.clone()),
+            html: filled(&self.html).filter(says_own).unwrap_or_else(|| paragraphs(&text)),
+            chat: filled(&self.chat).map_or_else(|| text.clone(), |chat| with_own(own, chat)),
             text,
         }
+    }
+}
+
+fn with_own(own: Option<&str>, text: String) -> String {
+    match own {
+        Some(own) if !text.contains(own) => format!("{own}\n\n{text}"),
+        _ => text,
     }
 }
 
@@ -140,6 +155,23 @@ mod tests {
         assert_eq!((words.subject.as_str(), words.text.as_str()), ("db <down>", "Hello db <down>"));
         assert_eq!(words.html, "<b>db &lt;down&gt;</b>");
         assert_eq!(words.chat, "Hello db <down>");
+    }
+
+    #[test]
+    fn own_words_are_said_whatever_the_template_does_with_them() {
+        let files =
+            |txt: &str, html: &str| BTreeMap::from([("a.txt.hbs".to_owned(), txt.to_owned()), ("a.html.hbs".to_owned(), html.to_owned())]);
+        let mut data = data();
+        data["text"] = json!("keep <calm>");
+        let (deaf, _) = Messages::load(&files("Subject: s\n\nbody", "<b>body</b>"));
+        let words = deaf.render("a", &data);
+        assert_eq!((words.text.as_str(), words.chat.as_str()), ("keep <calm>\n\nbody", "keep <calm>\n\nbody"));
+        assert_eq!(words.html, "<p>keep &lt;calm&gt;</p><p></p><p>body</p>");
+        let (hearing, _) = Messages::load(&files("Subject: s\n\n{{text}}!", "<b>{{text}}</b>"));
+        let words = hearing.render("a", &data);
+        assert_eq!((words.text.as_str(), words.html.as_str()), ("keep <calm>!", "<b>keep &lt;calm&gt;</b>"));
+        assert!(Messages::default().render("gone", &data).text.starts_with("keep <calm>\n\n[P1 #7]"));
+        assert_eq!(hearing.render(ONLY_WORDS, &data).text, "keep <calm>\n\nhttp://x/incidents/7");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Starts and stops the engine, and is what the web calls: hand in a delivery, put a command, hear of changes.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, RwLock};
 
+use futures_util::FutureExt;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -17,6 +19,7 @@ use crate::engine::intake;
 use crate::engine::metrics::Metrics;
 use crate::engine::ports::{Action, Clock, Sender};
 use crate::engine::pulse::Pulse;
+use crate::engine::recovery;
 use crate::engine::render::Messages;
 use crate::engine::store::{Change, Delivery, DeliveryRow, Journal, Reads, RejectedAlert, Resumed, StoreError};
 use crate::engine::wire;
@@ -104,6 +107,12 @@ impl Shared {
         read(&self.hands).clone()
     }
 
+    /// The clock, and never before the last commit: what a commit asked for at once is due at once, wherever the clock was set.
+    pub fn now(&self) -> Timestamp {
+        let last = read(&self.health).last_commit_at;
+        last.map_or_else(|| self.clock.now(), |last| self.clock.now().max(last))
+    }
+
     pub fn committed(&self, now: Timestamp) {
         change(&self.health, |health| health.last_commit_at = Some(now));
         self.healed();
@@ -163,9 +172,18 @@ impl Lines {
 
 /// The engine's loops; they end when told to.
 pub struct Loops {
-    writer: JoinHandle<()>,
+    writer: JoinHandle<Over>,
     worker: JoinHandle<()>,
     nudges: mpsc::UnboundedSender<Nudge>,
+}
+
+/// Why there is no writer any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Another node has taken its place.
+    Fenced,
+    /// A fault of ours.
+    Fell,
 }
 
 /// What an engine is started with.
@@ -205,15 +223,19 @@ impl Runtime {
     /// Picks up where the last life ended, or another node's: what was stored is worked, what was cut off is said to be.
     pub async fn take_over(&self, journal: Arc<dyn Journal>) -> Result<Loops, StoreError> {
         let resumed = journal.resume(self.clock.now()).await?;
+        self.clock.not_before(resumed.last_commit_at);
         let shared = &self.shared;
         let (queue, items) = mpsc::channel(QUEUE);
         let (nudges, nudged) = mpsc::unbounded_channel();
         let (asked, asks) = mpsc::unbounded_channel();
         let mut writer = Writer::new(journal.clone(), shared.clone(), asked, &resumed);
+        for put in recovery::first_words(journal.as_ref(), &resumed, self.clock.now()).await? {
+            writer.recover(put, shared.pulse.begin());
+        }
         resume_deliveries(&mut writer, shared, &resumed);
         let worker = Worker::new(journal, shared.clone(), queue.clone(), nudges.downgrade());
-        let writer = tokio::spawn(writer.work(items));
-        let worker = tokio::spawn(worker.work(asks, nudged, resumed.interrupted));
+        let writer = tokio::spawn(watched(writer.work(items), shared.clone()));
+        let worker = tokio::spawn(worker.work(asks, nudged));
         change(&self.lines, |lines| *lines = Lines { queue, nudges: nudges.clone() });
         shared.metrics.active(true);
         change(&shared.health, |health| {
@@ -221,6 +243,7 @@ impl Runtime {
             health.ready = true;
             health.detail = None;
             health.standing_by = None;
+            health.last_commit_at = Some(resumed.last_commit_at).filter(|at| *at > Timestamp::default());
         });
         Ok(Loops { writer, worker, nudges })
     }
@@ -368,14 +391,17 @@ impl Loops {
         runtime.close();
         let _ = self.nudges.send(Nudge::Stop(grace));
         let _ = self.worker.await;
+        // A queue that is full means a database that stands still: then nothing is waited for.
+        let queue = read(&runtime.lines).queue.clone();
+        let _ = queue.try_send(Item { work: Work::Farewell, beat: runtime.shared.pulse.begin() });
         // Pages that are still open hold on to the queue, so its end cannot be waited for; that nothing is under way can.
         let _ = tokio::time::timeout(LAST_COMMITS, runtime.shared.pulse.until_quiet()).await;
         self.writer.abort();
     }
 
-    /// Returns when there is no writer any more: another node has taken its place.
-    pub async fn over(&mut self) {
-        let _ = (&mut self.writer).await;
+    /// Returns when there is no writer any more.
+    pub async fn over(&mut self) -> Over {
+        (&mut self.writer).await.unwrap_or(Over::Fell)
     }
 
     /// Ends at once, as a crash would.
@@ -383,6 +409,19 @@ impl Loops {
         self.worker.abort();
         self.writer.abort();
     }
+}
+
+/// A writer that fell over takes nothing any more; whoever asks "ready?" must hear it, so that the process is started anew.
+async fn watched(work: impl Future<Output = ()>, shared: Arc<Shared>) -> Over {
+    if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+        tracing::error!("The writer fell over; nothing is taken until Reynard is started again");
+        change(&shared.health, |health| {
+            health.ready = false;
+            health.detail = Some("the writer fell over; start Reynard again".to_owned());
+        });
+        return Over::Fell;
+    }
+    Over::Fenced
 }
 
 fn resume_deliveries(writer: &mut Writer, shared: &Arc<Shared>, resumed: &Resumed) {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::domain::decide::command::Effect;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
-use crate::domain::limits::Spent;
+use crate::domain::limits::{Spent, Waiter};
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 
@@ -140,8 +140,10 @@ pub struct Resumed {
     /// The latest instant that any commit knew; time does not run backwards over a restart.
     pub last_commit_at: Timestamp,
     pub spent: Vec<Spent>,
-    /// Runs now open, by playbook.
+    /// Runs now open, by playbook; those that wait for their turn among them.
     pub running: BTreeMap<String, u32>,
+    /// Runs that have not begun because as many of their playbook are under way as may be, by playbook, in the order they came.
+    pub waiting: Vec<(String, Waiter)>,
     /// Deliveries stored and not worked yet, oldest first.
     pub unworked: Vec<(i64, Delivery)>,
     pub last_delivery: i64,

@@ -30,7 +30,7 @@ fn count(metrics: &Metrics, incident: &Incident, entry: &Entry) {
     match &entry.event {
         Event::AlertFired { alerts, .. } => metrics.alerts("firing", alerts.len() as u64),
         Event::AlertResolved { alerts, .. } => metrics.alerts("resolved", alerts.len() as u64),
-        Event::Classified { classification } => metrics.incident(classification.priority, &classification.kind),
+        Event::Classified { classification, again: false } => metrics.incident(classification.priority, &classification.kind),
         Event::RunStarted { playbook, .. } => metrics.run(playbook, "started"),
         Event::RunSucceeded { playbook, .. } => metrics.run(playbook, "succeeded"),
         Event::RunFailed { playbook, .. } => metrics.run(playbook, "failed"),

@@ -2,22 +2,23 @@
 //! Knows no concrete action or channel and decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::domain::action::OnInterrupt;
 use crate::domain::decide::command::{Command, Effect, Failure, Performed, Told, ToldOutcome};
 use crate::domain::settings::SignalQuery;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
 use crate::engine::brief::{Attempt, Brief, Telling};
 use crate::engine::commit::{Asked, Item, Put, Work};
-use crate::engine::ports::{ActionError, Call, Delivered, Message};
+use crate::engine::ports::{ActionError, Call, Delivered, Message, Verdict};
 use crate::engine::pulse::Beat;
 use crate::engine::runtime::Shared;
 use crate::engine::store::{Job, Journal};
@@ -108,18 +109,8 @@ impl Worker {
         }
     }
 
-    /// Works until told to stop. `interrupted` are the attempts that the last life left under way.
-    pub async fn work(
-        mut self,
-        mut asks: mpsc::UnboundedReceiver<(Vec<Asked>, Beat)>,
-        mut nudges: mpsc::UnboundedReceiver<Nudge>,
-        interrupted: Vec<Job>,
-    ) {
-        for job in interrupted {
-            if let Effect::Perform { attempt } = &job.effect {
-                self.hand.put(&job, Command::Interrupted(attempt.clone()));
-            }
-        }
+    /// Works until told to stop.
+    pub async fn work(mut self, mut asks: mpsc::UnboundedReceiver<(Vec<Asked>, Beat)>, mut nudges: mpsc::UnboundedReceiver<Nudge>) {
         loop {
             let busy = self.begin_due().await;
             let clock = self.hand.shared.clock.clone();
@@ -162,7 +153,7 @@ impl Worker {
 
     /// Begins everything whose time has come. True when there was any.
     async fn begin_due(&mut self) -> bool {
-        let now = self.hand.shared.clock.now();
+        let now = self.hand.shared.now();
         if self.beyond && now >= self.refill_at {
             self.refill(now).await;
         }
@@ -245,17 +236,39 @@ impl Worker {
     async fn stop(mut self, grace: Span, asks: &mut mpsc::UnboundedReceiver<(Vec<Asked>, Beat)>) {
         self.closing.cancel();
         self.tasks.close();
-        let tasks = self.tasks.clone();
+        let (tasks, pulse) = (self.tasks.clone(), self.hand.shared.pulse.clone());
+        // What ends may ask for more: only when its last commit has been heard of is everything here that must be released.
+        let quiet = async {
+            tasks.wait().await;
+            pulse.until_quiet().await;
+        };
+        tokio::pin!(quiet);
         let bound = tokio::time::sleep(grace.to_std());
         tokio::pin!(bound);
         loop {
             tokio::select! {
-                () = tasks.wait() => break,
+                biased;
+                Some((asked, _beat)) = asks.recv() => asked.into_iter().for_each(|asked| self.take(asked)),
+                () = &mut quiet => break,
                 () = &mut bound => break,
-                Some((asked, _)) = asks.recv() => asked.into_iter().for_each(|asked| self.take(asked)),
             }
         }
         self.jobs.drain().for_each(|(_, asked)| self.hand.release(&asked.job));
+    }
+}
+
+/// What is said of a job whose action or channel panicked; the panic itself is in the log.
+fn fell_over(effect: &Effect) -> Command {
+    let reason = || "Reynard made a mistake while it was under way; the log has more".to_owned();
+    match effect {
+        Effect::Perform { attempt } => {
+            Command::Performed(Performed { attempt: attempt.clone(), result: Err(Failure::Unknown(reason())), duration_ms: 0 })
+        }
+        Effect::Send { notification, attempt } => {
+            let outcome = ToldOutcome::Again { reason: reason(), after: None };
+            Command::Told(Told { notification: *notification, attempt: *attempt, outcome })
+        }
+        Effect::Measure | Effect::Wake { .. } => Command::Measured { signals: BTreeMap::new(), warnings: vec![reason()] },
     }
 }
 
@@ -302,7 +315,13 @@ impl Hand {
     }
 
     async fn carry_out(&self, job: Job, brief: Option<Brief>) {
-        let command = match brief {
+        // A mistake in a hand must not leave a step running or a message queued that nobody looks after any more.
+        let done = AssertUnwindSafe(self.command_of(&job, brief)).catch_unwind().await;
+        self.put(&job, done.unwrap_or_else(|_| fell_over(&job.effect)));
+    }
+
+    async fn command_of(&self, job: &Job, brief: Option<Brief>) -> Command {
+        match brief {
             Some(Brief::Perform(attempt)) => self.perform(*attempt).await,
             Some(Brief::Send(telling)) => self.send(*telling, &job.effect).await,
             Some(Brief::Measure(scope)) => self.measure(scope).await,
@@ -315,8 +334,7 @@ impl Hand {
                 }
                 Effect::Measure | Effect::Wake { .. } => Command::Measured { signals: BTreeMap::new(), warnings: Vec::new() },
             },
-        };
-        self.put(&job, command);
+        }
     }
 
     /// None when there is no writer any more: the job stays as it is on disk.
@@ -342,11 +360,13 @@ impl Hand {
     }
 
     async fn try_action(&self, attempt: &Attempt) -> Result<Value, Failure> {
+        // What cannot be begun did not happen; but a check that cannot be begun says nothing of the step it looks after.
+        let impossible = if attempt.reference.check { Failure::Unknown } else { Failure::Fatal };
         if let Some(name) = &attempt.missing_target {
-            return Err(Failure::Fatal(format!("there is no target \"{name}\" in reynard.yaml")));
+            return Err(impossible(format!("there is no target \"{name}\" in reynard.yaml")));
         }
         let Some(action) = self.shared.hands().actions.get(attempt.action.as_str()).cloned() else {
-            return Err(Failure::Fatal(format!("there is no action \"{}\"", attempt.action)));
+            return Err(impossible(format!("there is no action \"{}\"", attempt.action)));
         };
         let timeout = attempt.timeout.to_std();
         let call = Call {
@@ -356,17 +376,23 @@ impl Hand {
             params: attempt.params.clone(),
             timeout,
         };
+        if attempt.reference.check {
+            return match tokio::time::timeout(timeout, action.check(&call)).await {
+                Ok(Verdict::Confirmed(output)) => Ok(output),
+                Ok(Verdict::Denied(reason)) => Err(Failure::Fatal(reason)),
+                Ok(Verdict::CannotTell(reason)) => Err(Failure::Unknown(reason)),
+                Err(_) => Err(Failure::Unknown(format!("no answer within {}", attempt.timeout))),
+            };
+        }
         let deed = async { if attempt.reference.undo { action.undo(&call).await } else { action.perform(&call).await } };
         match tokio::time::timeout(timeout, deed).await {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(ActionError::Retry(reason))) => Err(Failure::Retry(reason)),
             Ok(Err(ActionError::Fatal(reason))) => Err(Failure::Fatal(reason)),
+            Ok(Err(ActionError::Barred(reason))) => Err(Failure::Barred(reason)),
             Ok(Err(ActionError::Unknown(reason))) => Err(Failure::Unknown(reason)),
-            Err(_) => {
-                let reason = format!("no answer within {}", attempt.timeout);
-                // What may be done again simply failed; of the rest nobody knows.
-                Err(if attempt.on_interrupt == OnInterrupt::Retry { Failure::Retry(reason) } else { Failure::Unknown(reason) })
-            }
+            // Its step says what that means: a setting may have been made, a read is merely asked again.
+            Err(_) => Err(Failure::Unknown(format!("no answer within {}", attempt.timeout))),
         }
     }
 

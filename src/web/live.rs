@@ -46,9 +46,12 @@ struct Feed {
 
 /// What happened after `position`, and the position that this leads to.
 async fn missed(web: &WebState, position: i64) -> (Vec<Event>, i64) {
-    match web.runtime.reads.changes_since(position, MISSED).await {
+    // Asked from the position itself, so that one that this log never had is known: the database is another one now.
+    match web.runtime.reads.changes_since(position.saturating_sub(1), MISSED).await {
+        Ok(changes) if changes.is_empty() => (vec![everything()], 0),
         Ok(changes) if changes.len() < MISSED as usize => {
-            (changes.iter().map(change).collect(), changes.iter().map(|seen| seen.position).fold(position, i64::max))
+            let missed = changes.iter().filter(|seen| seen.position > position);
+            (missed.map(change).collect(), changes.iter().map(|seen| seen.position).fold(position, i64::max))
         }
         _ => (vec![everything()], position),
     }

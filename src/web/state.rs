@@ -1,7 +1,7 @@
 //! What every handler of the web room is handed. Knows no routes.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ pub struct WebState(Arc<Parts>);
 pub struct Parts {
     pub runtime: Runtime,
     /// Who may post deliveries; none: only this machine.
-    pub sources: Vec<Source>,
+    pub sources: Sources,
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server shuts down; streams end on it.
     pub closing: CancellationToken,
@@ -31,7 +31,7 @@ pub struct Parts {
 
 impl WebState {
     pub fn new(runtime: Runtime, sources: Vec<Source>, metrics: Arc<Metrics>, closing: CancellationToken) -> Self {
-        Self(Arc::new(Parts { runtime, sources, metrics, closing, intake: Semaphore::new(INTAKE_KIB) }))
+        Self(Arc::new(Parts { runtime, sources: Sources::new(sources), metrics, closing, intake: Semaphore::new(INTAKE_KIB) }))
     }
 }
 
@@ -40,5 +40,24 @@ impl Deref for WebState {
 
     fn deref(&self) -> &Parts {
         &self.0
+    }
+}
+
+/// Who may post deliveries, replaced as a whole when the settings change; cloning is cheap and means the same ones.
+#[derive(Clone, Debug)]
+pub struct Sources(Arc<RwLock<Arc<Vec<Source>>>>);
+
+impl Sources {
+    pub fn new(sources: Vec<Source>) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(sources))))
+    }
+
+    /// Those who may post now.
+    pub fn now(&self) -> Arc<Vec<Source>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn replace(&self, sources: Vec<Source>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources);
     }
 }

@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode, request};
 use axum::routing;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -26,6 +27,7 @@ use crate::engine::store::{
     AlertRow, Change, Delivery, DeliveryReport, IncidentName, IncidentQuery, Reads, RejectedAlert, StoreError, Totals,
 };
 use crate::engine::wire::parse;
+use crate::web::live::stream;
 use crate::web::problem::Problem;
 use crate::web::router::router;
 use crate::web::state::WebState;
@@ -52,6 +54,7 @@ impl Memory {
             service: "orders".to_owned(),
             labels: [("alertname".to_owned(), "Down".to_owned())].into(),
             annotations: Default::default(),
+            policy: "default".to_owned(),
         };
         let fired = Event::AlertFired {
             delivery: DeliveryId::default(),
@@ -122,8 +125,9 @@ impl Reads for Memory {
         Ok(Some(DeliveryReport { delivery, worked: false, incidents: vec![id(1)], rejected }))
     }
 
-    async fn changes_since(&self, _: i64, _: u32) -> Result<Vec<Change>, StoreError> {
-        Ok(vec![])
+    async fn changes_since(&self, position: i64, _: u32) -> Result<Vec<Change>, StoreError> {
+        let last = Change { position: 7, incident: id(2), number: 2, seq: 2 };
+        Ok(Some(last).filter(|change| change.position > position).into_iter().collect())
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {
@@ -210,6 +214,20 @@ async fn without_sources_only_this_machine_may_post() {
 }
 
 #[tokio::test]
+async fn a_token_is_changed_while_the_server_runs() {
+    let state = web(Memory::default(), &[("eu", "old")]);
+    let sources = state.sources.clone();
+    let app = router(state, Router::new());
+    let said = async |token: &str| post(&app, call("POST", HOOK).header("authorization", format!("Bearer {token}")), BODY).await;
+    assert_eq!((said("old").await, said("new").await), (503, 401));
+    let source = |token: &str| Source { name: "eu".to_owned(), token: Secret::new(token) };
+    sources.replace(vec![source("new"), source("old")]);
+    assert_eq!((said("old").await, said("new").await), (503, 503), "while it is changed both hold");
+    sources.replace(vec![source("new")]);
+    assert_eq!((said("old").await, said("new").await), (401, 503));
+}
+
+#[tokio::test]
 async fn with_sources_each_posts_with_its_own_token() {
     let state = web(Memory::default(), &[("eu", "secret-eu"), ("us", "secret-us"), ("none", "")]);
     let metrics = state.metrics.clone();
@@ -234,6 +252,18 @@ async fn with_sources_each_posts_with_its_own_token() {
     let text = metrics.text().expect("it can be written");
     assert!(text.contains("reynard_deliveries_total{source=\"us\",outcome=\"unavailable\"} 2"), "{text}");
     assert!(text.contains("reynard_deliveries_total{source=\"unknown\",outcome=\"unauthorized\"} 5"), "{text}");
+}
+
+#[tokio::test]
+async fn a_page_that_comes_back_hears_what_it_missed_and_of_another_database_all() {
+    for (last, first) in [("6", ["event: change", "id: 7"]), ("7", ["event: ping", "data: 1"]), ("8", ["event: change", "data: {}"])] {
+        let request = call("GET", "/api/v1/stream").header("last-event-id", last).body(Body::empty()).expect("a request");
+        let stream = Router::new().route("/api/v1/stream", routing::get(stream));
+        let response = router(web(Memory::default(), &[]), stream).oneshot(request).await.expect("routers do not fail");
+        let chunk = response.into_body().into_data_stream().next().await.expect("something").expect("whole");
+        let heard = String::from_utf8_lossy(&chunk).into_owned();
+        assert!(first.iter().all(|line| heard.lines().any(|said| said == *line)), "{last}: {heard}");
+    }
 }
 
 #[tokio::test]

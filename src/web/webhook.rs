@@ -58,7 +58,7 @@ pub async fn receive_from(State(web): State<WebState>, Path(source): Path<String
 }
 
 async fn take(web: &WebState, named: Option<&str>, request: Request) -> Result<Json<Taken>, Problem> {
-    let Some(source) = source(&web.sources, named, &request) else {
+    let Some(source) = source(&web.sources.now(), named, &request) else {
         web.metrics.delivery("unknown", "unauthorized");
         return Err(Problem::unauthorized());
     };

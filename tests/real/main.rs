@@ -6,8 +6,11 @@ mod examples;
 mod load;
 mod nodes;
 mod pages;
+mod pair;
 mod parts;
 mod parts_work;
+mod reload;
+mod signals;
 mod whole_chain;
 
 /// Whether the real parts are wanted; says so where they are not.

@@ -76,7 +76,7 @@ async fn a_rule_fires_and_resolves_at_the_webhook() -> Result<()> {
     let (gauge, recorder) = (Gauge::start().await?, Recorder::start().await?);
     gauge.set("pg_up{service=\"orders\"}", 0.0);
     let alertmanager = Alertmanager::start(&format!("http://{}/", recorder.address)).await?;
-    let prometheus = Prometheus::start(gauge.address, alertmanager.address, RULE).await?;
+    let prometheus = Prometheus::start(gauge.address, &[alertmanager.address], RULE).await?;
 
     let body = wait_until("the webhook", seconds(20), async || Ok(body_with_status(&recorder, "firing"))).await?;
     assert_eq!(body["version"], "4");

@@ -70,7 +70,7 @@ async fn the_whole_chain() -> Result<()> {
     let reynard = Reynard::start(Setup { settings: &settings, playbooks: &playbooks, environment: &environment }).await?;
     let alertmanager = Alertmanager::start(&format!("{}/", reynard.url)).await?;
     gauge.set("pg_up{service=\"orders\"}", 0.0);
-    let _prometheus = Prometheus::start(gauge.address, alertmanager.address, RULES).await?;
+    let _prometheus = Prometheus::start(gauge.address, &[alertmanager.address], RULES).await?;
 
     let fallen = Instant::now();
     let run_succeeded = async || Ok(reynard.incident().await?.filter(|incident| incident["runs"][0]["status"] == "succeeded"));

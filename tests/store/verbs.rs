@@ -201,3 +201,26 @@ async fn revisions_stay_while_a_run_is_pinned_to_them() {
         assert!(database.journal.pinned_revisions().await.expect("readable").is_empty(), "{}", database.name);
     }
 }
+
+#[tokio::test]
+async fn runs_that_wait_for_their_turn_are_known_in_their_order_whatever_their_incidents_say() {
+    for database in Databases::empty("runs_that_wait_for_their_turn").await.all {
+        let mut writing = Writing::new(8);
+        let mut batch = writing.blank();
+        for key in ["begun", "first", "second", "over"] {
+            let at = writing.opens(&mut batch, key);
+            writing.incidents[at].1.title = "NUL \0 amid".to_owned();
+            let status = if key == "over" { RunStatus::Succeeded } else { RunStatus::Waiting };
+            writing.runs(&mut batch, at, status);
+        }
+        let begun = writing.incidents[0].1.runs.values_mut().next().expect("a run");
+        begun.current = Some("wait".to_owned());
+        begun.title = "NUL \0 amid".to_owned();
+        writing.says(&mut batch, 0, comment("it waits within a step"));
+        database.journal.commit(&batch, writing.now).await.expect("committed");
+        let waiting = database.journal.resume(writing.now).await.expect("readable").waiting;
+        let incidents: Vec<_> = waiting.iter().map(|(playbook, waiter)| (playbook.as_str(), waiter.incident)).collect();
+        let expected = [1, 2].map(|at: usize| ("service_down", writing.incidents[at].1.id));
+        assert_eq!(incidents, expected, "{}", database.name);
+    }
+}

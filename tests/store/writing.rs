@@ -115,6 +115,7 @@ impl Writing {
             service,
             labels: Labels::new(),
             annotations: Labels::new(),
+            policy: String::new(),
         };
         self.says(batch, at, event);
         at

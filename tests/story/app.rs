@@ -1,7 +1,7 @@
 //! A whole engine in a temporary folder, whose methods are what happens to it.
 //! Its actions and channels are fakes that record what they were asked.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,8 @@ use reynard::domain::settings::Settings;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, Entry};
 use reynard::engine::clock::HandClock;
-use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender};
+use reynard::engine::metrics::Metrics;
+use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender, Verdict};
 use reynard::engine::runtime::{EngineError, Hands, Loops, Parts, Receipt, Runtime};
 use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, Reads, Resumed, StoreError};
 use reynard::store::catalog as databases;
@@ -55,9 +56,34 @@ escalation:
 pub struct World {
     pub calls: Mutex<Vec<String>>,
     pub sent: Mutex<Vec<String>>,
+    /// What each of them said.
+    pub letters: Mutex<Vec<String>>,
     /// What channels answer, in order; afterwards they take everything.
     pub replies: Mutex<VecDeque<Delivered>>,
+    pub metrics: Arc<Metrics>,
     answers: Mutex<BTreeMap<String, Vec<Result<Value, ActionError>>>>,
+    /// Actions that have been asked and do not answer yet.
+    held: Mutex<BTreeSet<String>>,
+    /// Actions and channels that panic, once each.
+    pub broken: Mutex<BTreeSet<String>>,
+    let_go: tokio::sync::Notify,
+}
+
+impl World {
+    fn may_fall_over(&self, name: &str) {
+        let broken = self.broken.lock().expect("no panics").remove(name);
+        assert!(!broken, "{name} falls over");
+    }
+
+    async fn until_let_go(&self, action: &str) {
+        loop {
+            let let_go = self.let_go.notified();
+            if !self.held.lock().expect("no panics").contains(action) {
+                return;
+            }
+            let_go.await;
+        }
+    }
 }
 
 /// A journal that dies with its process after so many commits: what it committed stays, and it answers nothing any more.
@@ -172,6 +198,31 @@ impl App {
         self.world.answers.lock().expect("no panics").insert(action.to_owned(), answers);
     }
 
+    /// From now on an action is asked and gives no answer, until it is let go.
+    pub fn holds(&self, action: &str) {
+        self.world.held.lock().expect("no panics").insert(action.to_owned());
+    }
+
+    pub fn lets_go(&self, action: &str) {
+        self.world.held.lock().expect("no panics").remove(action);
+        self.world.let_go.notify_waiters();
+    }
+
+    /// Waits, with a bound, until the world has been asked so often.
+    pub async fn is_asked(&self, calls: usize) {
+        let asked = async {
+            while self.calls().len() < calls {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), asked).await.expect("the world is asked");
+    }
+
+    /// Hands in a delivery without waiting for what follows.
+    pub async fn hands_in(&self, body: &Value) {
+        self.runtime.deliver("am", body.to_string().into_bytes()).await.expect("stored");
+    }
+
     pub async fn posts(&self, body: &Value) -> Receipt {
         let receipt = self.runtime.deliver("am", body.to_string().into_bytes()).await.expect("stored");
         self.settles().await;
@@ -219,11 +270,23 @@ impl App {
     }
 
     pub async fn comes_back(&mut self) {
+        self.comes_back_for(i64::MAX).await;
+        self.settles().await;
+    }
+
+    /// Comes back into a life that ends after so many commits.
+    pub async fn comes_back_for(&mut self, commits: i64) {
         self.dies().await;
         let world = (&self.clock, &self.world, &self.trouble);
-        let (runtime, loops, store, mortal) = start(&self.url, &self.settings, world, i64::MAX).await;
+        let (runtime, loops, store, mortal) = start(&self.url, &self.settings, world, commits).await;
         (self.runtime, self.loops, self.store, self.mortal) = (runtime, Some(loops), Some(store), Some(mortal));
-        self.settles().await;
+    }
+
+    /// Stops in order and is started again after a while.
+    pub async fn restarts_after(&mut self, span: Span) {
+        self.loops.take().expect("running").stop(self.runtime.clone(), Span::seconds(1)).await;
+        self.clock.turn(span);
+        self.comes_back().await;
     }
 
     async fn dies(&mut self) {
@@ -240,8 +303,12 @@ impl App {
         self.runtime.reads.incidents(&IncidentQuery { limit: 100, ..IncidentQuery::default() }).await.expect("readable")
     }
 
+    pub async fn newest_if_any(&self) -> Option<Incident> {
+        self.incidents().await.into_iter().next()
+    }
+
     pub async fn newest(&self) -> Incident {
-        self.incidents().await.into_iter().next().expect("an incident")
+        self.newest_if_any().await.expect("an incident")
     }
 
     pub async fn incident(&self, number: u64) -> Incident {
@@ -321,7 +388,7 @@ async fn start(url: &Secret, settings: &Settings, (clock, world, trouble): Aroun
         clock: clock.clone(),
         rulebook: Arc::new(settings.rulebook.clone()),
         hands,
-        metrics: Arc::default(),
+        metrics: world.metrics.clone(),
     };
     let (runtime, loops) = Runtime::start(parts).await.expect("started");
     (runtime, loops, store, mortal)
@@ -377,11 +444,24 @@ impl Action for Recorder {
     }
 
     async fn perform(&self, call: &Call) -> Result<Value, ActionError> {
-        self.answer(call, "")
+        let answer = self.answer(call, "");
+        self.world.may_fall_over(self.spec.name);
+        self.world.until_let_go(self.spec.name).await;
+        answer
+    }
+
+    async fn check(&self, call: &Call) -> Verdict {
+        match self.answer(call, "check ") {
+            Ok(output) => Verdict::Confirmed(output),
+            Err(ActionError::Fatal(reason)) => Verdict::Denied(reason),
+            Err(error) => Verdict::CannotTell(error.to_string()),
+        }
     }
 
     async fn undo(&self, call: &Call) -> Result<Value, ActionError> {
-        self.answer(call, "undo ")
+        let answer = self.answer(call, "undo ");
+        self.world.until_let_go(&format!("undo {}", self.spec.name)).await;
+        answer
     }
 }
 
@@ -393,11 +473,13 @@ struct Mailbox {
 #[async_trait]
 impl Sender for Mailbox {
     async fn send(&self, message: &Message) -> Delivered {
+        self.world.may_fall_over(&self.name);
         if let Some(reply) = self.world.replies.lock().expect("no panics").pop_front() {
             return reply;
         }
         let to = message.person.clone().unwrap_or_else(|| self.name.clone());
         self.world.sent.lock().expect("no panics").push(format!("{to}: {}", message.subject));
+        self.world.letters.lock().expect("no panics").push(message.text.clone());
         Delivered::Sent("250 OK".to_owned())
     }
 }

@@ -73,3 +73,28 @@ async fn those_who_were_told_hear_that_it_is_over() {
     app.passes(Span::hours(24)).await;
     assert_eq!(app.sent().len(), 2);
 }
+
+#[tokio::test]
+async fn an_incident_follows_the_first_policy_that_is_for_it_and_keeps_it() {
+    let named = "
+    payments: { match: [team=payments], P1: { respond_within: 5m, levels: [ { notify: [bo] } ] } }
+    money: { match: ['team=~\"pay.*\"'], P1: { respond_within: 5m, levels: [ { notify: [ana] } ] } }
+";
+    let settings = crate::app::PEOPLE.replace("  policies:\n", &format!("  policies:{named}"));
+    let app = App::with_settings(&settings, &[]).await;
+    let mut payments = alert("ServiceDown", "critical", "firing", 0);
+    payments["labels"]["team"] = "payments".into();
+    app.posts(&body(&[payments])).await;
+    let incident = app.newest().await;
+    assert_eq!(incident.escalation.policy, "payments");
+    assert!(app.sent()[0].starts_with("bo: "), "{:?}", app.sent());
+    let mut others = body(&[alert("ServiceDown", "critical", "firing", 1)]);
+    others["groupKey"] = "others".into();
+    app.posts(&others).await;
+    assert_eq!(app.newest().await.escalation.policy, "default");
+    assert!(app.sent()[1].starts_with("ana: "), "{:?}", app.sent());
+    // The team's label is not common to all its alerts any more; whose it is stays.
+    app.posts(&body(&[alert("ServiceDown", "critical", "firing", 2)])).await;
+    assert_eq!(app.incident(incident.number).await.escalation.policy, "payments");
+    app.assert_fold_is_state(incident.id).await;
+}

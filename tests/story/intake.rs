@@ -4,6 +4,7 @@ use reynard::domain::decide::command::Command;
 use reynard::domain::incident::Status;
 use reynard::domain::priority::Priority;
 use reynard::domain::time::Span;
+use reynard::engine::ports::ActionError;
 use serde_json::json;
 
 use crate::app::{App, alert, body};
@@ -109,6 +110,22 @@ async fn a_signal_in_an_annotation_decides_the_priority_and_it_rises_by_itself_b
 }
 
 #[tokio::test]
+async fn an_incident_that_is_classified_again_is_counted_once() {
+    let app = App::new().await;
+    let with = |rate: &str, instance: u32| {
+        let mut alert = alert("HighErrorRate", "warning", "firing", instance);
+        alert["annotations"]["error_rate"] = json!(rate);
+        body(&[alert])
+    };
+    app.posts(&with("0.2", 1)).await;
+    app.posts(&with("0.7", 2)).await;
+    assert_eq!(app.newest().await.priority, Priority::P1);
+    let counted = app.world.metrics.text().expect("text");
+    let counted: Vec<_> = counted.lines().filter(|line| line.starts_with("reynard_incidents_total{")).collect();
+    assert_eq!(counted, ["reynard_incidents_total{priority=\"P2\",type=\"high_error_rate\"} 1"]);
+}
+
+#[tokio::test]
 async fn a_persons_choice_of_priority_stays() {
     let app = App::new().await;
     let incident = app.fires("A", "warning").await;
@@ -132,4 +149,24 @@ async fn a_thousand_alerts_are_one_incident_and_one_message() {
     let alerts: Vec<_> = (0..1_000).map(|instance| alert("Storm", "critical", "firing", instance)).collect();
     app.posts(&body(&alerts)).await;
     assert_eq!((app.newest().await.counts.firing, app.sent().len()), (1_000, 1));
+}
+
+#[tokio::test]
+async fn a_signal_that_nobody_could_tell_is_asked_for_again_at_the_next_delivery() {
+    let signals = "\nsignals: { error_rate: { prometheus: { target: prom, query: 'sum(errors)' } } }\n";
+    let app = App::with_settings(&format!("{}{signals}", crate::app::PEOPLE), &[]).await;
+    let gone = || Err(ActionError::Retry("connection refused".to_owned()));
+    app.answers("prometheus.query", vec![gone(), gone(), Ok(json!({ "value": 0.9 }))]);
+    let incident = app.fires("Anything", "warning").await;
+    assert_eq!(incident.priority, Priority::P3, "without the number, what is there decides");
+    let warnings = incident.classification.expect("classified").warnings;
+    assert_eq!(warnings, ["signal error_rate could not be had: connection refused; classified without it"]);
+    // Repeats: nothing is new but that time has passed.
+    app.fires("Anything", "warning").await;
+    assert_eq!(app.newest().await.priority, Priority::P3);
+    app.fires("Anything", "warning").await;
+    assert_eq!(app.newest().await.priority, Priority::P1);
+    app.fires("Anything", "warning").await;
+    assert_eq!(app.calls().len(), 3, "what is known is not asked for again");
+    app.assert_fold_is_state(incident.id).await;
 }

@@ -3,8 +3,11 @@
 //! written for these tests.
 
 mod app;
+mod chance;
 mod crashes;
 mod escalation;
 mod intake;
+mod outages;
 mod playbooks;
+mod races;
 mod trouble;

@@ -77,6 +77,7 @@ impl Journal for Shaky {
     }
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
+        assert!(self.trouble.at("commit falls over").is_ok(), "it falls over");
         self.trouble.at("commit")?;
         self.trouble.with(batch)?;
         self.store.commit(batch, now).await?;
@@ -133,7 +134,7 @@ fn ana() -> Actor {
 
 impl App {
     /// The database stumbles as planned, and time passes until it is found to be well again.
-    async fn heals(&self) {
+    pub async fn heals(&self) {
         let well = async {
             while !self.trouble.is_over() || !self.runtime.health().ready {
                 tokio::task::yield_now().await;
@@ -282,6 +283,9 @@ async fn an_alert_without_a_start_began_when_it_was_heard_of() {
     let incident = app.newest().await;
     let rows = app.runtime.reads.alerts(incident.id, 10).await.expect("readable");
     assert_eq!(rows[0].mark.starts_at, crate::app::START);
+    app.clock.turn(Span::seconds(5));
+    app.posts(&body(&[bare.clone()])).await;
+    assert_eq!(app.newest().await.seq, incident.seq, "a repeat is no news");
     // It ends and fires again at once: without a start nobody can take that for a lagging twin.
     app.clock.turn(Span::seconds(5));
     bare["status"] = "resolved".into();
@@ -356,4 +360,48 @@ async fn a_fenced_node_drops_what_it_had_in_hand_and_goes_on_from_the_disk_when_
     app.puts(incident.id, "ana", comment("in time")).await.expect("it works again");
     app.assert_fold_is_state(incident.id).await;
     assert_eq!(app.calls().len(), 1, "no step was done again");
+}
+
+#[tokio::test]
+async fn a_delivery_whose_answer_was_lost_is_worked_as_soon_as_the_database_is_back() {
+    let app = App::with(&[("one", ONE_AT_A_TIME)]).await;
+    app.trouble.comes(&["commit answered"]);
+    let post = body(&[alert("ServiceDown", "critical", "firing", 0)]);
+    let answer = app.runtime.deliver("am", post.to_string().into_bytes()).await;
+    assert!(answer.is_err(), "nobody knows whether it is stored: {answer:?}");
+    // Nobody sends anything meanwhile.
+    app.heals().await;
+    assert_eq!(app.newest().await.counts.firing, 1);
+    assert_eq!((app.calls().len(), app.sent().len()), (1, 1));
+    // The sender, which was told "not now", sends it again.
+    app.posts(&post).await;
+    assert_eq!((app.incidents().await.len(), app.calls().len(), app.sent().len()), (1, 1, 1));
+    app.assert_fold_is_state(app.newest().await.id).await;
+}
+
+const TWO_LOOKS: &str = "
+title: Two looks
+on: { type: service_down }
+steps:
+  - { id: first, action: postgres.pool_status, target: orders-db }
+  - { id: second, action: http.check, target: orders-admin, with: { path: /health } }
+";
+
+#[tokio::test]
+async fn what_a_commit_asked_for_is_done_although_its_answer_was_lost() {
+    // Whichever commit it is: the one that begins the run, or one that makes its results true and asks for what is next.
+    for goods in 0..4 {
+        let app = App::with(&[("two", TWO_LOOKS)]).await;
+        app.trouble.comes(&["good commit"].repeat(goods));
+        app.trouble.comes(&["commit answered"]);
+        let post = body(&[alert("ServiceDown", "critical", "firing", 0)]).to_string().into_bytes();
+        let _ = app.runtime.deliver("am", post).await;
+        app.heals().await;
+        let incident = app.newest().await;
+        assert_eq!(app.calls(), ["postgres.pool_status orders-db #1", "http.check orders-admin #1"], "{goods}");
+        assert_eq!(app.sent().len(), 1, "{goods}: {:#?}", app.sentences(incident.id).await);
+        app.passes(Span::minutes(15)).await;
+        assert_eq!(app.sent().len(), 2, "{goods}: the timer of the next level rings, too");
+        app.assert_fold_is_state(incident.id).await;
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::domain::decide::recovery::Outage;
 use crate::domain::id::{DeliveryId, RunId};
 use crate::domain::labels::Labels;
 use crate::domain::priority::Priority;
@@ -29,6 +30,10 @@ pub struct ObservedAlert {
     pub fingerprint: String,
     pub firing: bool,
     pub starts_at: Timestamp,
+    /// Whether its sender did not say when it began, so that the time of receipt stands in for it.
+    pub undated: bool,
+    /// When it ended, as the sender says; none while it fires.
+    pub ends_at: Option<Timestamp>,
     pub labels: Labels,
     pub annotations: Labels,
 }
@@ -44,7 +49,13 @@ pub enum Command {
         warnings: Vec<String>,
     },
     Wake(Wake),
+    /// Another run of its playbook has ended: the run that waited for that may begin.
+    Proceed {
+        run: RunId,
+    },
     Performed(Performed),
+    /// Reynard is back: what this incident missed meanwhile.
+    Recover(Outage),
     /// The attempt was cut off by a crash.
     Interrupted(AttemptRef),
     Told(Told),
@@ -112,6 +123,8 @@ pub struct Performed {
 pub enum Failure {
     Retry(String),
     Fatal(String),
+    /// It was not tried: the settings do not admit it here.
+    Barred(String),
     /// Nobody knows whether it happened.
     Unknown(String),
 }
@@ -164,7 +177,11 @@ pub enum Wake {
     Settle {
         since: Timestamp,
     },
-    Stale,
+    /// Nobody may have spoken of it for long; `since` is the beginning of the life that this watches over, if not the first.
+    Stale {
+        #[serde(default)]
+        since: Option<Timestamp>,
+    },
     /// A wait is over, a retry is due, a limit may have room again.
     Step {
         run: RunId,
@@ -181,6 +198,8 @@ pub enum Wake {
         channel: String,
         person: Option<String>,
         template: String,
+        #[serde(default)]
+        text: Option<String>,
         reason: String,
     },
 }

@@ -2,8 +2,10 @@
 
 pub mod command;
 pub mod observe;
+pub mod outbox;
 pub mod paging;
 pub mod people;
+pub mod recovery;
 pub mod running;
 pub mod scope;
 pub mod turn;

@@ -22,6 +22,8 @@ const SHIPPED_TYPES: [&str; 7] = [
     "unknown",
 ];
 
+const LONGEST_TITLE: usize = 200;
+
 impl Turn<'_, '_> {
     pub(super) fn observe(&mut self, observation: &Observation) {
         let (fired, resolved) = self.news(observation);
@@ -47,14 +49,17 @@ impl Turn<'_, '_> {
             let (labels, annotations) = self.common(&fired);
             self.emit(Event::AlertFired { delivery: observation.delivery, alerts, labels, annotations, truncated: observation.truncated });
         }
-        if opening {
-            self.wake_at(self.now + self.rulebook.incidents.stale_after, Wake::Stale);
+        if opening || reopening {
+            self.watch_over_silence(self.now);
         }
         let any_fired = !fired.is_empty();
         self.keep_texts(fired);
         self.keep_texts(resolved);
         if any_fired {
             self.ask_for_signals_or_classify(opening);
+        } else if self.state.is_open() && self.state.classification.as_ref().is_some_and(|known| known.unmeasured) {
+            // Nothing is new but that time has passed: whoever did not answer then may answer now.
+            self.ask(Effect::Measure);
         }
         if reopening {
             self.start_matching_runs();
@@ -78,10 +83,15 @@ impl Turn<'_, '_> {
                 None if alert.firing => fired.push(alert.clone()),
                 None => resolved.push(alert.clone()),
                 Some(mark) if mark.firing && !alert.firing => {
-                    // A resolve of an earlier firing that arrives after the next one began is old news.
-                    if alert.starts_at >= mark.starts_at {
+                    // A resolve of an earlier firing that arrives after the next one began is old news. The end is looked at as
+                    // well, because a sender may move the start of what still fires.
+                    if alert.starts_at >= mark.starts_at || alert.ends_at.is_some_and(|ended| ended >= mark.starts_at) {
                         resolved.push(alert.clone());
                     }
+                }
+                // It ended and began again unseen; what comes late of the earlier firing must not end this one.
+                Some(mark) if mark.firing && alert.firing && !alert.undated && alert.starts_at > mark.starts_at => {
+                    fired.push(alert.clone());
                 }
                 Some(mark) if !mark.firing && alert.firing => {
                     // The twin of a pair that lags behind repeats a firing that has just been resolved: the same start, moments later.
@@ -111,6 +121,7 @@ impl Turn<'_, '_> {
             group_key: observation.group_key.clone(),
             title,
             service,
+            policy: self.rulebook.policy_for(&labels).to_owned(),
             labels,
             annotations,
         });
@@ -126,7 +137,11 @@ impl Turn<'_, '_> {
         }
     }
 
+    /// What those that fire have alike; what was known last when none does.
     fn common(&self, fired: &[ObservedAlert]) -> (Labels, Labels) {
+        if fired.is_empty() && self.state.counts.firing == 0 {
+            return (self.state.labels.clone(), self.state.annotations.clone());
+        }
         let firing = || self.state.alerts.values().filter(|mark| mark.firing);
         (
             common_of(firing().map(|mark| &mark.labels).chain(fired.iter().map(|alert| &alert.labels))),
@@ -162,6 +177,7 @@ impl Turn<'_, '_> {
             None => type_of_alert(&alertname, |kind| self.knows_type(kind)),
         };
         let mut classification = classify(&self.rulebook.rules, &scope, &kind, &signals);
+        classification.unmeasured = !warnings.is_empty();
         classification.warnings.extend(warnings);
         self.take_classification(classification);
     }
@@ -170,7 +186,7 @@ impl Turn<'_, '_> {
         let before = self.state.classification.as_ref().map(|earlier| (earlier.kind.clone(), self.state.priority));
         let priority = classification.priority;
         let Some((kind, current)) = before else {
-            self.emit_engine(Event::Classified { classification });
+            self.emit_engine(Event::Classified { classification, again: false });
             self.start_matching_runs();
             return;
         };
@@ -180,7 +196,7 @@ impl Turn<'_, '_> {
             return;
         }
         let reason = format!("rule \"{}\": {}", classification.rule, classification.reason);
-        self.emit_engine(Event::Classified { classification });
+        self.emit_engine(Event::Classified { classification, again: true });
         if rises {
             self.emit_engine(Event::PriorityChanged { from: current, to: priority, reason });
             self.priority_rose();
@@ -228,20 +244,24 @@ impl Turn<'_, '_> {
         self.resolve("all alerts resolved".to_owned(), true);
     }
 
-    pub(super) fn stale(&mut self) {
-        if !self.state.is_open() {
+    /// Each life of an incident has a watch of its own, for the last one's may have rung while it was resolved.
+    pub(super) fn watch_over_silence(&mut self, since: Timestamp) {
+        self.wake_at(since + self.rulebook.incidents.stale_after, Wake::Stale { since: self.state.reopened_at });
+    }
+
+    pub(super) fn stale(&mut self, since: Option<Timestamp>) {
+        if !self.state.is_open() || self.state.reopened_at != since {
             return;
         }
         let stale_after = self.rulebook.incidents.stale_after;
         let silent_for = self.now.since(self.state.heard_at);
         if silent_for < stale_after {
-            self.wake_at(self.state.heard_at + stale_after, Wake::Stale);
-            return;
+            return self.watch_over_silence(self.state.heard_at);
         }
         let text =
             format!("No news from {} for {silent_for}. The incident stays open; check whether the sender is alive", self.state.source);
         self.emit_engine(Event::Commented { text });
-        self.wake_at(self.now + stale_after, Wake::Stale);
+        self.watch_over_silence(self.now);
     }
 }
 
@@ -270,10 +290,17 @@ fn service_of(labels: &Labels) -> Option<String> {
 fn title_of(labels: &Labels, annotations: &Labels, first: &ObservedAlert, service: &str) -> String {
     let summary = annotations.get("summary").or_else(|| first.annotations.get("summary")).filter(|text| !text.trim().is_empty());
     if let Some(summary) = summary {
-        return summary.chars().take(200).collect();
+        return one_line(summary);
     }
     let name = labels.get("alertname").or_else(|| first.labels.get("alertname")).map_or("Unnamed alert", String::as_str);
-    if service.is_empty() { name.to_owned() } else { format!("{name} on {service}") }
+    one_line(&if service.is_empty() { name.to_owned() } else { format!("{name} on {service}") })
+}
+
+/// Lists, subjects and log lines show it as a line, whatever the sender wrote.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> =
+        text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty()).collect();
+    words.join(" ").chars().take(LONGEST_TITLE).collect()
 }
 
 /// `0.42`, `42%`, ` 1,200 `: the number people meant.

@@ -1,10 +1,11 @@
 //! Telling people: escalation by plan, out of turn when automation needs a human, and what came of each message.
 
 use crate::domain::decide::command::{Effect, Told, ToldOutcome, Wake};
+use crate::domain::decide::outbox::Page;
 use crate::domain::decide::turn::Turn;
 use crate::domain::directory::Recipient;
 use crate::domain::escalation::{Due, Plan};
-use crate::domain::incident::Status;
+use crate::domain::incident::{Notification, NotificationStatus, Status};
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Event, recipient};
 
@@ -12,15 +13,6 @@ use crate::domain::timeline::{Event, recipient};
 const SEND_ATTEMPTS: u32 = 60;
 const FIRST_PAUSE: Span = Span::seconds(2);
 const LONGEST_PAUSE: Span = Span::minutes(30);
-const POLICY: &str = "default";
-
-/// A message to a set of names.
-pub(super) struct Page<'a> {
-    pub to: &'a [String],
-    pub template: &'a str,
-    pub text: Option<String>,
-    pub reason: &'a str,
-}
 
 /// Who was told, and why some were not.
 #[derive(Default)]
@@ -31,7 +23,7 @@ pub(super) struct Reached {
 
 impl Turn<'_, '_> {
     fn plan(&self) -> Option<Plan> {
-        self.rulebook.policies.get(POLICY).and_then(|policy| policy.plan(self.state.priority)).cloned()
+        self.rulebook.policy(&self.state.escalation.policy).and_then(|policy| policy.plan(self.state.priority)).cloned()
     }
 
     pub(super) fn begin_escalation_if_classified(&mut self, reason: &str) {
@@ -57,8 +49,24 @@ impl Turn<'_, '_> {
             return self.begin_escalation(until, "the snooze is over");
         }
         let (Some(start), Some(plan)) = (escalation.started_at, self.plan()) else { return };
-        if let Some(due) = plan.due(start, escalation.done, self.now) {
-            self.carry_out(&plan, start, &due, "nobody has acknowledged");
+        match plan.due(start, escalation.done, self.now) {
+            Some(due) => self.carry_out(&plan, start, &due, "nobody has acknowledged"),
+            // The plan is another than the one this timer was set by: a lower priority, other settings.
+            None => self.await_next_moment(&plan, start),
+        }
+    }
+
+    /// Sets the ladder's timer by a plan that has come into force since the last one was set.
+    fn await_next_moment(&mut self, plan: &Plan, start: Timestamp) {
+        if let Some(moment) = plan.moment(start, self.state.escalation.done) {
+            self.wake_at(moment.due_at, Wake::Escalate { generation: self.state.escalation.generation });
+        }
+    }
+
+    /// A lower priority keeps the rung that was reached and goes on at its own pace, which may also be the faster one.
+    pub(super) fn priority_fell(&mut self) {
+        if let (Status::Triggered, Some(start), Some(plan)) = (self.state.status, self.state.escalation.started_at, self.plan()) {
+            self.await_next_moment(&plan, start);
         }
     }
 
@@ -124,7 +132,7 @@ impl Turn<'_, '_> {
         self.page(&Page { to: &to, template, text: None, reason });
     }
 
-    fn resolve_names(&self, to: &[String]) -> Reached {
+    pub(super) fn resolve_names(&self, to: &[String]) -> Reached {
         let resolution = self.rulebook.directory.resolve(to, None, self.now);
         let told = resolution
             .recipients
@@ -142,55 +150,10 @@ impl Turn<'_, '_> {
         Reached { told, nobody }
     }
 
-    /// Queues one message a person and channel; later ways of being told become timers.
-    pub(super) fn page(&mut self, page: &Page<'_>) {
-        for recipient in self.rulebook.directory.resolve(page.to, None, self.now).recipients {
-            match recipient {
-                Recipient::Person { name, channel, after } if after > Span::ZERO => {
-                    let generation = self.state.escalation.generation;
-                    let wake = Wake::Tell {
-                        generation,
-                        channel,
-                        person: Some(name),
-                        template: page.template.to_owned(),
-                        reason: page.reason.to_owned(),
-                    };
-                    self.wake_at(self.now + after, wake);
-                }
-                Recipient::Person { name, channel, .. } => self.queue(channel, Some(name), page),
-                Recipient::Channel { channel } => self.queue(channel, None, page),
-            }
-        }
-    }
-
-    pub(super) fn tell_later(&mut self, generation: u64, channel: String, person: Option<String>, template: String, reason: String) {
-        if self.state.escalation.generation == generation && self.state.status == Status::Triggered {
-            self.queue(channel, person, &Page { to: &[], template: &template, text: None, reason: &reason });
-        }
-    }
-
-    fn queue(&mut self, channel: String, person: Option<String>, page: &Page<'_>) {
-        if self.says_already(&channel, person.as_deref(), page) {
-            return;
-        }
-        let notification = self.state.notifications.keys().last().map_or(1, |last| last + 1);
-        let (template, text, reason) = (page.template.to_owned(), page.text.clone(), page.reason.to_owned());
-        self.emit_engine(Event::NotificationQueued { notification, channel, person, template, text, reason });
-        self.ask(Effect::Send { notification, attempt: 1 });
-    }
-
-    /// A playbook and the escalation may tell the same person the same thing at once; one message is enough.
-    fn says_already(&self, to: &str, whom: Option<&str>, page: &Page<'_>) -> bool {
-        self.decision.entries.iter().any(|entry| match &entry.event {
-            Event::NotificationQueued { channel, person, template, text, .. } => {
-                channel == to && person.as_deref() == whom && template == page.template && *text == page.text
-            }
-            _ => false,
-        })
-    }
-
     pub(super) fn told(&mut self, told: Told) {
-        let Some(queued) = self.state.notifications.get(&told.notification) else { return };
+        // An attempt is told of once, also when the commit that did so lost its answer and it is decided again.
+        let news = |known: &&Notification| known.status == NotificationStatus::Queued && told.attempt > known.attempt;
+        let Some(queued) = self.state.notifications.get(&told.notification).filter(news) else { return };
         let (notification, attempt) = (told.notification, told.attempt);
         let (channel, person) = (queued.channel.clone(), queued.person.clone());
         match told.outcome {
@@ -204,13 +167,6 @@ impl Turn<'_, '_> {
             ToldOutcome::Again { reason, .. } | ToldOutcome::Never(reason) => {
                 self.emit_engine(Event::NotificationFailed { notification, channel, person, reason, attempt, retry_at: None });
             }
-        }
-    }
-
-    /// Those who were told that it began are told that it is over.
-    pub(super) fn tell_resolved(&mut self, reason: &str) {
-        for (channel, person) in self.state.told() {
-            self.queue(channel, person, &Page { to: &[], template: "resolved", text: None, reason });
         }
     }
 }

@@ -64,6 +64,7 @@ impl Turn<'_, '_> {
         }
         let reason = if note.is_empty() { format!("by {}", self.actor) } else { format!("by {}: {note}", self.actor) };
         self.emit(Event::Reopened { reason });
+        self.watch_over_silence(self.now);
         self.begin_escalation(self.now, "it was reopened");
         Ok(())
     }
@@ -90,6 +91,8 @@ impl Turn<'_, '_> {
         self.emit(Event::PriorityChanged { from, to: priority, reason });
         if priority.outranks(from) {
             self.priority_rose();
+        } else if priority != from {
+            self.priority_fell();
         }
         if priority != from {
             self.start_matching_runs();

@@ -8,25 +8,34 @@ use serde_json::{Value, json};
 
 use crate::domain::action::OnInterrupt;
 use crate::domain::decide::command::{AttemptRef, Effect, Failure, Performed, Refusal, Wake};
-use crate::domain::decide::paging::{Page, pause};
+use crate::domain::decide::outbox::Page;
+use crate::domain::decide::paging::pause;
 use crate::domain::decide::scope::step_scope;
 use crate::domain::decide::turn::Turn;
+use crate::domain::escalation::ONLY_WORDS;
 use crate::domain::id::RunId;
-use crate::domain::limits::{Ask, Spent};
+use crate::domain::limits::{Ask, Spent, Waiter};
 use crate::domain::playbook::{OnFailure, Playbook, Step, Undo};
 use crate::domain::run::{Run, RunStatus, StepStatus};
 use crate::domain::settings::Automation;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Event, Outcome, StepRef};
 
-/// How long a run waits before it looks again whether another run of its playbook has ended.
-const CONCURRENCY_PAUSE: Span = Span::seconds(30);
+/// How often a run that waits for its turn looks for itself. Whoever ends lets the next one begin in the same commit, and the
+/// line is counted from the disk at the start, so nothing relies on it: it is there in case a place is free and nobody said so.
+const LOOK_FOR_A_PLACE: Span = Span::minutes(10);
 /// How often taking a step back is tried before people are told that it stays.
 const UNDO_ATTEMPTS: u32 = 5;
 const UNDO_PAUSE: Span = Span::seconds(10);
 const LONGEST_UNDO_PAUSE: Span = Span::minutes(5);
 
 type Answer = Result<(), Refusal>;
+
+/// Why a playbook's message reaches nobody.
+enum Unheard {
+    NobodyThere(String),
+    NoSuchName(String),
+}
 
 impl Turn<'_, '_> {
     /// Starts every playbook that matches now and has not run since the incident (re)opened.
@@ -68,15 +77,36 @@ impl Turn<'_, '_> {
             revision: playbook.revision.clone(),
         });
         let open = self.ledger.running(&playbook.slug);
-        self.ledger.run_started(&playbook.slug);
         match playbook.limits.concurrency {
             Some(limit) if open >= limit => {
-                let free_at = self.now + CONCURRENCY_PAUSE;
+                let free_at = self.now + LOOK_FOR_A_PLACE;
+                self.ledger.run_waits(&playbook.slug, Waiter { incident: self.state.id, run });
                 self.emit_engine(Event::LimitHit { run, step: None, limit: format!("concurrency: {limit}"), count: open, free_at });
                 self.wake_at(free_at, Wake::Step { run, step: None, attempt: 0 });
             }
-            _ => self.advance(run),
+            _ => {
+                self.ledger.run_begins(&playbook.slug, run);
+                self.advance(run);
+            }
         }
+    }
+
+    /// Begins a run that has waited for its turn, if it is its turn. True when it need not wait any more.
+    pub(super) fn proceed(&mut self, id: RunId) -> bool {
+        let Some((run, playbook)) = self.open_run(id) else {
+            self.lose_run(id);
+            return true;
+        };
+        if !run.steps.is_empty() {
+            return true;
+        }
+        let first = self.ledger.next_in_line(&run.playbook).is_none_or(|next| next.run == id);
+        let room = playbook.limits.concurrency.is_none_or(|limit| self.ledger.running(&run.playbook) < limit);
+        if first && room {
+            self.ledger.run_begins(&run.playbook, id);
+            self.advance(id);
+        }
+        first && room
     }
 
     fn playbook_of(&self, run: &Run) -> Option<Arc<Playbook>> {
@@ -89,13 +119,18 @@ impl Turn<'_, '_> {
         Some((run, playbook))
     }
 
+    /// Whether more of a run may begin: a resolve ends what has not begun, also when the incident fires again before the run is done.
+    fn goes_on(&self, run: &Run) -> bool {
+        self.state.is_open() && self.state.reopened_at.is_none_or(|reopened_at| run.started_at >= reopened_at)
+    }
+
     /// Goes on with the step after the last one that ended, until one takes time or the run is over.
     fn advance(&mut self, id: RunId) {
         loop {
             let Some((run, playbook)) = self.open_run(id) else {
                 return self.lose_run(id);
             };
-            if !self.state.is_open() {
+            if !self.goes_on(&run) {
                 return self.end_cancelled(&run, "the incident is resolved");
             }
             let Some(step) = playbook.step_after(run.current.as_deref()).cloned() else {
@@ -205,20 +240,30 @@ impl Turn<'_, '_> {
     fn set_off(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, params: &Value) -> bool {
         match step.action.as_str() {
             "wait" => {
-                let span = params.get("for").and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(Span::ZERO);
-                self.wake_at(self.now + span, Wake::Step { run, step: Some(step.id.clone()), attempt });
+                let text = text_of(params, "for");
+                match text.parse::<Span>() {
+                    Ok(span) => self.wake_at(self.now + span, Wake::Step { run, step: Some(step.id.clone()), attempt }),
+                    Err(error) => return self.fail_here(run, step, attempt, error.to_string()),
+                }
                 false
             }
             "note" => {
-                self.emit_engine(Event::Commented { text: text_of(params, "text") });
+                self.emit_engine(Event::Commented { text: text_of(params, "text").trim_end().to_owned() });
                 self.succeed(run, step, attempt, Value::Null);
                 true
             }
-            "notify" => {
-                self.notify(params);
-                self.succeed(run, step, attempt, Value::Null);
-                true
-            }
+            "notify" => match self.notify(params) {
+                Ok(()) => {
+                    self.succeed(run, step, attempt, Value::Null);
+                    true
+                }
+                Err(Unheard::NobodyThere(reason)) => {
+                    let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
+                    self.emit_engine(Event::StepSkipped { at, title: step.title.clone(), reason });
+                    true
+                }
+                Err(Unheard::NoSuchName(reason)) => self.fail_here(run, step, attempt, reason),
+            },
             _ => {
                 let attempt = AttemptRef { run, step: step.id.clone(), attempt, undo: false, check: false };
                 self.ask(Effect::Perform { attempt });
@@ -227,16 +272,34 @@ impl Turn<'_, '_> {
         }
     }
 
-    fn notify(&mut self, params: &Value) {
+    /// A step that the core does has failed. True when the run goes on.
+    fn fail_here(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String) -> bool {
+        let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0 });
+        self.after_failure(run, step)
+    }
+
+    /// A playbook's message, or why it reaches nobody: names that come from alerts are only known now.
+    fn notify(&mut self, params: &Value) -> Result<(), Unheard> {
         let to = match params.get("to") {
             Some(Value::String(name)) => vec![name.clone()],
             Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             _ => Vec::new(),
         };
         let text = params.get("text").and_then(Value::as_str).map(str::to_owned);
-        let template = params.get("template").and_then(Value::as_str).unwrap_or("incident-opened").to_owned();
+        let template = params.get("template").and_then(Value::as_str);
+        // Words without a template stand for themselves, or go with whatever else the same person is told now.
+        let template = template.unwrap_or(if text.is_some() { ONLY_WORDS } else { "incident-opened" }).to_owned();
         let reason = text.as_deref().map_or_else(|| "a playbook step says so".to_owned(), |text| text.chars().take(120).collect());
+        let reached = self.resolve_names(&to);
+        if reached.told.is_empty() {
+            let reason = format!("nobody could be told; {}", reached.nobody.join("; "));
+            // That nobody is on call is for the settings to mend; a name that nobody has is a fault here.
+            let known = to.iter().any(|name| self.rulebook.directory.knows(name));
+            return Err(if known { Unheard::NobodyThere(reason) } else { Unheard::NoSuchName(reason) });
+        }
         self.page(&Page { to: &to, template: &template, text, reason: &reason });
+        Ok(())
     }
 
     fn succeed(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, output: Value) {
@@ -246,13 +309,16 @@ impl Turn<'_, '_> {
 
     /// A timer of a run rang: a wait is over, a retry is due, or a limit may have room.
     pub(super) fn step_due(&mut self, id: RunId, step: Option<&str>, attempt: u32) {
-        let Some((run, playbook)) = self.open_run(id) else { return self.lose_run(id) };
         let Some(step) = step else {
-            return self.concurrency_due(&run, &playbook);
+            if !self.proceed(id) {
+                self.wake_at(self.now + LOOK_FOR_A_PLACE, Wake::Step { run: id, step: None, attempt: 0 });
+            }
+            return;
         };
+        let Some((run, playbook)) = self.open_run(id) else { return self.lose_run(id) };
         let Some(state) = run.steps.get(step).filter(|state| state.status == StepStatus::Waiting) else { return };
         let Some(step) = playbook.step(step).cloned() else { return };
-        if !self.state.is_open() {
+        if !self.goes_on(&run) {
             return self.end_cancelled(&run, "the incident is resolved");
         }
         if state.action == "wait" && state.attempt == attempt && state.started_at.is_some() {
@@ -268,24 +334,13 @@ impl Turn<'_, '_> {
         }
     }
 
-    fn concurrency_due(&mut self, run: &Run, playbook: &Playbook) {
-        if !run.steps.is_empty() {
-            return;
-        }
-        // This run is counted itself.
-        let others = self.ledger.running(&playbook.slug).saturating_sub(1);
-        match playbook.limits.concurrency {
-            Some(limit) if others >= limit => {
-                self.wake_at(self.now + CONCURRENCY_PAUSE, Wake::Step { run: run.id, step: None, attempt: 0 })
-            }
-            _ => self.advance(run.id),
-        }
-    }
-
     pub(super) fn performed(&mut self, performed: Performed) {
         let attempt = &performed.attempt;
         if attempt.undo {
             return self.undone(performed);
+        }
+        if self.state.runs.get(&attempt.run).is_some_and(|run| run.status.is_over()) {
+            return self.performed_late(performed);
         }
         let Some((run, playbook)) = self.open_run(attempt.run) else { return self.lose_run(attempt.run) };
         let current =
@@ -296,32 +351,77 @@ impl Turn<'_, '_> {
         }
         let at = StepRef { run: run.id, step: step.id.clone(), attempt: attempt.attempt, undo: false };
         let (title, duration_ms) = (step.title.clone(), performed.duration_ms);
+        let again = attempt.attempt < step.retry.attempts && self.goes_on(&run);
         match performed.result {
             Ok(output) => {
                 self.emit_engine(Event::StepSucceeded { at, title, output, duration_ms });
                 self.undo_later(run.id, &step);
                 self.advance(run.id);
             }
-            Err(Failure::Retry(reason)) if attempt.attempt < step.retry.attempts && self.state.is_open() => {
-                let retry_at = self.now + pause(step.retry.backoff, step.retry.max_backoff, attempt.attempt, self.state.number);
-                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms });
-                self.wake_at(retry_at, Wake::Step { run: run.id, step: Some(step.id.clone()), attempt: attempt.attempt + 1 });
+            Err(Failure::Retry(reason)) if again => self.try_later(run.id, &step, attempt.attempt, reason, duration_ms),
+            Err(Failure::Unknown(reason)) if step.on_interrupt == OnInterrupt::Retry && again => {
+                self.try_later(run.id, &step, attempt.attempt, reason, duration_ms)
+            }
+            Err(Failure::Unknown(reason)) if step.on_interrupt == OnInterrupt::Retry => {
+                self.fail(run.id, &step, attempt.attempt, reason, duration_ms);
+                self.undo_unsure(run.id, &step);
+            }
+            // A look that is not admitted has seen nothing, which is no failure of what it was to look at.
+            Err(Failure::Barred(reason)) if step.on_failure == OnFailure::Continue => {
+                self.emit_engine(Event::StepSkipped { at, title, reason });
+                self.advance(run.id);
             }
             Err(Failure::Unknown(reason)) => self.cut_off(&run, &step, attempt.attempt, reason, duration_ms),
-            Err(Failure::Retry(reason) | Failure::Fatal(reason)) => self.fail(run.id, &step, attempt.attempt, reason, duration_ms),
+            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => {
+                self.fail(run.id, &step, attempt.attempt, reason, duration_ms)
+            }
+        }
+    }
+
+    fn try_later(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String, duration_ms: u64) {
+        let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
+        let retry_at = self.now + pause(step.retry.backoff, step.retry.max_backoff, attempt, self.state.number);
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(retry_at), duration_ms });
+        self.wake_at(retry_at, Wake::Step { run, step: Some(step.id.clone()), attempt: attempt + 1 });
+    }
+
+    /// What came of an attempt whose run was cancelled meanwhile: it is told, and taken back when that is its time.
+    fn performed_late(&mut self, performed: Performed) {
+        let AttemptRef { run: id, step, attempt, .. } = performed.attempt;
+        let Some(run) = self.state.runs.get(&id) else { return };
+        let current = run.steps.get(&step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt);
+        let Some(step) = self.playbook_of(run).and_then(|playbook| playbook.step(&step).cloned()).filter(|_| current) else { return };
+        let at = StepRef { run: id, step: step.id.clone(), attempt, undo: false };
+        let (title, duration_ms) = (step.title.clone(), performed.duration_ms);
+        match performed.result {
+            Ok(output) => {
+                self.emit_engine(Event::StepSucceeded { at, title, output, duration_ms });
+                if step.undo == Undo::OnFailure { self.undo_due(id, &step.id) } else { self.undo_later(id, &step) }
+            }
+            Err(Failure::Unknown(reason)) => {
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
+                self.undo_unsure(id, &step);
+            }
+            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => {
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
+            }
         }
     }
 
     pub(super) fn interrupted(&mut self, attempt: &AttemptRef) {
+        let reason = "Reynard stopped while it was under way".to_owned();
         if attempt.undo {
             // Taking back is the same when done twice; every undoable action says so.
-            return self.undo_due(attempt.run, &attempt.step);
+            return self.undo_cut_off(attempt);
+        }
+        if self.state.runs.get(&attempt.run).is_some_and(|run| run.status.is_over()) {
+            return self.performed_late(Performed { attempt: attempt.clone(), result: Err(Failure::Unknown(reason)), duration_ms: 0 });
         }
         let Some((run, playbook)) = self.open_run(attempt.run) else { return self.lose_run(attempt.run) };
         let running =
             run.steps.get(&attempt.step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt.attempt);
         let Some(step) = playbook.step(&attempt.step).cloned().filter(|_| running) else { return };
-        self.cut_off(&run, &step, attempt.attempt, "Reynard stopped while it was under way".to_owned(), 0);
+        self.cut_off(&run, &step, attempt.attempt, reason, 0);
     }
 
     /// Nobody knows whether the attempt took effect; its step says what that means.
@@ -330,8 +430,9 @@ impl Turn<'_, '_> {
             OnInterrupt::Retry => {
                 let at = StepRef { run: run.id, step: step.id.clone(), attempt, undo: false };
                 let out_of_tries = attempt >= step.retry.attempts.max(3);
-                if out_of_tries {
-                    return self.fail(run.id, step, attempt, reason, duration_ms);
+                if out_of_tries || !self.goes_on(run) {
+                    self.fail(run.id, step, attempt, reason, duration_ms);
+                    return self.undo_unsure(run.id, step);
                 }
                 self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(self.now), duration_ms });
                 self.wake_at(self.now, Wake::Step { run: run.id, step: Some(step.id.clone()), attempt: attempt + 1 });
@@ -341,7 +442,17 @@ impl Turn<'_, '_> {
                 self.ask(Effect::Perform { attempt });
             }
             OnInterrupt::Check | OnInterrupt::Ask => self.doubt(run.id, step, attempt, reason),
-            OnInterrupt::Fail => self.fail(run.id, step, attempt, reason, duration_ms),
+            OnInterrupt::Fail => {
+                self.fail(run.id, step, attempt, reason, duration_ms);
+                self.undo_unsure(run.id, step);
+            }
+        }
+    }
+
+    /// It has failed and may be in force all the same: what can be taken back is, for that is the same when there is nothing to take back.
+    fn undo_unsure(&mut self, run: RunId, step: &Step) {
+        if step.undo != Undo::Never {
+            self.begin_undo(run, step);
         }
     }
 
@@ -351,7 +462,7 @@ impl Turn<'_, '_> {
         self.page_level_one("automation-failed", &format!("step \"{}\" is in doubt and needs your word", step.title));
     }
 
-    /// The step's `check:` has answered: yes is success, no is failure, anything else needs a person.
+    /// The step's `check:` has answered: yes is success, no is a failure like any other, anything else needs a person.
     fn checked(&mut self, step: &Arc<Step>, performed: Performed) {
         let AttemptRef { run, attempt, .. } = performed.attempt;
         match performed.result {
@@ -367,9 +478,14 @@ impl Turn<'_, '_> {
                 self.advance(run);
             }
             Err(Failure::Fatal(reason)) => {
-                self.fail(run, step, attempt, format!("the check says it did not take effect: {reason}"), performed.duration_ms)
+                let reason = format!("the check says it did not take effect: {reason}");
+                let goes_on = self.state.runs.get(&run).is_some_and(|run| self.goes_on(run));
+                if attempt < step.retry.attempts && goes_on {
+                    return self.try_later(run, step, attempt, reason, performed.duration_ms);
+                }
+                self.fail(run, step, attempt, reason, performed.duration_ms)
             }
-            Err(Failure::Retry(reason) | Failure::Unknown(reason)) => {
+            Err(Failure::Retry(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
                 self.doubt(run, step, attempt, format!("the check could not tell: {reason}"))
             }
         }
@@ -396,13 +512,13 @@ impl Turn<'_, '_> {
     }
 
     fn end_succeeded(&mut self, run: &Run) {
-        self.ledger.run_ended(&run.playbook);
+        self.ledger.run_ended(&run.playbook, run.id);
         let duration_ms = self.now.since(run.started_at).as_millis();
         self.emit_engine(Event::RunSucceeded { run: run.id, playbook: run.playbook.clone(), duration_ms });
     }
 
     fn end_failed(&mut self, run: &Run, reason: String, escalate: bool) {
-        self.ledger.run_ended(&run.playbook);
+        self.ledger.run_ended(&run.playbook, run.id);
         self.emit_engine(Event::RunFailed { run: run.id, playbook: run.playbook.clone(), reason: reason.clone() });
         self.undo_steps(run.id, Undo::OnFailure);
         if !self.state.is_open() {
@@ -413,7 +529,7 @@ impl Turn<'_, '_> {
     }
 
     fn end_cancelled(&mut self, run: &Run, reason: &str) {
-        self.ledger.run_ended(&run.playbook);
+        self.ledger.run_ended(&run.playbook, run.id);
         self.emit_engine(Event::RunCancelled { run: run.id, playbook: run.playbook.clone(), reason: reason.to_owned() });
     }
 
@@ -452,16 +568,56 @@ impl Turn<'_, '_> {
         let Some(run) = self.state.runs.get(&id).cloned() else { return };
         let Some(playbook) = self.playbook_of(&run) else { return };
         let (Some(step), Some(state)) = (playbook.step(step), run.steps.get(step)) else { return };
-        if state.status != StepStatus::Succeeded {
+        let (waits, under_way) = (state.undoing && state.retry_at.is_some(), state.undoing && state.retry_at.is_none());
+        if under_way || !(waits || state.status == StepStatus::Succeeded) {
             return;
         }
-        let attempt = state.undo_attempt + 1;
+        if self.is_done_anew(&run, step) {
+            return self.leave_to_the_later_run(&run, step);
+        }
+        self.begin_undo(id, step);
+    }
+
+    fn undo_cut_off(&mut self, attempt: &AttemptRef) {
+        let Some(run) = self.state.runs.get(&attempt.run).cloned() else { return };
+        let Some(step) = self.playbook_of(&run).and_then(|playbook| playbook.step(&attempt.step).cloned()) else { return };
+        let current = run.steps.get(&step.id).is_some_and(|state| state.undoing && state.undo_attempt == attempt.attempt);
+        if current && self.is_done_anew(&run, &step) {
+            self.leave_to_the_later_run(&run, &step);
+        } else if current {
+            self.begin_undo(attempt.run, &step);
+        }
+    }
+
+    /// Whether a later run of the same playbook has done the same since, and will take it back itself.
+    fn is_done_anew(&self, run: &Run, step: &Step) -> bool {
+        let done = |later: &Run| {
+            let takes_back =
+                || self.playbook_of(later).and_then(|book| book.step(&step.id).cloned()).is_some_and(|s| s.undo != Undo::Never);
+            let state = later.steps.get(&step.id).filter(|state| !state.undoing);
+            state.is_some_and(|state| matches!(state.status, StepStatus::Running | StepStatus::Succeeded | StepStatus::InDoubt))
+                && takes_back()
+        };
+        self.state.is_open()
+            && self.state.runs.values().any(|later| later.playbook == run.playbook && later.ordinal > run.ordinal && done(later))
+    }
+
+    fn leave_to_the_later_run(&mut self, run: &Run, step: &Step) {
+        let Some(state) = run.steps.get(&step.id).filter(|state| state.undoing) else { return };
+        let at = StepRef { run: run.id, step: step.id.clone(), attempt: state.undo_attempt, undo: true };
+        let reason = "a later run did it again and takes it back itself".to_owned();
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0 });
+    }
+
+    fn begin_undo(&mut self, id: RunId, step: &Step) {
+        let Some(state) = self.state.runs.get(&id).and_then(|run| run.steps.get(&step.id)) else { return };
+        let (attempt, params) = (state.undo_attempt + 1, state.params.clone());
         self.emit_engine(Event::StepStarted {
             at: StepRef { run: id, step: step.id.clone(), attempt, undo: true },
             title: step.title.clone(),
             action: step.action.clone(),
             target: step.target.clone(),
-            params: state.params.clone(),
+            params,
             destructive: step.destructive,
         });
         self.ask(Effect::Perform { attempt: AttemptRef { run: id, step: step.id.clone(), attempt, undo: true, check: false } });
@@ -483,7 +639,7 @@ impl Turn<'_, '_> {
                 self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms });
                 self.wake_at(retry_at, Wake::Undo { run, step });
             }
-            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Unknown(reason)) => {
+            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
                 let why = format!("\"{title}\" could not be undone and stays in force: {reason}");
                 self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
                 self.page_level_one("automation-failed", &why);
@@ -494,7 +650,7 @@ impl Turn<'_, '_> {
     pub(super) fn cancel_run(&mut self, id: RunId, note: &str) -> Answer {
         let run = self.run_for_person(id)?;
         let reason = if note.is_empty() { format!("by {}", self.actor) } else { format!("by {}: {note}", self.actor) };
-        self.ledger.run_ended(&run.playbook);
+        self.ledger.run_ended(&run.playbook, run.id);
         self.emit(Event::RunCancelled { run: id, playbook: run.playbook.clone(), reason });
         self.undo_steps(id, Undo::OnFailure);
         Ok(())

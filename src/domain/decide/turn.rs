@@ -2,6 +2,7 @@
 //! Every fact goes through `emit`, so that what is decided next sees what was decided before.
 
 use crate::domain::decide::command::{Command, Due, Effect, Refusal, Wake};
+use crate::domain::decide::outbox::Letter;
 use crate::domain::incident::Incident;
 use crate::domain::limits::Ledger;
 use crate::domain::settings::Rulebook;
@@ -35,6 +36,8 @@ pub struct Turn<'a, 'w> {
     pub next_number: u64,
     pub actor: Actor,
     pub decision: Decision,
+    /// Messages written so far and not put together yet.
+    pub letters: Vec<Letter>,
 }
 
 /// Decides one command; the state already holds the decision's facts afterwards. A refusal has changed nothing.
@@ -47,8 +50,10 @@ pub fn decide(state: &mut Incident, actor: Actor, command: Command, world: World
         next_number: world.next_number,
         actor,
         decision: Decision::default(),
+        letters: Vec::new(),
     };
     turn.answer(command)?;
+    turn.post_letters();
     Ok(turn.decision)
 }
 
@@ -58,7 +63,9 @@ impl Turn<'_, '_> {
             Command::Observe(observation) => self.observe(&observation),
             Command::Measured { signals, warnings } => self.measured(signals, warnings),
             Command::Wake(wake) => self.wake(wake),
+            Command::Proceed { run } => drop(self.proceed(run)),
             Command::Performed(performed) => self.performed(performed),
+            Command::Recover(outage) => self.recover(&outage),
             Command::Interrupted(attempt) => self.interrupted(&attempt),
             Command::Told(told) => self.told(told),
             Command::Acknowledge { note } => return self.acknowledge(note),
@@ -83,10 +90,10 @@ impl Turn<'_, '_> {
         match wake {
             Wake::Escalate { generation } => self.escalation_due(generation),
             Wake::Settle { since } => self.settled(since),
-            Wake::Stale => self.stale(),
+            Wake::Stale { since } => self.stale(since),
             Wake::Step { run, step, attempt } => self.step_due(run, step.as_deref(), attempt),
             Wake::Undo { run, step } => self.undo_due(run, &step),
-            Wake::Tell { generation, channel, person, template, reason } => self.tell_later(generation, channel, person, template, reason),
+            Wake::Tell { .. } => self.tell_later(wake),
         }
     }
 

@@ -10,17 +10,15 @@ use uuid::Uuid;
 
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
-use crate::domain::limits::Spent;
+use crate::domain::limits::{LONGEST_WINDOW, Spent};
 use crate::domain::run::Run;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, Resumed, StoreError};
 use crate::store::postgres::lease;
 use crate::store::postgres::open::{PostgresStore, store_error};
 use crate::store::postgres::rows::{self, column, plain};
 
-/// Limits look back this far at most.
-const LONGEST_WINDOW: Span = Span::hours(24 * 7);
 /// A commit that takes longer counts as lost; whether it was made is settled afterwards.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long is spent at once on settling a commit whose answer was lost.
@@ -42,6 +40,16 @@ const ALERTS_OF: &str = "
     select *
     from alerts
     where incident = any($1)";
+
+// A run that waits for its turn has no current step yet. The state is looked into here and not by the database, which
+// refuses to look into JSON with a NUL anywhere in it.
+const WAITING: &str = "
+    select r.playbook, r.id, i.state, i.heard_at
+    from runs as r
+    join incidents as i on i.id = r.incident
+    where r.ended_at is null
+      and r.status = 'waiting'
+    order by r.started_at, i.number";
 
 const UNWORKED: &str = "
     select position, id, source, received_at, body
@@ -274,6 +282,9 @@ impl PostgresStore {
         {
             let n: i64 = row.try_get("n")?;
             resumed.running.insert(row.try_get("playbook")?, u32::try_from(n).unwrap_or(u32::MAX));
+        }
+        for row in sqlx::query(WAITING).fetch_all(&readers).await? {
+            resumed.waiting.extend(rows::waiter(&row)?);
         }
         for row in sqlx::query(UNWORKED).fetch_all(&readers).await? {
             resumed.unworked.push((row.try_get("position")?, rows::delivery(&row)?));

@@ -10,6 +10,7 @@ use sqlx::postgres::PgRow;
 
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::{AlertMark, Incident};
+use crate::domain::limits::Waiter;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, Entry};
 use crate::engine::store::{AlertRow, Delivery, Job};
@@ -79,6 +80,16 @@ pub(super) fn job(row: &PgRow) -> Result<Job, sqlx::Error> {
         effect: from_json(row.try_get("effect")?)?,
         started: row.try_get("started")?,
     })
+}
+
+/// None for a run that waits for something else than its turn.
+pub(super) fn waiter(row: &PgRow) -> Result<Option<(String, Waiter)>, sqlx::Error> {
+    let run: &str = row.try_get("id")?;
+    let run = run.parse().map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))?;
+    let state = incident(row)?;
+    let began = state.runs.get(&run).is_some_and(|run| run.current.is_some());
+    let playbook = row.try_get("playbook")?;
+    Ok((!began).then_some((playbook, Waiter { incident: state.id, run })))
 }
 
 pub(super) fn delivery(row: &PgRow) -> Result<Delivery, sqlx::Error> {

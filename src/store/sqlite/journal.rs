@@ -8,16 +8,13 @@ use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
-use crate::domain::limits::Spent;
+use crate::domain::limits::{LONGEST_WINDOW, Spent};
 use crate::domain::run::Run;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, Resumed, StoreError};
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::rows::{self, Insert};
-
-/// Limits look back this far at most.
-const LONGEST_WINDOW: Span = Span::hours(24 * 7);
 
 const NEWEST_OF_KEYS: &str = "
     select key, state, heard_at
@@ -34,6 +31,16 @@ const ALERTS_OF: &str = "
     select *
     from alerts
     where incident in (select value from json_each($1))";
+
+// A run that waits for its turn has no current step yet.
+const WAITING: &str = "
+    select r.playbook, r.incident, r.id
+    from runs as r
+    join incidents as i on i.id = r.incident
+    where r.ended_at is null
+      and r.status = 'waiting'
+      and (i.state -> 'runs' -> r.id ->> 'current') is null
+    order by r.started_at, i.number";
 
 const UNWORKED: &str = "
     select position, id, source, received_at, body
@@ -195,6 +202,9 @@ impl SqliteStore {
             .await?
         {
             resumed.running.insert(row.try_get("playbook")?, row.try_get("n")?);
+        }
+        for row in sqlx::query(WAITING).fetch_all(&self.readers).await? {
+            resumed.waiting.push(rows::waiter(&row)?);
         }
         for row in sqlx::query(UNWORKED).fetch_all(&self.readers).await? {
             resumed.unworked.push((row.try_get("position")?, rows::delivery(&row)?));

@@ -10,6 +10,7 @@ use sqlx::{Row, Sqlite, SqliteConnection};
 
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::{AlertMark, Incident};
+use crate::domain::limits::Waiter;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, Entry};
 use crate::engine::store::{AlertRow, Delivery, Job};
@@ -108,6 +109,12 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
         effect: from_json(row.try_get("effect")?)?,
         started: row.try_get("started")?,
     })
+}
+
+pub(super) fn waiter(row: &SqliteRow) -> Result<(String, Waiter), sqlx::Error> {
+    let run: &str = row.try_get("id")?;
+    let run = run.parse().map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))?;
+    Ok((row.try_get("playbook")?, Waiter { incident: incident_id(row, "incident")?, run }))
 }
 
 pub(super) fn delivery(row: &SqliteRow) -> Result<Delivery, sqlx::Error> {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::action::OnInterrupt;
 use crate::domain::classification::Classification;
-use crate::domain::escalation::{Level, Plan, Policy};
+use crate::domain::escalation::{DEFAULT, Level, Plan, Policy};
 use crate::domain::expression::condition::Expression;
 use crate::domain::expression::schema::Schema;
 use crate::domain::expression::template::ValueTemplate;
@@ -73,7 +73,13 @@ pub fn every_kind() -> Sample {
         Event::StepInDoubt { at: at.clone(), title: title.clone(), reason: reason.clone() },
         Event::StepSettled { at: at.clone(), title: title.clone(), outcome: Outcome::Succeeded, note: String::new() },
         Event::StepUndone { at, title, output: Value::Null, duration_ms: 12 },
-        Event::LimitHit { run, step: None, limit: "3 per 1h".to_owned(), count: 3, free_at: NOW + Span::minutes(8) },
+        Event::LimitHit {
+            run,
+            step: Some("reset".to_owned()),
+            limit: "per_target: 3 per 1h".to_owned(),
+            count: 3,
+            free_at: NOW + Span::minutes(8),
+        },
         Event::RunFailed { run, playbook: playbook.clone(), reason: reason.clone() },
         Event::RunCancelled { run, playbook: playbook.clone(), reason: reason.clone() },
         Event::RunSucceeded { run, playbook, duration_ms: 61_000 },
@@ -83,7 +89,7 @@ pub fn every_kind() -> Sample {
         Event::Assigned { to: "bo".to_owned() },
         Event::AutomationHeld { reason: reason.clone() },
         Event::AutomationReleased { reason: reason.clone() },
-        Event::Recovered { down_for_ms: 3_100 },
+        Event::Recovered { down_for_ms: 192_000, late_ms: 61_000 },
         Event::Resolved { reason: reason.clone() },
         Event::Reopened { reason },
     ];
@@ -103,7 +109,7 @@ pub fn rulebook() -> Rulebook {
     ];
     let revisions = playbooks.iter().map(|book| (book.revision.clone(), book.clone())).collect();
     Rulebook {
-        policies: [("default".to_owned(), policy())].into(),
+        policies: vec![policy()],
         playbooks: playbooks.into_iter().map(|book| (book.slug.clone(), book)).collect(),
         revisions,
         broken: [(
@@ -176,7 +182,7 @@ fn in_doubt() -> Sample {
     tale.step(1, "restart", 1, &MEMORY[1], None);
     tale.wait(Span::seconds(4));
     let at = StepRef { run: tale.run(1), step: "restart".to_owned(), attempt: 1, undo: false };
-    tale.engine(Event::Recovered { down_for_ms: 3_100 });
+    tale.engine(Event::Recovered { down_for_ms: 192_000, late_ms: 61_000 });
     let reason = "Reynard stopped after the restart was sent and before the answer came".to_owned();
     tale.engine(Event::StepInDoubt { at, title: MEMORY[1].1.to_owned(), reason });
     tale.wait(Span::seconds(12));
@@ -274,6 +280,7 @@ impl Tale {
             service: service.to_owned(),
             labels: labels(&[("alertname", title), ("service", service), ("severity", "critical")]),
             annotations: Labels::new(),
+            policy: DEFAULT.to_owned(),
         };
         tale.say(Span::ZERO, Actor::Source("prod-eu".to_owned()), opened);
         tale
@@ -338,8 +345,9 @@ impl Tale {
             signals: signals.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
             next: (priority == Priority::P1).then(|| "errors".to_owned()),
             warnings: Vec::new(),
+            unmeasured: false,
         };
-        self.engine(Event::Classified { classification });
+        self.engine(Event::Classified { classification, again: false });
         self.sample.incident.escalation.policy = "default".to_owned();
     }
 
@@ -458,7 +466,7 @@ fn policy() -> Policy {
     let level = |name: &str, after| Level { notify: vec![name.to_owned()], after };
     let levels = vec![level("on-call", Span::ZERO), level("lead", Span::ZERO), level("managers", Span::minutes(15))];
     let plan = Plan { respond_within: Span::minutes(15), levels, repeat: 3 };
-    Policy { plans: (1..=4).map(|n| (n, plan.clone())).collect() }
+    Policy { name: DEFAULT.to_owned(), matchers: Vec::new(), plans: (1..=4).map(|n| (n, plan.clone())).collect() }
 }
 
 fn book(slug: &str, title: &str, priorities: &[Priority], steps: &[PlannedStep]) -> Arc<Playbook> {

@@ -1,4 +1,4 @@
-//! An Alertmanager with one webhook receiver and short waits.
+//! An Alertmanager with one webhook receiver and short waits, alone or as one of a pair.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -8,16 +8,45 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::parts::http;
-use crate::parts::process::{Process, program};
+use crate::parts::process::{Process, free_port, program};
 
 pub struct Alertmanager {
     pub address: SocketAddr,
-    _process: Process,
+    process: Process,
     _folder: TempDir,
 }
 
 impl Alertmanager {
     pub async fn start(webhook: &str) -> Result<Alertmanager> {
+        Self::start_with(webhook, &["--cluster.listen-address=".to_owned()]).await
+    }
+
+    /// Two that know each other and, as when the wire between them is slow, do not wait to hear whether the other has sent already.
+    pub async fn start_pair(webhook: &str) -> Result<(Alertmanager, Alertmanager)> {
+        let (one, two) = (free_port()?, free_port()?);
+        let flags = |own: u16, peer: u16| {
+            let gossip = format!("--cluster.listen-address=127.0.0.1:{own}");
+            let advertise = format!("--cluster.advertise-address=127.0.0.1:{own}");
+            [gossip, advertise, format!("--cluster.peer=127.0.0.1:{peer}"), "--cluster.peer-timeout=0s".to_owned()]
+        };
+        let (first, second) = (flags(one, two), flags(two, one));
+        let (one, two) = tokio::join!(Self::start_with(webhook, &first), Self::start_with(webhook, &second));
+        Ok((one?, two?))
+    }
+
+    /// How many members its cluster has, itself among them.
+    pub async fn members(&self) -> Result<usize> {
+        let answer = http::client().get(format!("http://{}/api/v2/status", self.address)).send().await?;
+        let status: serde_json::Value = answer.json().await?;
+        Ok(status["cluster"]["peers"].as_array().map_or(0, Vec::len))
+    }
+
+    /// It is gone from one moment to the next.
+    pub fn dies(&mut self) {
+        self.process.end("KILL");
+    }
+
+    async fn start_with(webhook: &str, cluster: &[String]) -> Result<Alertmanager> {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("alertmanager.yml");
         fs::write(&config, configuration(webhook))?;
@@ -28,13 +57,13 @@ impl Alertmanager {
                 .arg(format!("--config.file={}", config.display()))
                 .arg(format!("--storage.path={}", folder.path().join("data").display()))
                 .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-                .arg("--cluster.listen-address=");
+                .args(cluster);
             command
         };
         let ready = async |port| http::answers(&format!("http://127.0.0.1:{port}/-/ready")).await;
         let (process, port) = Process::serve("alertmanager", folder.path(), build, ready).await?;
         let address = format!("127.0.0.1:{port}").parse().context("an address")?;
-        Ok(Alertmanager { address, _process: process, _folder: folder })
+        Ok(Alertmanager { address, process, _folder: folder })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::parts::process::Process;
 pub struct Reynard {
     pub url: String,
     pub process: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What a story gives it: the text of `reynard.yaml`, playbooks by slug, environment variables for the secrets.
@@ -50,11 +50,20 @@ impl Reynard {
         };
         let ready = async |port| http::answers(&format!("http://127.0.0.1:{port}/{well}")).await;
         let (process, port) = Process::serve("reynard", folder.path(), build, ready).await?;
-        Ok(Reynard { url: format!("http://127.0.0.1:{port}"), process, _folder: folder })
+        Ok(Reynard { url: format!("http://127.0.0.1:{port}"), process, folder })
     }
 
     pub async fn is_ready(&self) -> bool {
         http::answers(&format!("{}/ready", self.url)).await.unwrap_or(false)
+    }
+
+    /// Writes a file of its folder anew.
+    pub fn write(&self, path: &str, text: &str) -> Result<()> {
+        fs::write(self.folder.path().join(path), text).with_context(|| format!("write {path}"))
+    }
+
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
     }
 
     pub async fn get(&self, path: &str) -> Result<Value> {
@@ -62,6 +71,10 @@ impl Reynard {
         let (status, text) = (answer.status(), answer.text().await?);
         ensure!(status.is_success(), "GET {path}: {status}: {text}");
         serde_json::from_str(&text).with_context(|| format!("GET {path}: {text}"))
+    }
+
+    pub async fn text(&self, path: &str) -> Result<String> {
+        Ok(http::client().get(format!("{}{path}", self.url)).send().await?.error_for_status()?.text().await?)
     }
 
     pub async fn post(&self, path: &str) -> Result<()> {

@@ -116,7 +116,7 @@ pub fn plans(incident: &Incident, rulebook: &Rulebook, lens: Lens) -> Vec<PlanVi
 /// The next moments of the escalation plan: when, and who is told.
 pub fn escalations(incident: &Incident, rulebook: &Rulebook, now: Timestamp) -> Vec<(Timestamp, &'static str, String)> {
     let escalation = &incident.escalation;
-    let plan = rulebook.policies.get(&escalation.policy).and_then(|policy| policy.plan(incident.priority));
+    let plan = rulebook.policy(&escalation.policy).and_then(|policy| policy.plan(incident.priority));
     let (Some(plan), Some(start), Some(_)) = (plan, escalation.started_at, escalation.next_at) else {
         return Vec::new();
     };
@@ -220,7 +220,7 @@ fn sentence(entry: &Entry, lens: Lens) -> String {
 fn detail(event: &Event) -> Value {
     match event {
         Event::Opened { labels, annotations, .. } => json!({ "labels": labels, "annotations": annotations }),
-        Event::Classified { classification } if !(classification.signals.is_empty() && classification.warnings.is_empty()) => {
+        Event::Classified { classification, .. } if !(classification.signals.is_empty() && classification.warnings.is_empty()) => {
             json!({ "signals": classification.signals, "warnings": classification.warnings })
         }
         Event::StepStarted { params, .. } => params.clone(),
