@@ -77,6 +77,7 @@ async fn when_the_active_node_dies_the_other_is_ready_within_twelve_seconds() ->
     let (load, senders) = Load::on(&a.url);
     wait_until("deliveries to be taken", seconds(10), async || Ok((load.counts().0 > 50).then_some(()))).await?;
     ensure!(!b.get("/api/v1/incidents").await?["items"].as_array().context("a list")?.is_empty(), "who stands by reads");
+    hears_of_a_change(b).await?;
     a.process.signal("KILL");
     load.turns_to(&b.url);
     println!("{:5.1} s  after kill -9 the other node was ready", until_ready(b, 12).await?);
@@ -161,6 +162,19 @@ async fn nodes_that_are_lost_in_turn_lose_nothing_between_them() -> Result<()> {
     assert_all_worked(&active, &taken).await?;
     assert_no_gap(&active).await?;
     assert_asked_once(&rig.shop)
+}
+
+/// A page that is open on a node hears of what another node commits.
+async fn hears_of_a_change(node: &Reynard) -> Result<()> {
+    let mut stream = http::client().get(format!("{}/api/v1/stream", node.url)).send().await?;
+    let mut heard = String::new();
+    while let Some(part) = stream.chunk().await? {
+        heard.push_str(&String::from_utf8_lossy(&part));
+        if heard.contains("event: change") {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the stream ended: {heard}")
 }
 
 async fn expires_at(postgres: &Postgres) -> Result<i64> {
