@@ -156,7 +156,7 @@ impl Engine {
             let mut running = match loops.take() {
                 Some(running) => running,
                 None => tokio::select! {
-                    () = stop.cancelled() => return tracing::info!("Stopping"),
+                    () = stop.cancelled() => return self.leave().await,
                     running = self.becomes_active() => running,
                 },
             };
