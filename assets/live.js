@@ -39,6 +39,10 @@ function lamp() {
 const say = text => put($('say'), text)
 
 const plain = el => el.outerHTML.replace(/_action_id" value="[^"]*/g, '').replace(/(data-(since|until)="\d+">)[^<]*/g, '$1').replace(/(nowclock"[^>]*>)[^<]*|( open=""| sel)/g, '$1')
+const FIELDS = 'input:not([type=checkbox]),textarea,select'
+const ticked = () => [...document.querySelectorAll('[name=number]:checked')]
+// How what has the focus is found again in a fresh page.
+const mark = el => el.dataset.key ? `[data-key="${el.dataset.key}"]` : el.href ? `a[href="${CSS.escape(el.getAttribute('href'))}"]` : el.value ? `[value="${CSS.escape(el.value)}"]` : ''
 async function refresh() {
   if (paused) return
   try {
@@ -49,17 +53,21 @@ async function refresh() {
     // A part came or went, nobody types: take all before swaps empty it.
     const parts = doc => [...doc.querySelectorAll('main [data-live]')].map(el => el.id).join()
     const main = $('main'), typing = [...main.querySelectorAll('textarea')].some(el => el.value) || main.contains(document.activeElement)
-    if (!typing && parts(document) !== parts(page)) main.replaceChildren(...page.getElementById('main').childNodes)
+    if (!typing && !ticked().length && parts(document) !== parts(page)) {
+      const told = main.querySelector('.notice')
+      main.replaceChildren(...told ? [told] : [], ...page.getElementById('main').childNodes)
+    }
     let later = false
     for (const el of document.querySelectorAll('[data-live]')) {
       const fresh = page.getElementById(el.id)
       if (!fresh || plain(fresh) === plain(el)) continue
-      if (el.contains(document.activeElement) && document.activeElement.matches('input,textarea,select')) { later = true; continue }
-      const focus = el.contains(document.activeElement) && document.activeElement.dataset.key
+      if (el.contains(document.activeElement) && document.activeElement.matches(FIELDS)) { later = true; continue }
+      const focus = el.contains(document.activeElement) && mark(document.activeElement)
       for (const old of el.querySelectorAll('details[id]')) { const d = fresh.querySelector('#' + CSS.escape(old.id)); if (d) d.open = old.open }
+      for (const box of ticked()) { const same = fresh.querySelector(`[name=number][value="${box.value}"]`); if (same) same.checked = true }
       if (el.id === 'hero') say(fresh.querySelector('.state')?.textContent.trim())
       el.replaceWith(fresh)
-      if (focus) fresh.querySelector(`[data-key="${focus}"]`)?.focus()
+      if (focus) fresh.querySelector(focus)?.focus()
     }
     document.title = page.title
     if (later) soon(3000)
@@ -110,7 +118,19 @@ const deeds = {
 const close = but => document.querySelectorAll('.menu[open]').forEach(menu => { if (!menu.contains(but)) menu.open = false })
 const names = () => put(document.querySelector('[data-do=keys]'), 'Keys: ' + (keys ? 'on' : 'off'))
 names()
-document.addEventListener('click', event => {
+document.addEventListener('change', event => {
+  if ('all' in event.target.dataset) for (const box of document.querySelectorAll('[name=number]')) box.checked = event.target.checked
+})
+// An undo is offered for ten seconds; the menus and the API do the same later.
+setTimeout(() => document.querySelector('.undo')?.remove(), 1e4)
+document.addEventListener('click', async event => {
+  const copy = navigator.clipboard && event.target.closest('[data-copy]')
+  if (copy) {
+    event.preventDefault()
+    await navigator.clipboard.writeText(await (await fetch(copy.href)).text())
+    put(copy, 'Copied')
+    say('Copied')
+  }
   const deed = event.target.closest('[data-do]')?.dataset.do
   if (deed) deeds[deed]()
   close(event.target)
@@ -118,7 +138,7 @@ document.addEventListener('click', event => {
 document.addEventListener('keydown', event => {
   const key = event.key
   if (key === 'Escape') return close()
-  if (!keys || event.ctrlKey || event.metaKey || event.altKey || event.target.matches('input,textarea,select')) return
+  if (!keys || event.ctrlKey || event.metaKey || event.altKey || event.target.matches(FIELDS)) return
   const act = { '/': () => $('q') ? $('q').focus() : location.assign('/incidents'), '?': deeds.help, l: deeds.pause, c: () => $('text')?.focus(), j: () => move(1), k: () => move(-1) }[key]
   const button = !act && document.querySelector(`main [data-key="${CSS.escape(key)}"]`)
   if (!act && !button) return

@@ -19,7 +19,6 @@ use reynard::engine::store::{Reads, Totals};
 use reynard::web::assets;
 use reynard::web::pages::fault::Fault;
 use reynard::web::pages::render::page;
-use reynard::web::pages::samples::{self, Fake, NOW};
 use reynard::web::pages::view::list::{Filter, SeenList, list_view};
 use reynard::web::pages::view::shell::{Page, Place, shell};
 use reynard::web::pages::view::times::Lens;
@@ -28,6 +27,11 @@ use reynard::web::pages::{incident, incidents, playbooks};
 use serde::Deserialize;
 use tokio::sync::{RwLock, broadcast};
 use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::samples::{Fake, NOW};
+
+#[path = "../tests/pages/samples.rs"]
+mod samples;
 
 #[derive(Clone)]
 struct House {
@@ -82,6 +86,9 @@ async fn one(
     Query(look): Query<Look>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
+    if let Some(number) = id.strip_suffix(".md") {
+        return Ok(incident::markdown(&*house.fake.read().await, number).await?.into_response());
+    }
     let shown = incident::look(&*house.fake.read().await, &house.rulebook, (&id, &asked), &visitor(&headers, &look), NOW).await?;
     Ok(page("incident", &shown))
 }
@@ -129,7 +136,7 @@ async fn never(State(house): State<House>, Query(look): Query<Look>, headers: He
 fn nothing(house: &House, totals: &Totals, visitor: &Visitor) -> Response {
     let lens = Lens { now: NOW, zone: visitor.zone };
     let filter = Filter::default();
-    let seen = SeenList { incidents: &[], open: &[], totals, rulebook: &house.rulebook, filter: &filter, lens };
+    let seen = SeenList { incidents: &[], first: &[], kin: &[], open: &[], totals, rulebook: &house.rulebook, filter: &filter, lens };
     let place = Place { title: "All quiet".to_owned(), place: "incidents", scope: String::new() };
     page("incidents", &Page { shell: shell(place, visitor, totals, &house.rulebook, lens), view: list_view(&seen) }).into_response()
 }

@@ -46,9 +46,10 @@ create unique index if not exists timeline_of_incident on timeline (incident, se
 create table if not exists incidents (
     id text primary key,
     number bigint not null unique,
-    -- A key may be longer than an index entry can be here, so its hash is looked for.
+    -- Keys, types and services may be longer than an index entry can be here, so their hashes are looked for.
     key text not null,
     key_hash bigint not null,
+    family_hash bigint not null,
     status text not null check (status in ('triggered', 'acknowledged', 'resolved')),
     priority bigint not null check (priority between 1 and 4),
     type text not null,

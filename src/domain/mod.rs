@@ -16,6 +16,7 @@ pub mod limits;
 pub mod on_call;
 pub mod playbook;
 pub mod priority;
+pub mod report;
 pub mod run;
 pub mod secret;
 pub mod settings;

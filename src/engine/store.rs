@@ -1,7 +1,7 @@
 //! What the engine needs of a database, as two traits: one for the single writer, one for everybody who reads.
 //! Knows no SQL; both databases answer the same verbs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use crate::domain::decide::command::Effect;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::limits::{Spent, Waiter};
+use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 
@@ -92,6 +93,14 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The runs that its entries speak of, as they are afterwards: one that ended weeks ago is not written again.
+    pub fn runs(&self) -> Vec<(IncidentId, &Run)> {
+        let spoken_of: BTreeSet<(IncidentId, RunId)> =
+            self.entries.iter().filter_map(|(id, entry)| entry.event.run().map(|run| (*id, run))).collect();
+        let runs = self.incidents.iter().flat_map(|row| row.state.runs.values().map(|run| (row.state.id, run)));
+        runs.filter(|(id, run)| spoken_of.contains(&(*id, run.id))).collect()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.deliveries.is_empty()
             && self.worked_up_to.is_none()
@@ -232,6 +241,21 @@ pub struct Change {
     pub seq: u64,
 }
 
+/// Incidents of one family tell the same trouble again: the same type and the same service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+pub struct Family(pub String, pub String);
+
+/// An incident without its state: when it was, and how bad.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kin {
+    pub family: Family,
+    pub number: u64,
+    pub priority: u8,
+    pub open: bool,
+    pub opened_at: Timestamp,
+    pub heard_at: Timestamp,
+}
+
 /// How many of what there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -241,6 +265,8 @@ pub struct Totals {
     pub jobs_pending: u64,
     pub deliveries: u64,
     pub last_delivery_at: Option<Timestamp>,
+    /// The source that sent it.
+    pub last_delivery_from: Option<String>,
     /// Of the newest entry in the whole log.
     pub last_position: i64,
 }
@@ -260,5 +286,7 @@ pub trait Reads: Send + Sync {
     async fn incident_of_run(&self, run: RunId) -> Result<Option<IncidentId>, StoreError>;
     async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, StoreError>;
     async fn changes_since(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError>;
+    /// The newest incidents of each family, at most `limit` of each, newest first. The cost does not grow with history.
+    async fn kin(&self, families: &[Family], limit: u32) -> Result<Vec<Kin>, StoreError>;
     async fn totals(&self) -> Result<Totals, StoreError>;
 }

@@ -45,17 +45,3 @@ fn content_type(name: &str) -> &'static str {
         _ => "application/octet-stream",
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_files_keep_within_their_budgets() {
-        // As written; compressed, as browsers ask for them, they are a third of that.
-        for (name, most) in [("reynard.css", 18 * 1024), ("live.js", 6 * 1024), ("sprite.svg", 8 * 1024)] {
-            let size = Assets::get(name).map(|file| file.data.len());
-            assert!(size.is_some_and(|size| size <= most), "{name} has {size:?} bytes of {most}");
-        }
-    }
-}

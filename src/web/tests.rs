@@ -24,7 +24,7 @@ use crate::engine::metrics::Metrics;
 use crate::engine::ports::Clock;
 use crate::engine::runtime::{EngineError, Runtime};
 use crate::engine::store::{
-    AlertRow, Change, Delivery, DeliveryReport, IncidentName, IncidentQuery, Reads, RejectedAlert, StoreError, Totals,
+    AlertRow, Change, Delivery, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, RejectedAlert, StoreError, Totals,
 };
 use crate::engine::wire::parse;
 use crate::web::live::stream;
@@ -128,6 +128,10 @@ impl Reads for Memory {
     async fn changes_since(&self, position: i64, _: u32) -> Result<Vec<Change>, StoreError> {
         let last = Change { position: 7, incident: id(2), number: 2, seq: 2 };
         Ok(Some(last).filter(|change| change.position > position).into_iter().collect())
+    }
+
+    async fn kin(&self, _: &[Family], _: u32) -> Result<Vec<Kin>, StoreError> {
+        Ok(vec![])
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {
@@ -486,5 +490,7 @@ async fn a_delivery_tells_what_became_of_it() {
     assert_eq!(status, 200);
     assert_eq!((&delivery["worked"], &delivery["bytes"], &delivery["rejected"][0]["index"]), (&json!(false), &json!(2), &json!(1)));
     let (_, description) = get("/api/openapi.json").await;
+    let missing = &description["paths"]["/api/v1/incidents/{id}"]["get"]["responses"]["404"]["content"];
+    assert_eq!(missing["application/problem+json"]["schema"]["$ref"], "#/components/schemas/ProblemBody", "{missing}");
     assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
 }

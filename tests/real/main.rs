@@ -1,6 +1,7 @@
 //! Stories with real parts: the released binary, Prometheus, Alertmanager, PostgreSQL and a mail server on this machine.
 //! `tests/run` plays them; without `REYNARD_REAL=1` each is skipped with a word, so that `cargo test` needs no server.
 
+mod access;
 mod database_away;
 mod examples;
 mod load;

@@ -3,7 +3,7 @@
 use std::fmt::{Debug, Write};
 
 use reynard::domain::time::Span;
-use reynard::engine::store::{IncidentName, IncidentQuery};
+use reynard::engine::store::{Family, IncidentName, IncidentQuery};
 
 use crate::databases::{Database, Databases};
 use crate::writing::Writing;
@@ -56,6 +56,8 @@ async fn everything(database: &Database, writing: &Writing) -> String {
         tell(&mut told, "all", &reads.timeline(incident.id, 0, u32::MAX).await);
         tell(&mut told, "backwards", &reads.timeline_backwards(incident.id, u64::MAX, 4).await);
         tell(&mut told, "alerts", &reads.alerts(incident.id, 2).await);
+        let family = Family(incident.kind.clone(), incident.service.clone());
+        tell(&mut told, "kin", &reads.kin(&[family, Family("no".to_owned(), "such".to_owned())], 3).await);
         tell(&mut told, "newest", &journal.newest_of_keys(std::slice::from_ref(key)).await);
         tell(&mut told, "loaded", &journal.load(&[incident.id]).await);
         for run in incident.runs.keys() {
@@ -85,6 +87,9 @@ fn queries() -> Vec<IncidentQuery> {
         all.clone(),
         of("open"),
         of("acknowledged"),
+        of("resolved"),
+        IncidentQuery { before: Some(9), limit: 3, ..of("open") },
+        IncidentQuery { q: Some("%".to_owned()), priority: Some(1), ..of("triggered") },
         of("none"),
         IncidentQuery { priority: Some(2), ..all.clone() },
         IncidentQuery { service: Some("disk full".to_owned()), ..all.clone() },

@@ -183,7 +183,14 @@ impl Writing {
         });
         run.status = status;
         run.ended_at = status.is_over().then_some(now);
-        self.says(batch, at, Event::Commented { text: format!("the run is {}", status.word()) });
+        let started = Event::RunStarted {
+            run: id,
+            ordinal: 1,
+            playbook: "service_down".to_owned(),
+            title: "Service down".to_owned(),
+            revision: "r1".to_owned(),
+        };
+        self.says(batch, at, started);
     }
 
     /// Anything that may happen.

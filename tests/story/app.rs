@@ -417,6 +417,7 @@ nowhere! {
     incident_of_run(run: reynard::domain::id::RunId) -> Option<IncidentId>;
     delivery(id: reynard::domain::id::DeliveryId) -> Option<reynard::engine::store::DeliveryReport>;
     changes_since(position: i64, limit: u32) -> Vec<reynard::engine::store::Change>;
+    kin(families: &[reynard::engine::store::Family], limit: u32) -> Vec<reynard::engine::store::Kin>;
     totals() -> reynard::engine::store::Totals;
 }
 

@@ -11,7 +11,6 @@ use uuid::Uuid;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Spent};
-use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, Resumed, StoreError};
@@ -73,10 +72,10 @@ const INTO_TIMELINE: &str = "
     select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])";
 
 const INTO_INCIDENTS: &str = "
-    insert into incidents (id, number, key, key_hash, status, priority, type, service, title, opened_at, heard_at, seq, state)
-    select * from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[],
-        $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[])
-    on conflict (id) do update set status = excluded.status, priority = excluded.priority, type = excluded.type,
+    insert into incidents (id, number, key, key_hash, family_hash, status, priority, type, service, title, opened_at, heard_at, seq, state)
+    select * from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[], $8::text[],
+        $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[])
+    on conflict (id) do update set family_hash = excluded.family_hash, status = excluded.status, priority = excluded.priority, type = excluded.type,
         service = excluded.service, title = excluded.title, heard_at = excluded.heard_at, seq = excluded.seq, state = excluded.state";
 
 const INTO_ALERTS: &str = "
@@ -360,6 +359,7 @@ async fn write_incidents(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> R
             .bind(column(all, |row| row.state.number.cast_signed()))
             .bind(column(all, |row| plain(&row.key)))
             .bind(column(all, |row| rows::key_hash(&row.key)))
+            .bind(column(all, |row| rows::family_hash(&row.state.kind, &row.state.service)))
             .bind(column(all, |row| row.state.status.word()))
             .bind(column(all, |row| i64::from(row.state.priority.number())))
             .bind(column(all, |row| plain(&row.state.kind)))
@@ -396,8 +396,7 @@ async fn write_alerts(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Resu
 }
 
 async fn write_runs(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result<(), sqlx::Error> {
-    let all: Vec<(IncidentId, &Run)> =
-        batch.incidents.iter().flat_map(|row| row.state.runs.values().map(|run| (row.state.id, run))).collect();
+    let all = batch.runs();
     if all.is_empty() {
         return Ok(());
     }

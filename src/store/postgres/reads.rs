@@ -7,19 +7,33 @@ use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
-use crate::engine::store::{AlertRow, Change, DeliveryReport, IncidentName, IncidentQuery, Reads, StoreError, Totals};
+use crate::engine::store::{AlertRow, Change, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, StoreError, Totals};
 use crate::store::postgres::open::{PostgresStore, store_error};
 use crate::store::postgres::rows::{self, column, plain};
 
 const INCIDENTS: &str = "
     select state, heard_at
     from incidents
-    where ($1::text is null or status = $1 or ($1 = 'open' and status <> 'resolved'))
+    where ($1::text is null or status = $1)
       and ($2::bigint is null or priority = $2)
       and ($3::text is null or service = $3)
       and ($4::text is null or title ilike $4 escape '\\' or service ilike $4 escape '\\' or type ilike $4 escape '\\')
       and ($5::bigint is null or number < $5)
     order by number desc
+    limit $6";
+
+/// The same for those not resolved. They are few among many, so the index of the open ones is walked whole and its numbers
+/// are sorted; the plus keeps the planner from walking all numbers there ever were instead.
+const OPEN_INCIDENTS: &str = "
+    select state, heard_at
+    from incidents
+    where status <> 'resolved'
+      and ($1 = 'open' or status = $1)
+      and ($2::bigint is null or priority = $2)
+      and ($3::text is null or service = $3)
+      and ($4::text is null or title ilike $4 escape '\\' or service ilike $4 escape '\\' or type ilike $4 escape '\\')
+      and ($5::bigint is null or number + 0 < $5)
+    order by number + 0 desc
     limit $6";
 
 const TIMELINE: &str = "
@@ -67,22 +81,35 @@ const CHANGES_SINCE: &str = "
     order by position
     limit $2";
 
+const KIN: &str = "
+    select i.type, i.service, i.number, i.priority, i.status <> 'resolved' as open, i.opened_at, i.heard_at
+    from unnest($1::bigint[], $2::text[], $3::text[]) as family (hash, type, service)
+    cross join lateral (
+        select *
+        from incidents as k
+        where k.family_hash = family.hash and k.type = family.type and k.service = family.service
+        order by k.number desc
+        limit $4) as i
+    order by i.number desc";
+
 const TOTALS: &str = "
     select
         (select count(*) from incidents where status <> 'resolved' and priority = 1) as p1,
         (select count(*) from incidents where status <> 'resolved' and priority = 2) as p2,
         (select count(*) from incidents where status <> 'resolved' and priority = 3) as p3,
         (select count(*) from incidents where status <> 'resolved' and priority = 4) as p4,
-        (select count(*) from incidents where status = 'triggered') as unacknowledged,
+        (select count(*) from incidents where status <> 'resolved' and status = 'triggered') as unacknowledged,
         (select count(*) from jobs) as jobs_pending,
         (select max(position) from deliveries) as deliveries,
         (select received_at from deliveries order by position desc limit 1) as last_delivery_at,
+        (select source from deliveries order by position desc limit 1) as last_delivery_from,
         (select max(position) from timeline) as last_position";
 
 #[async_trait]
 impl Reads for PostgresStore {
     async fn incidents(&self, query: &IncidentQuery) -> Result<Vec<Incident>, StoreError> {
-        let found = sqlx::query(INCIDENTS)
+        let open = matches!(query.status.as_deref(), Some("open" | "triggered" | "acknowledged"));
+        let found = sqlx::query(if open { OPEN_INCIDENTS } else { INCIDENTS })
             .bind(query.status.as_deref().map(plain))
             .bind(query.priority.map(i64::from))
             .bind(query.service.as_deref().map(plain))
@@ -148,6 +175,18 @@ impl Reads for PostgresStore {
         found.iter().map(change).collect::<Result<_, _>>().map_err(store_error)
     }
 
+    async fn kin(&self, families: &[Family], limit: u32) -> Result<Vec<Kin>, StoreError> {
+        let found = sqlx::query(KIN)
+            .bind(column(families, |Family(kind, service)| rows::family_hash(kind, service)))
+            .bind(column(families, |Family(kind, _)| plain(kind)))
+            .bind(column(families, |Family(_, service)| plain(service)))
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers())
+            .await
+            .map_err(store_error)?;
+        found.iter().map(kin).collect::<Result<_, _>>().map_err(store_error)
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         let row = sqlx::query(TOTALS).fetch_one(&self.readers()).await.map_err(store_error)?;
         let number = |name: &str| row.try_get::<Option<i64>, _>(name).map(|n| n.unwrap_or(0).unsigned_abs()).map_err(store_error);
@@ -157,6 +196,7 @@ impl Reads for PostgresStore {
             jobs_pending: number("jobs_pending")?,
             deliveries: number("deliveries")?,
             last_delivery_at: row.try_get::<Option<i64>, _>("last_delivery_at").map_err(store_error)?.map(Timestamp),
+            last_delivery_from: row.try_get("last_delivery_from").map_err(store_error)?,
             last_position: row.try_get::<Option<i64>, _>("last_position").map_err(store_error)?.unwrap_or(0),
         })
     }
@@ -192,6 +232,18 @@ impl PostgresStore {
             .map_err(store_error)?;
         found.iter().map(rows::entry).collect::<Result<_, _>>().map_err(store_error)
     }
+}
+
+fn kin(row: &sqlx::postgres::PgRow) -> Result<Kin, sqlx::Error> {
+    let (number, priority): (i64, i64) = (row.try_get("number")?, row.try_get("priority")?);
+    Ok(Kin {
+        family: Family(row.try_get("type")?, row.try_get("service")?),
+        number: number.unsigned_abs(),
+        priority: u8::try_from(priority).unwrap_or(u8::MAX),
+        open: row.try_get("open")?,
+        opened_at: Timestamp(row.try_get("opened_at")?),
+        heard_at: Timestamp(row.try_get("heard_at")?),
+    })
 }
 
 /// Words as a `like` pattern; the user's own `%` and `_` are only letters.

@@ -27,7 +27,16 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
 
 /// What an incident's key is looked for by. Two keys may share it; the key itself is compared as well.
 pub(super) fn key_hash(key: &str) -> i64 {
-    let digest = Sha256::digest(plain(key).as_bytes());
+    hash(Sha256::new_with_prefix(plain(key).as_bytes()))
+}
+
+/// The same for a type and a service.
+pub(super) fn family_hash(kind: &str, service: &str) -> i64 {
+    hash(Sha256::new_with_prefix(plain(kind).as_bytes()).chain_update([0]).chain_update(plain(service).as_bytes()))
+}
+
+fn hash(text: Sha256) -> i64 {
+    let digest = text.finalize();
     digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | i64::from(*byte))
 }
 

@@ -9,7 +9,6 @@ use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Spent};
-use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, Resumed, StoreError};
@@ -300,8 +299,7 @@ async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Res
                 .bind(rows::to_json(&row.mark.annotations))
         })
         .await?;
-    let runs: Vec<(IncidentId, &Run)> =
-        batch.incidents.iter().flat_map(|row| row.state.runs.values().map(|run| (row.state.id, run))).collect();
+    let runs = batch.runs();
     INTO_RUNS
         .rows(tx, &runs, |q, (incident, run)| {
             q.bind(run.id.to_string())

@@ -7,20 +7,38 @@ use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
-use crate::engine::store::{AlertRow, Change, DeliveryReport, IncidentName, IncidentQuery, Reads, StoreError, Totals};
+use crate::engine::store::{AlertRow, Change, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, StoreError, Totals};
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::rows;
 
 const INCIDENTS: &str = "
     select state, heard_at
     from incidents
-    where ($1 is null or status = $1 or ($1 = 'open' and status <> 'resolved'))
+    where ($1 is null or status = $1)
       and ($2 is null or priority = $2)
       and ($3 is null or service = $3)
       and ($4 is null or title like $4 escape '\\' or service like $4 escape '\\' or type like $4 escape '\\')
       and ($5 is null or number < $5)
     order by number desc
     limit $6";
+
+/// The same for those not resolved. They are few among many, so the index of the open ones is walked whole and its numbers
+/// are sorted; the plus keeps SQLite from walking all numbers there ever were instead.
+const OPEN_INCIDENTS: &str = "
+    select state, heard_at
+    from incidents
+    where number in (
+        select number
+        from incidents
+        where status <> 'resolved'
+          and ($1 = 'open' or status = $1)
+          and ($2 is null or priority = $2)
+          and ($3 is null or service = $3)
+          and ($4 is null or title like $4 escape '\\' or service like $4 escape '\\' or type like $4 escape '\\')
+          and ($5 is null or +number < $5)
+        order by +number desc
+        limit $6)
+    order by number desc";
 
 const TIMELINE: &str = "
     select seq, at, actor_kind, actor, event
@@ -63,22 +81,35 @@ const CHANGES_SINCE: &str = "
     order by position
     limit $2";
 
+const KIN: &str = "
+    select i.type, i.service, i.number, i.priority, i.status <> 'resolved' as open, i.opened_at, i.heard_at
+    from json_each($1) as family
+    join incidents as i on i.number in (
+        select k.number
+        from incidents as k
+        where k.type = family.value ->> 0 and k.service = family.value ->> 1
+        order by k.number desc
+        limit $2)
+    order by i.number desc";
+
 const TOTALS: &str = "
     select
         (select count(*) from incidents where status <> 'resolved' and priority = 1) as p1,
         (select count(*) from incidents where status <> 'resolved' and priority = 2) as p2,
         (select count(*) from incidents where status <> 'resolved' and priority = 3) as p3,
         (select count(*) from incidents where status <> 'resolved' and priority = 4) as p4,
-        (select count(*) from incidents where status = 'triggered') as unacknowledged,
+        (select count(*) from incidents where status <> 'resolved' and status = 'triggered') as unacknowledged,
         (select count(*) from jobs) as jobs_pending,
         (select max(position) from deliveries) as deliveries,
         (select received_at from deliveries order by position desc limit 1) as last_delivery_at,
+        (select source from deliveries order by position desc limit 1) as last_delivery_from,
         (select max(position) from timeline) as last_position";
 
 #[async_trait]
 impl Reads for SqliteStore {
     async fn incidents(&self, query: &IncidentQuery) -> Result<Vec<Incident>, StoreError> {
-        let found = sqlx::query(INCIDENTS)
+        let open = matches!(query.status.as_deref(), Some("open" | "triggered" | "acknowledged"));
+        let found = sqlx::query(if open { OPEN_INCIDENTS } else { INCIDENTS })
             .bind(&query.status)
             .bind(query.priority)
             .bind(&query.service)
@@ -143,6 +174,11 @@ impl Reads for SqliteStore {
         found.iter().map(change).collect::<Result<_, _>>().map_err(store_error)
     }
 
+    async fn kin(&self, families: &[Family], limit: u32) -> Result<Vec<Kin>, StoreError> {
+        let found = sqlx::query(KIN).bind(rows::to_json(&families)).bind(limit).fetch_all(&self.readers).await.map_err(store_error)?;
+        found.iter().map(kin).collect::<Result<_, _>>().map_err(store_error)
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         let row = sqlx::query(TOTALS).fetch_one(&self.readers).await.map_err(store_error)?;
         let number = |name: &str| row.try_get::<Option<i64>, _>(name).map(|n| n.unwrap_or(0).unsigned_abs()).map_err(store_error);
@@ -152,6 +188,7 @@ impl Reads for SqliteStore {
             jobs_pending: number("jobs_pending")?,
             deliveries: number("deliveries")?,
             last_delivery_at: row.try_get::<Option<i64>, _>("last_delivery_at").map_err(store_error)?.map(Timestamp),
+            last_delivery_from: row.try_get("last_delivery_from").map_err(store_error)?,
             last_position: row.try_get::<Option<i64>, _>("last_position").map_err(store_error)?.unwrap_or(0),
         })
     }
@@ -170,6 +207,18 @@ impl SqliteStore {
     }
 }
 
+fn kin(row: &sqlx::sqlite::SqliteRow) -> Result<Kin, sqlx::Error> {
+    let number: i64 = row.try_get("number")?;
+    Ok(Kin {
+        family: Family(row.try_get("type")?, row.try_get("service")?),
+        number: number.unsigned_abs(),
+        priority: row.try_get("priority")?,
+        open: row.try_get("open")?,
+        opened_at: Timestamp(row.try_get("opened_at")?),
+        heard_at: Timestamp(row.try_get("heard_at")?),
+    })
+}
+
 fn report(row: &sqlx::sqlite::SqliteRow) -> Result<DeliveryReport, sqlx::Error> {
     let list = |column: &str| row.try_get::<Option<String>, _>(column).map(|text| text.unwrap_or_else(|| "[]".to_owned()));
     Ok(DeliveryReport {
@@ -184,4 +233,36 @@ fn report(row: &sqlx::sqlite::SqliteRow) -> Result<DeliveryReport, sqlx::Error> 
 fn pattern(words: &str) -> String {
     let plain = words.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{plain}%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::AssertSqlSafe;
+
+    /// How SQLite goes about a query, a line a step.
+    async fn plan(store: &SqliteStore, text: &str, values: usize) -> String {
+        let explained = format!("explain query plan {text}");
+        let query = (0..values).fold(sqlx::query(AssertSqlSafe(explained)), |query, _| query.bind("[]"));
+        let steps = query.fetch_all(&store.readers).await.expect("it is explained");
+        steps.iter().map(|step| step.get::<String, _>("detail")).collect::<Vec<_>>().join("\n")
+    }
+
+    #[tokio::test]
+    async fn what_every_page_asks_costs_the_same_after_a_year() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("reynard.db")).await.expect("a database");
+        for (name, text, values, index) in [
+            ("open", OPEN_INCIDENTS, 6, "incidents_open"),
+            ("kin", KIN, 2, "incidents_of_family"),
+            ("totals", TOTALS, 0, "incidents_open"),
+            ("timeline", TIMELINE, 3, "timeline_of_incident"),
+            ("timeline backwards", TIMELINE_BACKWARDS, 3, "timeline_of_incident"),
+        ] {
+            let plan = plan(&store, text, values).await;
+            assert!(plan.contains(index), "{name}:\n{plan}");
+            let walks = |step: &str| step.starts_with("SCAN incidents") && !step.contains("incidents_open");
+            assert!(!plan.lines().any(walks), "{name} walks every incident there ever was:\n{plan}");
+        }
+    }
 }

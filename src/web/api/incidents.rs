@@ -183,7 +183,7 @@ pub async fn one(State(web): State<WebState>, Named(name): Named) -> Result<Json
 /// Oldest first.
 #[utoipa::path(get, path = "/api/v1/incidents/{id}/timeline", tag = "incidents",
     params(("id" = String, Path, description = "The UUID or the short number"), LongQuery),
-    responses((status = 200, body = Page<EntryBody>), (status = 404, body = ProblemBody)))]
+    responses((status = 200, body = Page<EntryBody>), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody)))]
 pub async fn timeline(
     State(web): State<WebState>,
     Named(name): Named,
@@ -200,7 +200,7 @@ pub async fn timeline(
 /// Firing ones first.
 #[utoipa::path(get, path = "/api/v1/incidents/{id}/alerts", tag = "incidents",
     params(("id" = String, Path, description = "The UUID or the short number"), ("limit" = Option<u32>, Query)),
-    responses((status = 200, body = Page<AlertBody>), (status = 404, body = ProblemBody)))]
+    responses((status = 200, body = Page<AlertBody>), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody)))]
 pub async fn alerts(
     State(web): State<WebState>,
     Named(name): Named,
@@ -215,7 +215,7 @@ pub async fn alerts(
 /// In the order they started.
 #[utoipa::path(get, path = "/api/v1/incidents/{id}/runs", tag = "incidents",
     params(("id" = String, Path, description = "The UUID or the short number")),
-    responses((status = 200, body = Page<RunBody>), (status = 404, body = ProblemBody)))]
+    responses((status = 200, body = Page<RunBody>), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody)))]
 pub async fn runs(State(web): State<WebState>, Named(name): Named) -> Result<Json<Page<RunBody>>, Problem> {
     let incident = find(&web, name).await?;
     let rulebook = web.runtime.rulebook();

@@ -1,8 +1,8 @@
 //! The API's own description, derived from the handlers.
 
 use axum::Json;
-use utoipa::OpenApi;
-use utoipa::openapi;
+use utoipa::openapi::{self, RefOr};
+use utoipa::{Modify, OpenApi};
 
 use crate::web::api::{acts, deliveries, health, incidents, metrics, on_call, playbooks, runs};
 use crate::web::webhook;
@@ -43,9 +43,32 @@ use crate::web::webhook;
         health::ready,
         health::startup,
         metrics::metrics,
-    )
+    ),
+    modifiers(&Problems)
 )]
 struct Description;
+
+/// A no is a problem, and says so by its media type.
+struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, api: &mut openapi::OpenApi) {
+        let paths = api.paths.paths.values_mut();
+        for operation in paths.flat_map(|path| [path.get.as_mut(), path.post.as_mut(), path.put.as_mut()]).flatten() {
+            for (status, response) in &mut operation.responses.responses {
+                let RefOr::T(response) = response else { continue };
+                let is_problem = |content: &RefOr<openapi::Content>| match content {
+                    RefOr::T(openapi::Content { schema: Some(RefOr::Ref(schema)), .. }) => schema.ref_location.ends_with("/ProblemBody"),
+                    _ => false,
+                };
+                if status.starts_with(['4', '5']) && response.content.get("application/json").is_some_and(is_problem) {
+                    let content = response.content.swap_remove("application/json");
+                    response.content.extend(content.map(|content| ("application/problem+json".to_owned(), content)));
+                }
+            }
+        }
+    }
+}
 
 pub async fn openapi() -> Json<openapi::OpenApi> {
     Json(Description::openapi())

@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use crate::domain::decide::command::Command;
 use crate::domain::id::{IncidentId, RunId};
+use crate::domain::incident::{Incident, Status};
 use crate::domain::timeline::Outcome;
 use crate::engine::runtime::EngineError;
-use crate::engine::store::IncidentName;
 use crate::web::pages::fault::Fault;
 use crate::web::pages::incident::parse_name;
-use crate::web::pages::visitor::{Notice, Visitor, local};
+use crate::web::pages::visitor::{Notice, Undo, Visitor, local};
 use crate::web::state::WebState;
 
 /// Every field that any form carries.
@@ -37,14 +37,11 @@ pub async fn on_incident(
     visitor: Visitor,
     Form(fields): Form<Fields>,
 ) -> Result<Response, Fault> {
-    let id = match parse_name(&name) {
-        Some(IncidentName::Id(id)) => Some(id),
-        Some(number) => web.runtime.reads.incident(number).await?.map(|incident| incident.id),
-        None => None,
-    };
-    let id = id.ok_or(Fault::NotFound("There is no such incident."))?;
-    let undo = opposite(&verb).map(|verb| format!("/incidents/{name}/{verb}"));
-    let wish = wish(&verb, &fields).map(|command| Wish { id, command, done: done(&verb), undo, deed: verb });
+    let missing = || Fault::NotFound("There is no such incident.");
+    let incident = web.runtime.reads.incident(parse_name(&name).ok_or_else(missing)?).await?.ok_or_else(missing)?;
+    let undo = opposite(&verb, &incident);
+    let done = if is_over_at_once(&verb, &fields) { "The snooze ends." } else { done(&verb) };
+    let wish = wish(&verb, &fields).map(|command| Wish { id: incident.id, command, done, undo, deed: verb });
     Ok(put(&web, wish, &visitor, &fields, &format!("/incidents/{name}")).await)
 }
 
@@ -77,7 +74,7 @@ struct Wish {
     id: IncidentId,
     command: Command,
     done: &'static str,
-    undo: Option<String>,
+    undo: Option<Undo>,
     /// Together with the form's id, what this request is known by.
     deed: String,
 }
@@ -173,13 +170,26 @@ fn done(verb: &str) -> &'static str {
     }
 }
 
-/// What takes it back.
-fn opposite(verb: &str) -> Option<&'static str> {
+/// What takes it back, as things are before it is done.
+fn opposite(verb: &str, incident: &Incident) -> Option<Undo> {
+    let to = |verb: &str| Undo::new(format!("/incidents/{}/{verb}", incident.number));
     match verb {
-        "acknowledge" => Some("unacknowledge"),
-        "resolve" => Some("reopen"),
+        "acknowledge" => Some(to("unacknowledge")),
+        "unacknowledge" => Some(to("acknowledge")),
+        "resolve" => Some(to("reopen")),
+        "reopen" => Some(to("resolve")),
+        "priority" => Some(to("priority").with("priority", incident.priority.to_string())),
+        // A snooze cannot be unsaid, but it can be over.
+        "snooze" if incident.status == Status::Triggered => Some(to("snooze").with("for", AT_ONCE)),
         _ => None,
     }
+}
+
+/// A snooze that is no snooze: it ends the one before.
+const AT_ONCE: &str = "1s";
+
+fn is_over_at_once(verb: &str, fields: &Fields) -> bool {
+    verb == "snooze" && said(&fields.span) == AT_ONCE
 }
 
 #[cfg(test)]
@@ -205,6 +215,22 @@ mod tests {
         let settled = step_wish(RunId::default(), "reset".to_owned(), "settle", &fields);
         assert!(matches!(settled, Ok(Command::SettleStep { outcome: Outcome::Failed, .. })));
         assert!(step_wish(RunId::default(), "reset".to_owned(), "settle", &Fields::default()).is_err());
+    }
+
+    #[test]
+    fn what_can_be_taken_back_says_how() {
+        let incident = Incident { number: 7, priority: Priority::P2, ..Incident::default() };
+        for (verb, way) in [
+            ("acknowledge", Some("/incidents/7/unacknowledge")),
+            ("resolve", Some("/incidents/7/reopen")),
+            ("priority", Some("/incidents/7/priority")),
+            ("snooze", Some("/incidents/7/snooze")),
+            ("comment", None),
+            ("escalate", None),
+        ] {
+            assert_eq!(opposite(verb, &incident).map(|undo| undo.action).as_deref(), way, "{verb}");
+        }
+        assert_eq!(opposite("priority", &incident).map(|undo| undo.fields), Some(vec![("priority".to_owned(), "P2".to_owned())]));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The HTML pages: read, ask, show. Everything they show is also in the API.
 
 pub mod actions;
+pub mod bulk;
+pub mod confirm;
 pub mod fault;
 pub mod incident;
 pub mod incidents;
@@ -8,6 +10,5 @@ pub mod me;
 pub mod playbooks;
 pub mod render;
 pub mod router;
-pub mod samples;
 pub mod view;
 pub mod visitor;

@@ -3,19 +3,19 @@
 use axum::Router;
 use axum::routing::{get, post};
 
-use crate::web::pages::{actions, incident, incidents, me, playbooks};
+use crate::web::pages::{actions, bulk, confirm, incident, incidents, me, playbooks};
 use crate::web::state::WebState;
 use crate::web::{assets, live};
 
 pub fn routes() -> Router<WebState> {
     Router::new()
         .route("/", get(incidents::list))
-        .route("/incidents", get(incidents::list))
+        .route("/incidents", get(incidents::list).post(bulk::on_incidents))
         .route("/incidents/{id}", get(incident::show))
         .route("/incidents/{id}/{verb}", post(actions::on_incident))
         .route("/runs/{run}", get(incident::show_run))
-        .route("/runs/{run}/cancel", post(actions::on_run))
-        .route("/runs/{run}/steps/{step}/{verb}", post(actions::on_step))
+        .route("/runs/{run}/cancel", get(confirm::cancel).post(actions::on_run))
+        .route("/runs/{run}/steps/{step}/{verb}", get(confirm::step).post(actions::on_step))
         .route("/playbooks", get(playbooks::list))
         .route("/me", post(me::remember))
         .route("/api/v1/stream", get(live::stream))

@@ -16,6 +16,8 @@ const THEME: &str = "reynard_theme";
 const ZONE: &str = "reynard_zone";
 const NOTICE: &str = "reynard_notice";
 const NOBODY: &str = "someone on this machine";
+/// As it is written into the cookie; together with its undo it stays below what a browser keeps.
+const LONGEST_NOTICE: usize = 1_500;
 const YEAR: u32 = 31_536_000;
 
 #[derive(Clone, Debug)]
@@ -36,8 +38,14 @@ pub struct Notice {
     /// `good` when it was done, `wait` when it was not.
     pub tone: &'static str,
     pub text: String,
-    /// Where to post to take it back.
-    pub undo: Option<String>,
+    pub undo: Option<Undo>,
+}
+
+/// The form that takes it back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Undo {
+    pub action: String,
+    pub fields: Vec<(String, String)>,
 }
 
 impl Visitor {
@@ -71,8 +79,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
 }
 
 impl Notice {
-    pub fn done(text: &str, undo: Option<String>) -> Self {
-        Self { tone: "good", text: text.to_owned(), undo }
+    pub fn done(text: impl Into<String>, undo: Option<Undo>) -> Self {
+        Self { tone: "good", text: text.into(), undo }
     }
 
     pub fn refused(text: String) -> Self {
@@ -81,16 +89,45 @@ impl Notice {
 
     /// The cookie that carries it to the next page.
     pub fn cookie(&self) -> String {
-        let undo = self.undo.as_deref().unwrap_or_default();
-        let text: String = self.text.chars().take(300).collect();
+        let undo = self.undo.as_ref().map(Undo::address).unwrap_or_default();
+        let mut room = LONGEST_NOTICE;
+        let fits = |letter: &char| {
+            room = room.saturating_sub(encode(letter.encode_utf8(&mut [0; 4])).len());
+            room > 0
+        };
+        let text: String = self.text.chars().take_while(fits).collect();
         set_cookie(NOTICE, &format!("{}|{undo}|{text}", self.tone), 30)
     }
 
     fn decode(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '|');
         let tone = if parts.next()? == "good" { "good" } else { "wait" };
-        let undo = parts.next().filter(|path| path.starts_with("/incidents/")).map(str::to_owned);
+        let undo = parts.next().and_then(Undo::read);
         Some(Self { tone, undo, text: parts.next()?.to_owned() })
+    }
+}
+
+impl Undo {
+    pub fn new(action: impl Into<String>) -> Self {
+        Self { action: action.into(), fields: Vec::new() }
+    }
+
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.fields.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// As one address, which is short enough for a cookie.
+    fn address(&self) -> String {
+        let fields: Vec<String> = self.fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+        format!("{}?{}", self.action, fields.join("&"))
+    }
+
+    fn read(address: &str) -> Option<Self> {
+        let (action, fields) = address.split_once('?')?;
+        let known = action == "/incidents" || action.starts_with("/incidents/");
+        let fields = fields.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| Some((decode(name)?, decode(value)?)));
+        known.then(|| fields.collect()).flatten().map(|fields| Self { action: action.to_owned(), fields })
     }
 }
 
@@ -180,10 +217,16 @@ mod tests {
 
     #[test]
     fn a_notice_survives_the_way_through_the_browser() {
-        let notice = Notice::done("Acknowledged | by you", Some("/incidents/7/unacknowledge".to_owned()));
+        let undo = Undo::new("/incidents").with("verb", "unacknowledge").with("number", "7").with("number", "&=|");
+        let notice = Notice::done("Acknowledged | by you", Some(undo));
         let cookie = notice.cookie();
         assert_eq!(with(cookie.split(';').next().unwrap_or_default()).notice, Some(notice));
-        assert_eq!(with("reynard_notice=good|//evil|x").notice.and_then(|notice| notice.undo), None);
+        for foreign in ["//evil?", "/me?name=x", "/incidentsx?", "no"] {
+            assert_eq!(
+                with(&format!("reynard_notice={}", encode(&format!("good|{foreign}|x")))).notice.and_then(|notice| notice.undo),
+                None
+            );
+        }
     }
 
     #[test]

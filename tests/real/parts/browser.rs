@@ -84,6 +84,27 @@ impl Browser {
         Ok(self.client.execute(script, Vec::new()).await?)
     }
 
+    /// Presses a key as a person does: `Tab`, `Enter`, or a letter.
+    pub async fn key(&self, key: &str) -> Result<()> {
+        let (code, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            " " => (32, " "),
+            letter => (0, letter),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let text = if kind == "keyDown" { text } else { "" };
+            let event = json!({ "type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code });
+            self.tell("Input.dispatchKeyEvent", event).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether pages may run scripts from now on.
+    pub async fn scripts(&self, allowed: bool) -> Result<()> {
+        self.tell("Emulation.setScriptExecutionDisabled", json!({ "value": !allowed })).await
+    }
+
     pub async fn look(&self, look: Look) -> Result<()> {
         let size = json!({ "width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": look.phone });
         self.tell("Emulation.setDeviceMetricsOverride", size).await?;

@@ -9,9 +9,11 @@ use crate::domain::priority::Priority;
 use crate::domain::run::RunStatus;
 use crate::domain::settings::{Automation, Rulebook};
 use crate::domain::timeline::{Entry, recipient};
-use crate::engine::store::AlertRow;
+use crate::engine::store::{AlertRow, Kin};
+use crate::web::pages::view::gantt::{Drawn, GanttView, gantt};
 use crate::web::pages::view::links::{Link, links};
 use crate::web::pages::view::machine::{RunView, gap, runs};
+use crate::web::pages::view::past::{PastView, past};
 use crate::web::pages::view::story::{Part, StoryView, escalations, story};
 use crate::web::pages::view::times::{Age, Countdown, Lens, Moment, took};
 
@@ -27,6 +29,12 @@ pub struct Seen<'a> {
     pub rulebook: &'a Rulebook,
     pub part: Part,
     pub lens: Lens,
+    /// Its family, and the one of them that ended last.
+    pub before: (&'a [Kin], Option<&'a Incident>),
+    /// Why it was resolved, in the log's words.
+    pub ended: Option<&'a str>,
+    /// Whether the log is looked at as a picture.
+    pub drawn: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -37,6 +45,7 @@ pub struct IncidentView {
     pub priority: String,
     pub hero: Hero,
     pub facts: Facts,
+    pub past: PastView,
     pub ending: Option<Ending>,
     pub runs: Vec<RunView>,
     /// Why the machine does nothing, or does less than it could.
@@ -45,6 +54,7 @@ pub struct IncidentView {
     pub messages: Vec<MessageView>,
     pub links: Vec<Link>,
     pub story: StoryView,
+    pub gantt: Option<GanttView>,
     pub alerts: Vec<AlertView>,
     pub more_alerts: u64,
     pub classification: Option<ClassificationView>,
@@ -94,7 +104,9 @@ pub struct Ending {
     pub took: String,
     pub acknowledged: Option<String>,
     pub first_told: Option<String>,
+    /// The playbook that fixed it.
     pub playbook: Option<String>,
+    pub reason: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -153,13 +165,15 @@ pub fn incident_view(seen: &Seen<'_>) -> IncidentView {
         priority: incident.priority.to_string(),
         hero: hero(incident, rulebook, lens),
         facts: facts(incident, lens),
-        ending: ending(incident),
+        past: past(incident, seen.before, lens),
+        ending: ending(incident, seen.ended),
         idle: runs.is_empty().then(|| idle(incident)),
         runs,
         automation: automation(rulebook.automation),
         messages: messages(incident, lens),
         links: links_of(incident, seen.alerts),
         story: story(incident, seen.entries, rulebook, seen.part, lens),
+        gantt: seen.drawn.then(|| gantt(&Drawn { incident, entries: seen.entries, alerts: seen.alerts, lens })),
         alerts: seen.alerts.iter().map(|row| alert(row, &incident.labels, lens)).collect(),
         more_alerts: (incident.counts.firing + incident.counts.resolved).saturating_sub(seen.alerts.len() as u64),
         classification: incident.classification.as_ref().map(|said| classification(said, incident)),
@@ -248,7 +262,7 @@ fn facts(incident: &Incident, lens: Lens) -> Facts {
     }
 }
 
-fn ending(incident: &Incident) -> Option<Ending> {
+fn ending(incident: &Incident, reason: Option<&str>) -> Option<Ending> {
     let over = incident.resolved_at?;
     let told = incident.notifications.values().filter(|told| told.status == NotificationStatus::Sent).map(|told| told.queued_at).min();
     let succeeded = incident.runs_in_order().into_iter().rev().find(|run| run.status == RunStatus::Succeeded);
@@ -257,6 +271,7 @@ fn ending(incident: &Incident) -> Option<Ending> {
         acknowledged: gap(incident.opened_at, incident.acknowledged_at),
         first_told: gap(incident.opened_at, told),
         playbook: succeeded.map(|run| run.playbook.clone()),
+        reason: reason.map(str::to_owned),
     })
 }
 

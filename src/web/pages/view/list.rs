@@ -4,15 +4,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::incident::{Incident, Status};
 use crate::domain::settings::Rulebook;
-use crate::engine::store::{IncidentQuery, Totals};
+use crate::engine::store::{Family, IncidentQuery, Kin, Totals};
 use crate::web::pages::view::incident::{state_word, title};
 use crate::web::pages::view::machine::{Chip, chip, in_doubt};
 use crate::web::pages::view::story::who;
+use crate::web::pages::view::strip::{Strip, strip};
 use crate::web::pages::view::times::{Age, Countdown, Lens, Moment, took};
 use crate::web::pages::visitor::encode;
 
 /// How many incidents one page of the list shows.
 pub const PAGE: u32 = 50;
+/// How many unacknowledged P1 incidents are put above the rest.
+const FIRST: u32 = 20;
 /// How many of those that need a person are shown before "and more".
 const NEEDS: usize = 6;
 
@@ -30,6 +33,10 @@ pub struct Filter {
 #[derive(Debug)]
 pub struct SeenList<'a> {
     pub incidents: &'a [Incident],
+    /// Those of them that stand above all others, wherever they would come by their age.
+    pub first: &'a [Incident],
+    /// What happened before to the families of those shown.
+    pub kin: &'a [Kin],
     /// Open ones, among which those are that need a person.
     pub open: &'a [Incident],
     pub totals: &'a Totals,
@@ -84,6 +91,7 @@ pub struct Row {
     pub age: Option<Age>,
     pub took: Option<String>,
     pub opened: Moment,
+    pub strip: Strip,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -118,6 +126,7 @@ pub struct Quiet {
 pub struct Heard {
     pub age: Age,
     pub at: Moment,
+    pub from: Option<String>,
 }
 
 impl Filter {
@@ -133,6 +142,14 @@ impl Filter {
             before: self.before,
             limit: PAGE + 1,
         }
+    }
+
+    /// What comes first whatever its age: the P1 incidents that nobody has acknowledged; nothing where none would be shown.
+    pub fn first(&self) -> Option<IncidentQuery> {
+        let query = self.query();
+        let shown = query.priority.is_none_or(|priority| priority == 1) && matches!(self.status(), "open" | "triggered" | "all");
+        let status = Some("triggered".to_owned());
+        shown.then_some(IncidentQuery { status, priority: Some(1), before: None, limit: FIRST, ..query })
     }
 
     fn status(&self) -> &str {
@@ -158,19 +175,20 @@ impl Filter {
 }
 
 pub fn list_view(seen: &SeenList<'_>) -> ListView {
-    let SeenList { filter, lens, rulebook, .. } = *seen;
-    let shown = &seen.incidents[..seen.incidents.len().min(PAGE as usize)];
-    let more = seen.incidents.len() > shown.len();
+    let filter = seen.filter;
+    let page = &seen.incidents[..seen.incidents.len().min(PAGE as usize)];
+    let more = seen.incidents.len() > page.len();
+    let shown = shown(seen, page);
     let query = filter.query();
     let narrowed = query.priority.is_some() || query.service.is_some() || query.q.is_some();
-    let mut needs = needs(seen.open, rulebook, lens);
+    let mut needs = needs(seen);
     let more_needs = needs.len().saturating_sub(NEEDS);
     needs.truncate(NEEDS);
     ListView {
         counters: counters(seen.totals, filter),
         needs: if filter.before.is_none() { needs } else { Vec::new() },
         more_needs,
-        rows: shown.iter().map(|incident| row(incident, rulebook, lens)).collect(),
+        rows: shown.iter().map(|incident| row(incident, seen)).collect(),
         tabs: tabs(filter),
         filter: FilterView {
             status: filter.status().to_owned(),
@@ -179,10 +197,17 @@ pub fn list_view(seen: &SeenList<'_>) -> ListView {
             q: query.q.unwrap_or_default(),
             narrowed,
         },
-        older: shown.last().filter(|_| more).map(|last| filter.address("before", &last.number.to_string())),
+        older: page.last().filter(|_| more).map(|last| filter.address("before", &last.number.to_string())),
         newest: filter.before.map(|_| filter.address("before", "")),
         quiet: shown.is_empty().then(|| quiet(seen, narrowed)),
     }
+}
+
+/// Unacknowledged P1 first, the longest waiting above; then by age, the youngest above.
+fn shown<'a>(seen: &SeenList<'a>, page: &'a [Incident]) -> Vec<&'a Incident> {
+    let on_top = |incident: &&Incident| seen.first.iter().any(|first| first.id == incident.id);
+    let first = seen.first.iter().filter(|_| seen.filter.before.is_none()).rev();
+    first.chain(page.iter().filter(|incident| !on_top(incident))).collect()
 }
 
 fn counters(totals: &Totals, filter: &Filter) -> Vec<Counter> {
@@ -199,17 +224,12 @@ fn counters(totals: &Totals, filter: &Filter) -> Vec<Counter> {
 }
 
 /// In doubt before unacknowledged; worse before less bad; longer before shorter.
-fn needs(open: &[Incident], rulebook: &Rulebook, lens: Lens) -> Vec<Need> {
-    let mut needs: Vec<(u8, &Incident, &'static str, &'static str)> = open.iter().filter_map(need).collect();
+fn needs(seen: &SeenList<'_>) -> Vec<Need> {
+    let mut needs: Vec<(u8, &Incident, &'static str, &'static str)> = seen.open.iter().filter_map(need).collect();
     needs.sort_by_key(|(rank, incident, ..)| (incident.priority.number(), *rank, incident.opened_at));
     needs
         .into_iter()
-        .map(|(_, incident, why, tone)| Need {
-            row: row(incident, rulebook, lens),
-            why,
-            tone,
-            can_acknowledge: incident.status == Status::Triggered,
-        })
+        .map(|(_, incident, why, tone)| Need { row: row(incident, seen), why, tone, can_acknowledge: incident.status == Status::Triggered })
         .collect()
 }
 
@@ -222,7 +242,13 @@ fn need(incident: &Incident) -> Option<(u8, &Incident, &'static str, &'static st
     waits.then_some((1, incident, "nobody has acknowledged", "bad"))
 }
 
-fn row(incident: &Incident, rulebook: &Rulebook, lens: Lens) -> Row {
+/// The family that an incident belongs to.
+pub fn family(incident: &Incident) -> Family {
+    Family(incident.kind.clone(), incident.service.clone())
+}
+
+fn row(incident: &Incident, seen: &SeenList<'_>) -> Row {
+    let SeenList { rulebook, lens, .. } = *seen;
     let (word, tone) = state_word(incident);
     let counts = incident.counts;
     Row {
@@ -244,6 +270,7 @@ fn row(incident: &Incident, rulebook: &Rulebook, lens: Lens) -> Row {
         age: incident.is_open().then(|| lens.age(incident.opened_at)),
         took: incident.resolved_at.map(|end| took(end.since(incident.opened_at))),
         opened: lens.moment(incident.opened_at),
+        strip: strip(&family(incident), seen.kin, lens.now),
     }
 }
 
@@ -259,7 +286,11 @@ fn quiet(seen: &SeenList<'_>, narrowed: bool) -> Quiet {
     let on_call = who("on-call", seen.rulebook, seen.lens.now);
     Quiet {
         all: !narrowed && seen.totals.open.iter().sum::<u64>() == 0 && seen.filter.status() == "open",
-        last_heard: seen.totals.last_delivery_at.map(|at| Heard { age: seen.lens.age(at), at: seen.lens.moment(at) }),
+        last_heard: seen.totals.last_delivery_at.map(|at| Heard {
+            age: seen.lens.age(at),
+            at: seen.lens.moment(at),
+            from: seen.totals.last_delivery_from.clone().filter(|name| !name.is_empty()),
+        }),
         deliveries: seen.totals.deliveries,
         on_call: (on_call != "on-call").then_some(on_call),
         receiver: format!(

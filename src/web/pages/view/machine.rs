@@ -59,6 +59,8 @@ pub struct StepView {
     pub doubt: Option<Doubt>,
     /// Whether a person may have it tried again or skipped.
     pub steerable: bool,
+    /// Whether that is asked about first, on a page of its own.
+    pub asks: bool,
 }
 
 /// What is known of an attempt of which nobody knows whether it took effect.
@@ -181,6 +183,7 @@ fn step_view(run: &Run, id: &str, state: &StepState, plan: Option<&Step>, lens: 
         undoing: state.undoing,
         doubt: (open && state.status == StepStatus::InDoubt)
             .then(|| Doubt { sent: state.started_at.map(|at| lens.moment(at)), attempt: state.attempt }),
+        asks: state.status == StepStatus::InDoubt || plan.is_none_or(|plan| plan.destructive),
         steerable: open && matches!(state.status, StepStatus::InDoubt | StepStatus::Waiting),
     }
 }
@@ -201,7 +204,7 @@ fn progress(run: &Run, plan: Option<&Playbook>) -> String {
     plan.map_or_else(|| at.to_string(), |plan| format!("{at}/{}", plan.steps.len()))
 }
 
-fn plan_of<'a>(run: &Run, rulebook: &'a Rulebook) -> Option<&'a Playbook> {
+pub fn plan_of<'a>(run: &Run, rulebook: &'a Rulebook) -> Option<&'a Playbook> {
     let pinned = rulebook.revisions.get(&run.revision);
     pinned.or_else(|| rulebook.playbooks.get(&run.playbook).filter(|book| book.revision == run.revision)).map(|book| &**book)
 }

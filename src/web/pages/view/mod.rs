@@ -1,11 +1,15 @@
 //! What the templates are given: one typed struct each, made by pure functions from domain values.
 
+pub mod confirm;
 pub mod face;
+pub mod gantt;
 pub mod incident;
 pub mod links;
 pub mod list;
 pub mod machine;
+pub mod past;
 pub mod playbooks;
 pub mod shell;
 pub mod story;
+pub mod strip;
 pub mod times;

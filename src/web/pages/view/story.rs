@@ -25,8 +25,8 @@ pub struct StoryView {
     pub now: Moment,
     /// The next page's address.
     pub more: Option<String>,
-    /// Whether this is not the first page.
-    pub paged: bool,
+    /// The page before this one's address, when this is not the first.
+    pub back: Option<String>,
 }
 
 /// Something that will happen unless somebody stops it.
@@ -40,6 +40,8 @@ pub struct PlanView {
 #[derive(Clone, Debug, Serialize)]
 pub struct EntryView {
     pub seq: u64,
+    /// Where it can always be found again.
+    pub href: String,
     pub at: Moment,
     /// Set on the first entry of a day that is not the one above it.
     pub day: Option<String>,
@@ -69,6 +71,24 @@ pub struct Part {
     pub show: Option<Group>,
     /// Entries before this number (newest first), or after it (from the start).
     pub from: Option<u64>,
+    /// The entry that is linked to.
+    pub entry: Option<u64>,
+}
+
+impl Part {
+    /// What an address asks for; an entry that is linked to brings the page that it stands on.
+    pub fn of(incident: &Incident, show: Option<Group>, (from, entry): (Option<u64>, Option<u64>)) -> Self {
+        let entry = entry.filter(|seq| (1..=incident.seq).contains(seq));
+        let half = u64::from(PAGE) / 2;
+        let around = entry.and_then(|seq| {
+            if incident.is_open() {
+                Some(seq + half).filter(|before| *before <= incident.seq)
+            } else {
+                Some(seq.saturating_sub(half)).filter(|after| *after > 0 && seq > u64::from(PAGE))
+            }
+        });
+        Self { show, from: from.or(around), entry }
+    }
 }
 
 pub fn story(incident: &Incident, entries: &[Entry], rulebook: &Rulebook, part: Part, lens: Lens) -> StoryView {
@@ -77,7 +97,7 @@ pub fn story(incident: &Incident, entries: &[Entry], rulebook: &Rulebook, part: 
     in_order.sort_by_key(|entry| entry.seq);
     let edge = if from_the_start { in_order.last() } else { in_order.first() };
     let more = edge.map(|entry| entry.seq).filter(|seq| if from_the_start { *seq < incident.seq } else { *seq > 1 });
-    let mut shown = grouped(&in_order, part.show, lens);
+    let mut shown = grouped(&in_order, incident.number, part, lens);
     if !from_the_start {
         shown.reverse();
     }
@@ -89,7 +109,7 @@ pub fn story(incident: &Incident, entries: &[Entry], rulebook: &Rulebook, part: 
         from_the_start,
         now: lens.moment(lens.now),
         more: more.map(|seq| address(incident.number, part.show, Some(seq))),
-        paged: part.from.is_some(),
+        back: part.from.map(|_| address(incident.number, part.show, None)),
     }
 }
 
@@ -143,13 +163,13 @@ pub fn who(name: &str, rulebook: &Rulebook, now: Timestamp) -> String {
 }
 
 /// Neighbouring alerts of one kind become one entry.
-fn grouped(entries: &[&Entry], show: Option<Group>, lens: Lens) -> Vec<EntryView> {
+fn grouped(entries: &[&Entry], number: u64, part: Part, lens: Lens) -> Vec<EntryView> {
     let mut shown: Vec<EntryView> = Vec::new();
     let mut together: Option<(&'static str, u64)> = None;
-    for entry in entries.iter().filter(|entry| show.is_none_or(|group| group_of(entry) == group)) {
+    for entry in entries.iter().filter(|entry| part.show.is_none_or(|group| group_of(entry) == group)) {
         let count = alerts_in(&entry.event);
         match (&mut together, count, shown.last_mut()) {
-            (Some((kind, sum)), Some(count), Some(last)) if *kind == entry.event.kind() => {
+            (Some((kind, sum)), Some(count), Some(last)) if *kind == entry.event.kind() && part.entry != Some(entry.seq) => {
                 *sum += count;
                 let verb = if *kind == "alert_fired" { "fired" } else { "resolved" };
                 last.sentence = format!("{sum} alerts {verb}");
@@ -157,7 +177,7 @@ fn grouped(entries: &[&Entry], show: Option<Group>, lens: Lens) -> Vec<EntryView
             }
             _ => {
                 together = count.map(|count| (entry.event.kind(), count));
-                shown.push(entry_view(entry, lens));
+                shown.push(entry_view(entry, number, lens));
             }
         }
     }
@@ -188,10 +208,11 @@ fn group_of(entry: &Entry) -> Group {
     if matches!(entry.actor, Actor::Person(_)) { Group::People } else { face(&entry.event).group }
 }
 
-fn entry_view(entry: &Entry, lens: Lens) -> EntryView {
+fn entry_view(entry: &Entry, number: u64, lens: Lens) -> EntryView {
     let face = face(&entry.event);
     EntryView {
         seq: entry.seq,
+        href: format!("/incidents/{number}?entry={0}#e{0}", entry.seq),
         at: lens.moment(entry.at),
         day: None,
         until: None,

@@ -7,21 +7,21 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::domain::action::OnInterrupt;
-use crate::domain::classification::Classification;
-use crate::domain::escalation::{DEFAULT, Level, Plan, Policy};
-use crate::domain::expression::condition::Expression;
-use crate::domain::expression::schema::Schema;
-use crate::domain::expression::template::ValueTemplate;
-use crate::domain::id::{DeliveryId, IncidentId, RunId};
-use crate::domain::incident::{AlertMark, Incident};
-use crate::domain::labels::Labels;
-use crate::domain::playbook::{OnFailure, Playbook, PlaybookLimits, Retry, Step, Trigger, Undo};
-use crate::domain::priority::Priority;
-use crate::domain::settings::Rulebook;
-use crate::domain::time::{Span, Timestamp};
-use crate::domain::timeline::{Actor, AlertRef, Entry, Event, Outcome, StepRef};
-use crate::engine::store::{AlertRow, Change, DeliveryReport, IncidentName, IncidentQuery, Reads, StoreError, Totals};
+use reynard::domain::action::OnInterrupt;
+use reynard::domain::classification::Classification;
+use reynard::domain::escalation::{DEFAULT, Level, Plan, Policy};
+use reynard::domain::expression::condition::Expression;
+use reynard::domain::expression::schema::Schema;
+use reynard::domain::expression::template::ValueTemplate;
+use reynard::domain::id::{DeliveryId, IncidentId, RunId};
+use reynard::domain::incident::{AlertMark, Incident};
+use reynard::domain::labels::Labels;
+use reynard::domain::playbook::{OnFailure, Playbook, PlaybookLimits, Retry, Step, Trigger, Undo};
+use reynard::domain::priority::Priority;
+use reynard::domain::settings::Rulebook;
+use reynard::domain::time::{Span, Timestamp};
+use reynard::domain::timeline::{Actor, AlertRef, Entry, Event, Outcome, StepRef};
+use reynard::engine::store::{AlertRow, Change, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, StoreError, Totals};
 
 /// The moment that the samples are looked at: 03:09:14 in Berlin.
 pub const NOW: Timestamp = Timestamp(1_795_486_154_000);
@@ -502,6 +502,17 @@ fn planned_step(&(id, title, action, target, when, destructive): &PlannedStep) -
     })
 }
 
+fn kin(incident: &Incident) -> Kin {
+    Kin {
+        family: Family(incident.kind.clone(), incident.service.clone()),
+        number: incident.number,
+        priority: incident.priority.number(),
+        open: incident.is_open(),
+        opened_at: incident.opened_at,
+        heard_at: incident.resolved_at.unwrap_or(NOW),
+    }
+}
+
 #[async_trait]
 impl Reads for Fake {
     async fn incidents(&self, query: &IncidentQuery) -> Result<Vec<Incident>, StoreError> {
@@ -559,8 +570,23 @@ impl Reads for Fake {
         Ok(Vec::new())
     }
 
+    async fn kin(&self, families: &[Family], limit: u32) -> Result<Vec<Kin>, StoreError> {
+        let mut all: Vec<&Incident> = self.samples.iter().map(|sample| &sample.incident).collect();
+        all.sort_by_key(|incident| std::cmp::Reverse(incident.number));
+        let of = |family: &Family| {
+            let own = all.iter().filter(|one| one.kind == family.0 && one.service == family.1).take(limit as usize).map(|one| kin(one));
+            own.collect::<Vec<_>>()
+        };
+        Ok(families.iter().flat_map(of).collect())
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
-        let mut totals = Totals { deliveries: 1_204, last_delivery_at: Some(NOW - Span::seconds(14)), ..Totals::default() };
+        let mut totals = Totals {
+            deliveries: 1_204,
+            last_delivery_at: Some(NOW - Span::seconds(14)),
+            last_delivery_from: Some("prod-eu".to_owned()),
+            ..Totals::default()
+        };
         for incident in self.samples.iter().map(|sample| &sample.incident).filter(|incident| incident.is_open()) {
             totals.open[usize::from(incident.priority.number()) - 1] += 1;
             totals.unacknowledged += u64::from(incident.acknowledged_at.is_none());

@@ -1,0 +1,176 @@
+//! Every made-up incident drawn by the real templates: nothing slips through, the story is told, a long log costs no more.
+
+use std::collections::BTreeSet;
+
+use reynard::web::pages::incident::Asked;
+use reynard::web::pages::render::html;
+use reynard::web::pages::view::face::face;
+use reynard::web::pages::view::list::Filter;
+use reynard::web::pages::visitor::{Notice, Undo, Visitor};
+use reynard::web::pages::{incident, incidents, playbooks};
+
+use crate::samples::{self, Fake, NOW, Sample};
+
+/// Every kind of the contract that the core knows.
+const KINDS: [&str; 31] = [
+    "opened",
+    "alert_fired",
+    "alert_resolved",
+    "classified",
+    "priority_changed",
+    "run_started",
+    "step_started",
+    "step_succeeded",
+    "step_failed",
+    "step_skipped",
+    "step_in_doubt",
+    "step_settled",
+    "step_undone",
+    "run_succeeded",
+    "run_failed",
+    "run_cancelled",
+    "notification_queued",
+    "notification_sent",
+    "notification_failed",
+    "escalated",
+    "acknowledged",
+    "unacknowledged",
+    "snoozed",
+    "assigned",
+    "commented",
+    "resolved",
+    "reopened",
+    "limit_hit",
+    "automation_held",
+    "automation_released",
+    "recovered",
+];
+
+fn visitor() -> Visitor {
+    let mut visitor = Visitor::read(&axum::http::HeaderMap::new(), "/incidents?q=\"><x".to_owned());
+    visitor.notice = Some(Notice::done("Done <b>", Some(Undo::new("/incidents/7/priority").with("priority", "P2\"<"))));
+    visitor
+}
+
+fn all() -> Fake {
+    let mut fake = samples::fake();
+    fake.samples.extend([samples::hostile(), samples::every_kind()]);
+    fake
+}
+
+async fn drawn(fake: &Fake, number: u64, asked: &Asked) -> String {
+    let shown = incident::look(fake, &samples::rulebook(), (&number.to_string(), asked), &visitor(), NOW).await;
+    html("incident", &shown.expect("there is such an incident")).expect("the page is drawn")
+}
+
+fn is_clean(html: &str) {
+    for foul in ["<script>", " style=", "<style", " onclick=", "{{", "javascript:"] {
+        let html = html.replace("`{{x}}", "").replace("&#x60;{{x}}", "");
+        assert!(!html.contains(foul), "{foul} in {html}");
+    }
+}
+
+#[tokio::test]
+async fn every_sample_is_drawn_and_nothing_slips_through() {
+    let fake = all();
+    for Sample { incident, .. } in &fake.samples {
+        is_clean(&drawn(&fake, incident.number, &Asked::default()).await);
+        for show in ["people", "machine", "messages", "alerts"] {
+            is_clean(&drawn(&fake, incident.number, &Asked { show: Some(show.to_owned()), from: Some(3), ..Asked::default() }).await);
+        }
+    }
+    for (fake, status) in [(&fake, "open"), (&fake, "all"), (&Fake::default(), "open")] {
+        let filter = Filter { status: Some(status.to_owned()), q: Some("o".to_owned()), ..Filter::default() };
+        let shown = incidents::look(fake, &samples::rulebook(), &filter, &visitor(), NOW).await.expect("a list");
+        is_clean(&html("incidents", &shown).expect("the page is drawn"));
+    }
+    let shown = playbooks::look(&fake, &samples::rulebook(), &visitor(), NOW).await.expect("a list");
+    is_clean(&html("playbooks", &shown).expect("the page is drawn"));
+}
+
+#[tokio::test]
+async fn the_first_screen_tells_the_story() {
+    let fake = all();
+    let page = drawn(&fake, 412, &Asked::default()).await;
+    for words in
+        ["Nobody has acknowledged", "tells managers (level 3)", "Reset the connection pool", "attempt 2 of 3", "mailbox unavailable"]
+    {
+        assert!(page.contains(words), "{words}");
+    }
+    let page = drawn(&fake, 411, &Asked::default()).await;
+    for words in ["ana is on it", "It took effect", "It did not", "Run it again…"] {
+        assert!(page.contains(words), "{words}");
+    }
+    let page = drawn(&fake, 405, &Asked::default()).await;
+    assert!(page.contains("37 alerts fired") && page.contains("fixed by <b>database_connection_failure"), "a resolved one looks back");
+}
+
+#[tokio::test]
+async fn a_long_log_costs_no_more_than_a_short_one() {
+    let mut fake = all();
+    let log = &mut fake.samples[0];
+    for seq in log.incident.seq + 1..=10_000 {
+        let mut entry = log.entries[7].clone();
+        entry.seq = seq;
+        log.entries.push(entry);
+        log.incident.seq = seq;
+    }
+    let page = drawn(&fake, 412, &Asked::default()).await;
+    assert!(page.len() < 90_000 && page.contains("9901#story"), "{} bytes", page.len());
+}
+
+#[test]
+fn every_kind_has_a_word_and_a_picture() {
+    let sprite = include_str!("../../assets/sprite.svg");
+    let mut seen = BTreeSet::new();
+    for entry in all().samples.iter().flat_map(|sample| &sample.entries) {
+        let face = face(&entry.event);
+        assert!(sprite.contains(&format!("id=\"{}\"", face.icon)), "{} has no picture", face.icon);
+        assert!(!face.word.is_empty());
+        seen.insert(entry.event.kind());
+    }
+    let missing: Vec<_> = KINDS.into_iter().filter(|kind| !seen.contains(kind)).collect();
+    assert!(missing.is_empty(), "no sample shows {missing:?}");
+}
+
+#[test]
+fn templates_escape_everything_and_carry_no_style_or_script_of_their_own() {
+    for folder in ["templates/pages", "templates/partials"] {
+        for file in std::fs::read_dir(folder).expect("the templates are here") {
+            let file = file.expect("a file").path();
+            let source = std::fs::read_to_string(&file).expect("a template");
+            for foul in ["{{{", " style=", "<style", "<script>", " onclick="] {
+                assert!(!source.contains(foul), "{foul} in {}", file.display());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_picture_shows_each_attempt_and_each_wait_and_says_them_in_words() {
+    let fake = all();
+    let picture = Asked { view: Some("gantt".to_owned()), ..Asked::default() };
+    let page = drawn(&fake, 412, &picture).await;
+    for words in [
+        "attempt 1, failed: connection to orders-pool refused: 02:02:14, 420ms",
+        "waits to be tried again: 02:02:14, 5m 59s",
+        "attempt 2: 02:08:13, 1m so far",
+        "nobody has acknowledged: 02:02:05, 7m 9s so far",
+        "3 alerts, firing",
+        "mia by email was not told: 550 5.1.1 mailbox unavailable",
+        "5m 32s without a change",
+        "Now, 02:09:14",
+    ] {
+        assert!(page.contains(words), "{words} in {page}");
+    }
+    let svg: String = page.split("<svg class=\"gs\"").skip(1).filter_map(|rest| rest.split("</svg>").next()).collect();
+    let bars = svg.split("<rect ").skip(1).filter(|bar| bar.contains(" rx="));
+    assert!(bars.clone().count() >= 7 && bars.clone().all(|bar| bar.contains("<title>")), "every bar says what it is");
+    assert!(!svg.contains("style=") && !svg.contains("NaN"), "geometry only");
+    for Sample { incident, .. } in &fake.samples {
+        let page = drawn(&fake, incident.number, &picture).await;
+        assert!(!page.contains("NaN") && page.contains("class=\"gr axis\""), "{}", incident.number);
+    }
+    let over = drawn(&fake, 405, &picture).await;
+    assert!(over.contains("Acknowledged by ana at 17:10:00") && over.contains("ana is on it: 17:10:00"), "{over}");
+}
