@@ -4,6 +4,7 @@ pub mod action;
 pub mod classification;
 pub mod cron;
 pub mod cron_field;
+pub mod database;
 pub mod decide;
 pub mod directory;
 pub mod escalation;

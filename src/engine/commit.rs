@@ -120,6 +120,8 @@ pub struct Writer {
     last_commit_at: Timestamp,
     /// Worked before anything new: deliveries stored and not worked, and work that found the database gone.
     backlog: VecDeque<Backlog>,
+    /// Another node writes now: nothing that memory holds counts any more.
+    fenced: bool,
     /// Attempts that a shutdown found not begun, until that is on disk.
     released: Vec<(Vec<i64>, Beat)>,
 }
@@ -212,6 +214,7 @@ impl Writer {
             last_delivery: resumed.last_delivery,
             last_commit_at: resumed.last_commit_at,
             backlog: VecDeque::new(),
+            fenced: false,
             released: Vec::new(),
         }
     }
@@ -226,7 +229,7 @@ impl Writer {
         self.backlog.push_back(Backlog::Put(put, beat));
     }
 
-    /// Works until every sender is gone and nothing is left.
+    /// Works until every sender is gone and nothing is left, or until another node writes.
     pub async fn work(mut self, mut queue: mpsc::Receiver<Item>) {
         let mut items = Vec::new();
         loop {
@@ -241,6 +244,9 @@ impl Writer {
                 items.push(item);
             }
             self.turn(std::mem::take(&mut items)).await;
+            if self.fenced {
+                return;
+            }
         }
     }
 
@@ -585,16 +591,27 @@ impl Writer {
 
     /// Nothing was committed; what is to become of it depends on whether the database or the thing itself was at fault.
     async fn heal(&mut self, error: StoreError, load: Load) {
+        match error {
+            // Whoever waits for an answer gets none, and is told so by that.
+            StoreError::Fenced(_) => self.fenced = true,
+            StoreError::Refused(_) => {
+                self.fails(&error);
+                self.untangle(error, load).await;
+            }
+            StoreError::Unavailable(_) => {
+                self.fails(&error);
+                self.put_off(error, load).await;
+            }
+        }
+    }
+
+    fn fails(&self, error: &StoreError) {
         if self.shared.is_failing() {
             tracing::debug!(%error, "Commits still fail");
         } else {
             tracing::error!(%error, "A commit failed; nothing of it was made true");
         }
-        self.shared.failing(&error);
-        match error {
-            StoreError::Refused(_) => self.untangle(error, load).await,
-            StoreError::Unavailable(_) => self.put_off(error, load).await,
-        }
+        self.shared.failing(error);
     }
 
     /// The database refuses something: it is ahead of us, or one of the commands is poisoned and must fail alone.

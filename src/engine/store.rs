@@ -23,6 +23,9 @@ pub enum StoreError {
     /// This one thing cannot be stored, ever.
     #[error("the database refuses this: {0}")]
     Refused(String),
+    /// Another node writes now: nothing was changed, and nothing will be by this one.
+    #[error("fenced: {0}")]
+    Fenced(String),
 }
 
 /// A webhook call as it came in.
@@ -180,6 +183,32 @@ pub trait Journal: Send + Sync {
 
     /// The texts that open runs are pinned to: revision, slug, text.
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError>;
+
+    /// Whether an attempt may begin: nobody else can be the writer yet. True of a database that only one process can have.
+    fn may_begin(&self) -> bool {
+        true
+    }
+}
+
+/// Who writes, as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    Us,
+    /// Another node, by its name.
+    Node(String),
+}
+
+/// Who of several nodes may write. Its times are the database's; only a holder's commits are made.
+#[async_trait]
+pub trait Lease: Send + Sync {
+    /// Takes it if it is free or its holder has been silent for too long. `at_start`: also from a former life of this node.
+    async fn take(&self, at_start: bool) -> Result<Holder, StoreError>;
+
+    /// Says that this node lives, where no commit does.
+    async fn renew(&self) -> Result<(), StoreError>;
+
+    /// Gives it back, so that another node need not wait.
+    async fn release(&self) -> Result<(), StoreError>;
 }
 
 /// Which incidents a list shows.
@@ -238,6 +267,8 @@ pub struct Totals {
     pub last_delivery_at: Option<Timestamp>,
     /// The source that sent it.
     pub last_delivery_from: Option<String>,
+    /// Of the newest entry in the whole log.
+    pub last_position: i64,
 }
 
 /// Everybody else's side; it never waits for the writer.
