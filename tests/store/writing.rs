@@ -133,7 +133,7 @@ impl Writing {
         incident.heard_at = self.now;
         batch.entries.push((incident.id, Entry { seq: incident.seq, at: self.now, actor, event }));
         batch.incidents.retain(|row| row.state.id != incident.id);
-        batch.incidents.push(IncidentRow { key: key.clone(), state: incident.without_alerts() });
+        batch.incidents.push(IncidentRow { key: key.clone(), state: std::sync::Arc::new(incident.clone()) });
     }
 
     pub fn fires(&mut self, batch: &mut Batch, at: usize, alert: usize) {
