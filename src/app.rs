@@ -28,6 +28,7 @@ use crate::engine::render::Messages;
 use crate::engine::runtime::{Hands, Parts, Runtime};
 use crate::engine::store::Journal;
 use crate::store::sqlite::open::SqliteStore;
+use crate::web::hosts::Hosts;
 use crate::web::pages;
 use crate::web::router::router;
 use crate::web::serve::serve;
@@ -48,6 +49,12 @@ pub struct Place {
     pub messages: PathBuf,
     pub listen: Option<SocketAddr>,
     pub database_url: Option<String>,
+}
+
+/// Who may come in, and by which name; followed anew when the settings change.
+struct Doors {
+    sources: Sources,
+    hosts: Hosts,
 }
 
 /// Secrets from the environment and from files.
@@ -102,9 +109,10 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     let (runtime, loops) = Runtime::start(parts).await.context("the engine cannot start")?;
     let closing = CancellationToken::new();
     let state = WebState::new(runtime.clone(), settings.sources.clone(), metrics, closing.clone());
-    let sources = state.sources.clone();
+    state.hosts.follow(settings.listen.ip(), &settings.public_url, &settings.hosts);
+    let doors = Doors { sources: state.sources.clone(), hosts: state.hosts.clone() };
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
-    let watching = tokio::spawn(watch(place.clone(), runtime.clone(), store.clone(), sources));
+    let watching = tokio::spawn(watch(place.clone(), runtime.clone(), store.clone(), doors));
     welcome(&settings, address, &place);
     until_asked(asked).await;
     tracing::info!("Stopping: no new work is taken, what runs may end");
@@ -196,7 +204,7 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
 }
 
 /// Reads the files again whenever one changes or somebody asks by SIGHUP; what is broken keeps its last good revision and says so.
-async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, sources: Sources) {
+async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, doors: Doors) {
     let Ok(mut asked) = signal(SignalKind::hangup()) else {
         return tracing::warn!("Changes of files cannot be noticed here; restart to load them");
     };
@@ -215,7 +223,7 @@ async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, source
         // Files with secrets are not watched, so whoever asks means it.
         if wanted || now != before {
             before = now;
-            reload(&place, &runtime, journal.as_ref(), &sources).await;
+            reload(&place, &runtime, journal.as_ref(), &doors).await;
         }
     }
 }
@@ -247,7 +255,7 @@ fn fingerprint(place: &Place) -> (Option<Files>, BTreeMap<String, String>) {
     (Files::gather(&place.config, &place.playbooks, &[]).ok(), carried::messages(&place.messages))
 }
 
-async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, sources: &Sources) {
+async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, doors: &Doors) {
     let previous = runtime.rulebook();
     let loaded = match read_files(place, Some(&previous)) {
         Ok(loaded) => loaded,
@@ -262,8 +270,9 @@ async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, sources
     match kept.and_then(|()| hands(&settings, place)) {
         Ok(hands) => {
             let playbooks = settings.rulebook.playbooks.len();
+            doors.hosts.follow(settings.listen.ip(), &settings.public_url, &settings.hosts);
             runtime.reload(settings.rulebook, hands);
-            sources.replace(settings.sources);
+            doors.sources.replace(settings.sources);
             tracing::info!(playbooks, "Loaded the changed files");
         }
         Err(error) => tracing::error!(%error, "The changed files cannot be put in force; what was in force stays"),

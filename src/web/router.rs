@@ -33,9 +33,9 @@ pub fn router(state: WebState, pages: Router<WebState>) -> Router {
     let bounded = |router: Router<WebState>| router.layer(DefaultBodyLimit::max(MAX_BODY)).layer(from_fn(in_time));
     bounded(pages)
         .layer(CompressionLayer::new())
-        .merge(bounded(api()))
-        .merge(webhooks())
+        .merge(bounded(api()).merge(webhooks()))
         .layer(CsrfLayer::new().with_rejection_response(foreign))
+        .layer(from_fn_with_state(state.clone(), by_its_name))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), observed))
         .with_state(state)
@@ -102,6 +102,17 @@ fn foreign(_: ProtectionError) -> Response<Body> {
 fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response<Body> {
     let words = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
     Problem::fault(format!("panic: {}", words.unwrap_or("without words"))).into_response()
+}
+
+/// Whoever asks for another name was sent here by somebody who made that name mean this machine. A sender with a token has shown
+/// who it is, by whichever name it knows us.
+async fn by_its_name(State(web): State<WebState>, request: Request, next: Next) -> Response {
+    let shown_by_token = request.uri().path() == "/" || request.uri().path().starts_with("/api/v1/webhooks/");
+    let is_sender = shown_by_token && request.method() == Method::POST && !web.sources.now().is_empty();
+    match web.hosts.admit(&request) {
+        Err(foreign) if !is_sender => foreign.into_response(),
+        _ => next.run(request).await,
+    }
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -218,6 +218,44 @@ async fn without_sources_only_this_machine_may_post() {
 }
 
 #[tokio::test]
+async fn a_page_that_made_its_own_name_mean_this_machine_gets_nothing() {
+    let state = web(Memory::default(), &[]);
+    state.hosts.follow([127, 0, 0, 1].into(), "http://reynard.test:5001", &["incidents.example.com".to_owned()]);
+    let hosts = state.hosts.clone();
+    let app = router(state, Router::new());
+    let asked = async |host: &str, method: &str, path: &str| {
+        let mut request = call(method, path).body(Body::from(BODY)).expect("a request");
+        request.headers_mut().insert("host", host.parse().expect("a header"));
+        ask(&app, request).await
+    };
+    for (method, path) in [("GET", "/api/v1/incidents"), ("POST", "/api/v1/incidents/2/resolve"), ("POST", "/"), ("POST", HOOK), ("GET", "/metrics")] {
+        let (status, problem) = asked("evil.example:5001", method, path).await;
+        assert_eq!(status, 421, "{path}");
+        let words = problem["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(words.contains("evil.example") && words.contains("server.hosts"), "{words}");
+        for ours in ["reynard.test", "localhost:5001", "127.0.0.1:5001", "[::1]:5001", "192.0.2.1", "incidents.example.com"] {
+            assert_ne!(asked(ours, method, path).await.0, 421, "{ours} {path}");
+        }
+    }
+    hosts.follow([0, 0, 0, 0].into(), "http://reynard.test:5001", &[]);
+    assert_eq!(asked("alertmanager-knows-me-as-this", "GET", "/api/v1/incidents").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_sender_with_a_token_may_know_us_by_any_name() {
+    let state = web(Memory::default(), &[("eu", "secret")]);
+    state.hosts.follow([127, 0, 0, 1].into(), "http://reynard.test", &[]);
+    let app = router(state, Router::new());
+    let said = async |path: &str, token: &str| {
+        let mut request = call("POST", path).header("authorization", format!("Bearer {token}")).body(Body::from(BODY)).expect("a request");
+        request.headers_mut().insert("host", "upstream".parse().expect("a header"));
+        ask(&app, request).await.0
+    };
+    assert_eq!((said(HOOK, "secret").await, said("/", "secret").await, said(HOOK, "wrong").await), (503.try_into().unwrap(), 503.try_into().unwrap(), 401.try_into().unwrap()));
+    assert_eq!(said("/api/v1/incidents/2/resolve", "secret").await, 421);
+}
+
+#[tokio::test]
 async fn a_token_is_changed_while_the_server_runs() {
     let state = web(Memory::default(), &[("eu", "old")]);
     let sources = state.sources.clone();
