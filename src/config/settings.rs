@@ -104,7 +104,11 @@ fn host(at: At<'_>) -> Option<String> {
     let text = at.words()?;
     let found = url::Host::parse(text).ok();
     if found.is_none() {
-        at.error_help(Code::BadValue, format!("\"{text}\" is not the name of a host"), "write for example reynard.example.com, without a port");
+        at.error_help(
+            Code::BadValue,
+            format!("\"{text}\" is not the name of a host"),
+            "write for example reynard.example.com, without a port",
+        );
     }
     found.map(|host| host.to_string())
 }
@@ -353,7 +357,7 @@ mod tests {
             ("automation: liv", "bad-value 1:13-16 did you mean \"live\"?"),
             ("automation: live\nautomation: held", "yaml-duplicate-key 2:1-11 the first one is on line 1"),
             ("egress: { allow: ['['] }", "bad-pattern 1:19-22"),
-            ("server: { hosts: ['reynard.example.com:80'] }", "bad-value 1:18-42 write for example reynard.example.com, without a port"),
+            ("server: { hosts: ['reynard.example.com:80'] }", "bad-value 1:19-43 write for example reynard.example.com, without a port"),
             ("people:\n\tana: {}", "yaml-syntax 2:1-2 YAML wants spaces there"),
         ];
         let mut wrong = Vec::new();

@@ -68,14 +68,30 @@ mod tests {
     fn names_of_this_machine_and_addresses_are_its_own_and_no_others() {
         let names = [plain("Reynard.Example.com.")];
         for ours in [
-            "localhost", "localhost:5001", "LOCALHOST.", "a.localhost:1", "127.0.0.1:5001", "127.9.9.9", "[::1]:5001", "192.0.2.7:5001",
-            "reynard.example.com", "REYNARD.example.com:443", "reynard.example.com.",
+            "localhost",
+            "localhost:5001",
+            "LOCALHOST.",
+            "a.localhost:1",
+            "127.0.0.1:5001",
+            "127.9.9.9",
+            "[::1]:5001",
+            "192.0.2.7:5001",
+            "reynard.example.com",
+            "REYNARD.example.com:443",
+            "reynard.example.com.",
         ] {
             assert!(is_ours(ours, &names), "{ours}");
         }
         for foreign in [
-            "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:5001", "evillocalhost", "reynard.example.com.evil", "", "a b",
-            "reynard.example.com@evil.example", "127.0.0.1@evil.example",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:5001",
+            "evillocalhost",
+            "reynard.example.com.evil",
+            "",
+            "a b",
+            "reynard.example.com@evil.example",
+            "127.0.0.1@evil.example",
         ] {
             assert!(!is_ours(foreign, &names), "{foreign}");
         }

@@ -228,7 +228,9 @@ async fn a_page_that_made_its_own_name_mean_this_machine_gets_nothing() {
         request.headers_mut().insert("host", host.parse().expect("a header"));
         ask(&app, request).await
     };
-    for (method, path) in [("GET", "/api/v1/incidents"), ("POST", "/api/v1/incidents/2/resolve"), ("POST", "/"), ("POST", HOOK), ("GET", "/metrics")] {
+    for (method, path) in
+        [("GET", "/api/v1/incidents"), ("POST", "/api/v1/incidents/2/resolve"), ("POST", "/"), ("POST", HOOK), ("GET", "/metrics")]
+    {
         let (status, problem) = asked("evil.example:5001", method, path).await;
         assert_eq!(status, 421, "{path}");
         let words = problem["detail"].as_str().unwrap_or_default().to_owned();
@@ -251,8 +253,40 @@ async fn a_sender_with_a_token_may_know_us_by_any_name() {
         request.headers_mut().insert("host", "upstream".parse().expect("a header"));
         ask(&app, request).await.0
     };
-    assert_eq!((said(HOOK, "secret").await, said("/", "secret").await, said(HOOK, "wrong").await), (503.try_into().unwrap(), 503.try_into().unwrap(), 401.try_into().unwrap()));
+    assert_eq!(
+        (said(HOOK, "secret").await, said("/", "secret").await, said(HOOK, "wrong").await),
+        (503.try_into().unwrap(), 503.try_into().unwrap(), 401.try_into().unwrap())
+    );
     assert_eq!(said("/api/v1/incidents/2/resolve", "secret").await, 421);
+}
+
+#[tokio::test]
+async fn an_address_with_a_slash_too_many_is_meant_as_it_reads() {
+    let app = app();
+    for path in [
+        "/api/v1/webhooks/alertmanager/",
+        "//api/v1/webhooks/alertmanager",
+        "//api//v1/webhooks///alertmanager//",
+        "/api/v1/webhooks/alertmanager/eu/",
+        "//",
+    ] {
+        // 503: the engine of these tests takes nothing.
+        assert_eq!(post(&app, call("POST", path), BODY).await, 503, "{path}");
+    }
+    for (method, path, status) in [
+        ("GET", HOOK, 405),
+        ("HEAD", HOOK, 405),
+        ("OPTIONS", HOOK, 405),
+        ("PUT", "//api/v1/webhooks/alertmanager/", 405),
+        ("HEAD", "/api/openapi.json", 200),
+    ] {
+        let request = call(method, path).body(Body::empty()).expect("a request");
+        let response = app.clone().oneshot(request).await.expect("routers do not fail");
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(response.headers().get("allow").is_some_and(|allow| allow == "POST"), status == 405, "{method} {path}");
+    }
+    assert_eq!(get("/api/v1/nothing/").await.0, 404);
+    assert_eq!(get("/api/v1/incidents//timeline").await.0, 404, "whose?");
 }
 
 #[tokio::test]
