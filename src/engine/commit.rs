@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::domain::decide::command::{Command, Effect, Observation, Refusal};
@@ -39,6 +39,7 @@ pub enum Work {
         row: Arc<DeliveryRow>,
         says: Said,
         done: oneshot::Sender<Result<(), EngineError>>,
+        room: OwnedSemaphorePermit,
     },
     Put(Put),
     /// Attempts that a shutdown found not begun.
@@ -134,6 +135,8 @@ struct Arrival {
     says: Said,
     done: oneshot::Sender<Result<(), EngineError>>,
     beat: Beat,
+    /// What its bytes take up of what may wait. It goes when they go, not when the sender loses patience: its bytes stay in the queue.
+    _room: OwnedSemaphorePermit,
 }
 
 /// What one commit takes up.
@@ -248,7 +251,9 @@ impl Writer {
         let mut briefs = Vec::new();
         for item in items {
             match item.work {
-                Work::Deliver { row, says, done } => load.deliveries.push(Arrival { row, says, done, beat: item.beat }),
+                Work::Deliver { row, says, done, room } => {
+                    load.deliveries.push(Arrival { row, says, done, beat: item.beat, _room: room });
+                }
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
                 Work::Release(jobs) => self.released.push((jobs, item.beat)),
                 Work::Farewell => {

@@ -207,7 +207,7 @@ impl Runtime {
         self.demand_ready()?;
         let parsed = wire::parse(&body).map_err(|error| EngineError::Unreadable(error.to_string()))?;
         let kib = u32::try_from(body.len() / 1024 + 1).unwrap_or(u32::MAX);
-        let _room = self.room.try_acquire_many(kib).map_err(|_| overloaded())?;
+        let room = self.room.clone().try_acquire_many_owned(kib).map_err(|_| overloaded())?;
         let now = self.clock.now();
         let id = DeliveryId(Uuid::now_v7());
         let receipt = Receipt { delivery: id, alerts: parsed.alerts.len(), rejected: parsed.rejected.clone() };
@@ -216,7 +216,7 @@ impl Runtime {
         let says = said(&delivery, parsed, &self.rulebook());
         let row = Arc::new(DeliveryRow { delivery, keys: says.observations.keys().cloned().collect(), rejected });
         let (done, answer) = oneshot::channel();
-        self.hand_in(Work::Deliver { row, says, done })?;
+        self.hand_in(Work::Deliver { row, says, done, room })?;
         answer.await.map_err(|_| stopping())??;
         Ok(receipt)
     }

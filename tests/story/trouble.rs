@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use reynard::domain::decide::command::Command;
 use reynard::domain::id::IncidentId;
 use reynard::domain::incident::{Incident, NotificationStatus};
@@ -326,4 +327,21 @@ async fn what_a_commit_asked_for_is_done_although_its_answer_was_lost() {
         assert_eq!(app.sent().len(), 2, "{goods}: the timer of the next level rings, too");
         app.assert_fold_is_state(incident.id).await;
     }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_disk_that_stands_still_takes_up_room_until_it_is_gone() {
+    let app = App::that_dies_after(1, crate::app::PEOPLE, &[]).await;
+    let large = || {
+        let mut post = body(&[alert("Anything", "critical", "firing", 0)]).to_string().into_bytes();
+        post.resize(15 * 1024 * 1024, b' ');
+        post
+    };
+    // The disk does not answer, and each sender in turn loses patience at once.
+    for _ in 0..4 {
+        assert!(app.runtime.deliver("am", large()).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    let full = app.runtime.deliver("am", large()).now_or_never();
+    assert!(matches!(full, Some(Err(EngineError::Unavailable(_)))), "64 MiB wait already: {full:?}");
 }
