@@ -63,9 +63,22 @@ pub struct Put {
     pub command: Command,
     /// The job that asked; settled in the same commit.
     pub settles: Option<i64>,
-    /// A person's idempotency key.
-    pub request: Option<String>,
+    /// A person's idempotency key, and what it was used for.
+    pub request: Option<Named>,
     pub done: Option<oneshot::Sender<Result<u64, EngineError>>>,
+}
+
+/// A request that has a name, and the digest of what it asks.
+pub struct Named {
+    pub key: String,
+    pub asked: String,
+}
+
+impl Named {
+    /// What is remembered: that the name was used, and for what.
+    fn rows(&self) -> [String; 2] {
+        [self.key.clone(), format!("{}\n{}", self.key, self.asked)]
+    }
 }
 
 /// What a delivery says, to be worked with the commit that stores it or, if that is refused, in one of its own.
@@ -418,10 +431,11 @@ impl Writer {
     }
 
     async fn put(&mut self, put: &Put, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
-        if let Some(request) = &put.request {
-            let in_this_batch = draft.batch.requests.iter().any(|(key, _)| key == request);
-            if in_this_batch || self.journal.request_known(request).await? {
-                draft.results.push(self.version(put.incident));
+        if let Some(rows) = put.request.as_ref().map(Named::rows) {
+            let [used, for_this] = rows;
+            if self.knows(&used, draft).await? {
+                let same = self.knows(&for_this, draft).await?;
+                draft.results.push(if same { self.version(put.incident) } else { Err(EngineError::KeyReused) });
                 return Ok(());
             }
         }
@@ -434,10 +448,16 @@ impl Writer {
             Err(EngineError::NotFound)
         };
         if let (Some(request), Ok(_)) = (&put.request, &result) {
-            draft.batch.requests.push((request.clone(), now));
+            draft.batch.requests.extend(request.rows().map(|row| (row, now)));
         }
         draft.results.push(result);
         Ok(())
+    }
+
+    /// Whether that was asked and done before. What was refused is not remembered: it may be asked again under the same name.
+    async fn knows(&self, request: &str, draft: &Draft) -> Result<bool, StoreError> {
+        let in_this_batch = draft.batch.requests.iter().any(|(key, _)| key == request);
+        Ok(in_this_batch || self.journal.request_known(request).await?)
     }
 
     /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.

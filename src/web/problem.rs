@@ -87,6 +87,7 @@ impl From<EngineError> for Problem {
             }
             EngineError::Refused(refusal) => Self::conflict(refusal.to_string()),
             EngineError::NotFound => Self::missing("incident"),
+            reused @ EngineError::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, reused.to_string()),
             EngineError::Unreadable(why) => Self::unreadable(why),
             EngineError::Unavailable(cause) => Self::unavailable(cause),
         }
@@ -131,6 +132,7 @@ mod tests {
         for (error, status, said) in [
             (EngineError::Refused(Refusal::Resolved), 409, "reopen it first"),
             (EngineError::NotFound, 404, "no such incident"),
+            (EngineError::KeyReused, 422, "take a new key"),
             (EngineError::Unreadable("line 3".to_owned()), 400, "line 3"),
             (EngineError::Unavailable("select * from jobs".to_owned()), 503, "again in a few seconds"),
         ] {

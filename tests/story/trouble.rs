@@ -171,7 +171,7 @@ async fn a_batch_that_fails_half_decided_is_forgotten_whole() {
     // Both wait for the writer before it looks: one batch, whose second command cannot be decided.
     let (first, second) = tokio::join!(
         app.runtime.command(incident.id, ana(), comment("first"), None),
-        app.runtime.command(incident.id, ana(), comment("second"), Some("key".to_owned())),
+        app.runtime.command(incident.id, ana(), comment("second"), Some("key".into())),
     );
     assert!(first.is_err() && second.is_err(), "{first:?} {second:?}");
     app.heals().await;
