@@ -57,6 +57,9 @@ pub enum EngineError {
     KeyReused,
     #[error("{0}")]
     Unavailable(String),
+    /// A mistake of ours; sending it again does not help.
+    #[error("Reynard made a mistake: {0}")]
+    Mistake(String),
 }
 
 impl From<StoreError> for EngineError {

@@ -90,6 +90,7 @@ impl From<EngineError> for Problem {
             reused @ EngineError::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, reused.to_string()),
             EngineError::Unreadable(why) => Self::unreadable(why),
             EngineError::Unavailable(cause) => Self::unavailable(cause),
+            EngineError::Mistake(cause) => Self::fault(cause),
         }
     }
 }

@@ -333,6 +333,10 @@ impl App {
         assert_eq!(folded, stored);
     }
 
+    pub fn hands(&self) -> Hands {
+        hands(&self.settings, &self.world)
+    }
+
     pub fn sent(&self) -> Vec<String> {
         self.world.sent.lock().expect("no panics").clone()
     }
@@ -345,8 +349,7 @@ impl App {
 type Started = (Runtime, Loops, Arc<SqliteStore>, Arc<Mortal>);
 type Around<'a> = (&'a Arc<HandClock>, &'a Arc<World>, &'a Arc<Trouble>);
 
-async fn start(folder: &Path, settings: &Settings, (clock, world, trouble): Around<'_>, commits: i64) -> Started {
-    let store = Arc::new(SqliteStore::open(&folder.join("reynard.db")).await.expect("a database"));
+fn hands(settings: &Settings, world: &Arc<World>) -> Hands {
     let actions = settings
         .rulebook
         .specs
@@ -357,7 +360,12 @@ async fn start(folder: &Path, settings: &Settings, (clock, world, trouble): Arou
         .channels
         .keys()
         .map(|name| (name.clone(), Arc::new(Mailbox { name: name.clone(), world: world.clone() }) as Arc<dyn Sender>));
-    let hands = Hands { actions, senders: senders.collect(), ..Hands::default() };
+    Hands { actions, senders: senders.collect(), ..Hands::default() }
+}
+
+async fn start(folder: &Path, settings: &Settings, (clock, world, trouble): Around<'_>, commits: i64) -> Started {
+    let store = Arc::new(SqliteStore::open(&folder.join("reynard.db")).await.expect("a database"));
+    let hands = hands(settings, world);
     let shaky = Arc::new(Shaky { store: store.clone(), trouble: trouble.clone() });
     let mortal = Arc::new(Mortal { inner: shaky, left: AtomicI64::new(commits), dead: tokio::sync::Notify::new() });
     let parts = Parts {

@@ -93,6 +93,7 @@ async fn put(web: &WebState, wish: Result<Wish, String>, visitor: &Visitor, fiel
             match web.runtime.command(wish.id, visitor.actor(), wish.command, request).await {
                 Ok(_) => Notice::done(wish.done, wish.undo),
                 Err(EngineError::Refused(no)) => Notice::refused(format!("Nothing was changed: {no}.")),
+                Err(EngineError::Mistake(_)) => Notice::refused("Not done: Reynard made a mistake; the log has more.".to_owned()),
                 Err(error) => Notice::refused(format!("Not done: {error}. Try again in a moment.")),
             }
         }
