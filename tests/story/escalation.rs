@@ -98,3 +98,19 @@ async fn an_incident_follows_the_first_policy_that_is_for_it_and_keeps_it() {
     assert_eq!(app.incident(incident.number).await.escalation.policy, "payments");
     app.assert_fold_is_state(incident.id).await;
 }
+
+#[tokio::test]
+async fn a_message_shows_the_alerts_that_fire_before_those_that_are_over() {
+    let app = App::new().await;
+    let all = |status: &str| (0..25).map(|instance| alert("ServiceDown", "critical", status, instance)).collect::<Vec<_>>();
+    let incident = p1(&app).await;
+    app.posts(&body(&all("firing"))).await;
+    let over: Vec<_> = all("resolved").into_iter().take(22).collect();
+    app.posts(&body(&over)).await;
+    let state = app.runtime.reads.alerts(incident.id, 100).await.expect("readable");
+    let mut whole = app.incident(incident.number).await;
+    whole.alerts = state.into_iter().map(|row| (row.fingerprint, row.mark)).collect();
+    let data = reynard::engine::brief::message_data(&whole, &app.runtime.rulebook(), "it opened", None);
+    let firing: Vec<bool> = data["alerts"].as_array().expect("a list").iter().map(|alert| alert["firing"] == true).collect();
+    assert_eq!((firing.len(), &firing[..4]), (20, &[true, true, true, false][..]));
+}
