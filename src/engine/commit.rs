@@ -599,7 +599,7 @@ impl Writer {
         }
         for (id, entries) in facts {
             if let Some(cached) = self.incidents.get(&id) {
-                tally(&self.shared.metrics, &cached.state, &entries, self.shared.clock.now());
+                tally(&self.shared.metrics, rulebook, &cached.state, &entries, self.shared.clock.now());
                 narrate(&cached.state, &entries);
             }
         }
