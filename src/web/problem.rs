@@ -85,6 +85,7 @@ impl From<EngineError> for Problem {
             EngineError::Refused(refusal @ (Refusal::UnknownRun | Refusal::UnknownStep(_))) => {
                 Self::new(StatusCode::NOT_FOUND, refusal.to_string())
             }
+            EngineError::Refused(Refusal::Invalid(why)) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why),
             EngineError::Refused(refusal) => Self::conflict(refusal.to_string()),
             EngineError::NotFound => Self::missing("incident"),
             reused @ EngineError::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, reused.to_string()),
@@ -133,6 +134,7 @@ mod tests {
         for (error, status, said) in [
             (EngineError::Refused(Refusal::Resolved), 409, "reopen it first"),
             (EngineError::NotFound, 404, "no such incident"),
+            (EngineError::Refused(Refusal::Invalid("at most a week".to_owned())), 422, "a week"),
             (EngineError::KeyReused, 422, "take a new key"),
             (EngineError::Unreadable("line 3".to_owned()), 400, "line 3"),
             (EngineError::Unavailable("select * from jobs".to_owned()), 503, "again in a few seconds"),

@@ -60,3 +60,21 @@ async fn until_an_hour_means_the_same_whenever_it_is_sent_again() {
     assert_eq!(browser.keyed("k", snooze, &wish).await.0, 200);
     assert_eq!(browser.keyed("k", snooze, r#"{"for":"1h"}"#).await.0, 422);
 }
+
+#[tokio::test]
+async fn a_note_as_long_as_a_book_is_refused_and_a_message_shows_the_beginning_of_a_long_one() {
+    let app = App::new().await;
+    let id = app.fires("A", "critical").await.id;
+    let browser = Browser::of(&app);
+    let (status, words) = browser.keyed("k", "/api/v1/incidents/1/escalate", &format!(r#"{{"note":"{}"}}"#, "x".repeat(2_049))).await;
+    assert_eq!(status, 422);
+    assert!(words.contains("at most 2048 bytes"), "{words}");
+    assert_eq!(browser.keyed("k", "/api/v1/incidents/1/comment", &format!(r#"{{"text":"{}"}}"#, "x".repeat(16_385))).await.0, 422);
+    assert_eq!(browser.keyed("k", "/api/v1/incidents/1/escalate", &format!(r#"{{"note":"{}"}}"#, "x".repeat(2_048))).await.0, 200);
+    app.settles().await;
+    let incident = app.newest().await;
+    let reasons: Vec<_> = incident.notifications.values().map(|told| told.reason.chars().count()).collect();
+    assert!(reasons.len() > 1 && reasons.iter().all(|letters| *letters <= 402), "{reasons:?}");
+    let whole = app.sentences(id).await.into_iter().any(|said| said.contains(&"x".repeat(2_048)));
+    assert!(whole, "the timeline has all of it");
+}
