@@ -1,7 +1,7 @@
 //! Logging: text on a terminal, JSON otherwise. `REYNARD_LOG` chooses what is logged (`info`, `reynard=debug`).
 //! What alerts and people wrote stands in the text as words only: it moves no cursor and begins no line that looks like the log's own.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::io::IsTerminal;
 
 use tracing::field::Field;

@@ -93,7 +93,7 @@ impl Metrics {
         registry.register("poisoned", poisoned, self.poisoned.clone());
         // An alert on a counter needs its first step to be seen.
         for kind in ["delivery", "command"] {
-            self.poisoned.get_or_create(&KindLabels { kind });
+            drop(self.poisoned.get_or_create(&KindLabels { kind }));
         }
     }
 

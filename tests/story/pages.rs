@@ -74,6 +74,7 @@ async fn what_was_done_by_mistake_is_taken_back() {
     assert_eq!(app.newest().await.status, Status::Resolved);
     browser.undoes(&page).await;
     assert_eq!(app.newest().await.status, Status::Triggered);
+    app.settles().await;
     app.assert_fold_is_state(incident.id).await;
 }
 

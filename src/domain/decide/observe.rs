@@ -42,7 +42,7 @@ impl Turn<'_, '_> {
             self.emit(Event::AlertResolved { delivery: observation.delivery, alerts, truncated: observation.truncated });
         }
         if reopening {
-            self.emit(Event::Reopened { reason: "it fires again".to_owned() });
+            self.emit(Event::Reopened { reason: "it fires again".to_owned(), acknowledged: false });
         }
         if !fired.is_empty() || (truncation_changed && resolved.is_empty() && self.state.is_open()) {
             let alerts = refs(&fired);
@@ -198,7 +198,7 @@ impl Turn<'_, '_> {
         let reason = format!("rule \"{}\": {}", classification.rule, classification.reason);
         self.emit_engine(Event::Classified { classification, again: true });
         if rises {
-            self.emit_engine(Event::PriorityChanged { from: current, to: priority, reason });
+            self.emit_engine(Event::PriorityChanged { from: current, to: priority, reason, next_at: None });
             self.priority_rose();
         }
         self.start_matching_runs();

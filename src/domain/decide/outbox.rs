@@ -96,7 +96,10 @@ impl Turn<'_, '_> {
 
     pub(super) fn tell_later(&mut self, wake: Wake) {
         let Wake::Tell { generation, channel, person, template, text, reason } = wake else { return };
-        if self.state.escalation.generation == generation && self.state.status == Status::Triggered {
+        // An acknowledgement in between has changed the generation. A page that came after it, because automation needs somebody,
+        // goes all its ways; a playbook's own words need not be said twice to whoever is on it.
+        let wanted = self.state.status == Status::Triggered || (self.state.is_open() && template != ONLY_WORDS);
+        if self.state.escalation.generation == generation && wanted {
             self.write(channel, person, Span::ZERO, &Page { to: &[], template: &template, text, reason: &reason });
         }
     }

@@ -80,6 +80,7 @@ impl Turn<'_, '_> {
             Command::Acknowledge { note } => return self.acknowledge(note),
             Command::Unacknowledge => return self.unacknowledge(),
             Command::Resolve { note } => return self.resolve_by_person(note),
+            Command::Unresolve => return self.unresolve(),
             Command::Reopen { note } => return self.reopen_by_person(note),
             Command::Snooze { span } => return self.snooze(span),
             Command::SetPriority { priority, note } => return self.set_priority(priority, note),

@@ -121,6 +121,7 @@ fn wish(verb: &str, fields: &Fields) -> Result<Command, String> {
         "acknowledge" => Command::Acknowledge { note },
         "unacknowledge" => Command::Unacknowledge,
         "resolve" => Command::Resolve { note },
+        "unresolve" => Command::Unresolve,
         "reopen" => Command::Reopen { note },
         "snooze" => {
             Command::Snooze { span: said(&fields.span).parse().map_err(|error: crate::domain::time::SpanError| error.to_string())? }
@@ -159,6 +160,7 @@ fn done(verb: &str) -> &'static str {
         "acknowledge" => "Acknowledged: it is yours, nobody else is paged.",
         "unacknowledge" => "Taken back: escalation begins again.",
         "resolve" => "Resolved.",
+        "unresolve" => "Open again, as it was before.",
         "reopen" => "Reopened: escalation begins again.",
         "snooze" => "Snoozed.",
         "priority" => "Priority set; your choice stays.",
@@ -178,11 +180,12 @@ fn opposite(verb: &str, incident: &Incident) -> Option<Undo> {
     match verb {
         "acknowledge" => Some(to("unacknowledge")),
         "unacknowledge" => Some(to("acknowledge")),
-        "resolve" => Some(to("reopen")),
-        "reopen" => Some(to("resolve")),
+        "resolve" => Some(to("unresolve")),
+        "reopen" | "unresolve" => Some(to("resolve")),
         "priority" => Some(to("priority").with("priority", incident.priority.to_string())),
         // A snooze cannot be unsaid, but it can be over.
         "snooze" if incident.status == Status::Triggered => Some(to("snooze").with("for", AT_ONCE)),
+        "snooze" if incident.status == Status::Acknowledged => Some(to("acknowledge")),
         _ => None,
     }
 }
@@ -224,7 +227,7 @@ mod tests {
         let incident = Incident { number: 7, priority: Priority::P2, ..Incident::default() };
         for (verb, way) in [
             ("acknowledge", Some("/incidents/7/unacknowledge")),
-            ("resolve", Some("/incidents/7/reopen")),
+            ("resolve", Some("/incidents/7/unresolve")),
             ("priority", Some("/incidents/7/priority")),
             ("snooze", Some("/incidents/7/snooze")),
             ("comment", None),

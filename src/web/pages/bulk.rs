@@ -48,7 +48,8 @@ fn verb(word: &str) -> Option<Verb> {
     Some(match word {
         "acknowledge" => Verb { command: Command::Acknowledge { note }, done: "Acknowledged", undo: "unacknowledge" },
         "unacknowledge" => Verb { command: Command::Unacknowledge, done: "Taken back", undo: "acknowledge" },
-        "resolve" => Verb { command: Command::Resolve { note }, done: "Resolved", undo: "reopen" },
+        "resolve" => Verb { command: Command::Resolve { note }, done: "Resolved", undo: "unresolve" },
+        "unresolve" => Verb { command: Command::Unresolve, done: "Open again", undo: "resolve" },
         "reopen" => Verb { command: Command::Reopen { note }, done: "Reopened", undo: "resolve" },
         _ => return None,
     })
