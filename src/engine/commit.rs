@@ -464,6 +464,10 @@ impl Writer {
                 return Ok(());
             }
         }
+        if self.rang_before(put).await? {
+            draft.results.push(self.version(put.incident));
+            return Ok(());
+        }
         draft.batch.settled.extend(put.settles);
         let result = if self.incidents.contains_key(&put.incident) {
             self.decide(put.incident, put.actor.clone(), put.command.clone(), rulebook, now, draft)?
@@ -477,6 +481,14 @@ impl Writer {
         }
         draft.results.push(result);
         Ok(())
+    }
+
+    /// Whether a timer's job is settled on disk: the commit that carried it out was made although its answer was lost. Most timers find
+    /// that out by what they were to change; a message and a word about silence change nothing that could be looked at.
+    async fn rang_before(&self, put: &Put) -> Result<bool, StoreError> {
+        let (Some(job), Command::Wake(_), true) = (put.settles, &put.command, self.shared.is_failing()) else { return Ok(false) };
+        let from_there = self.journal.jobs_due(Timestamp(i64::MAX), job - 1, 1).await?;
+        Ok(from_there.first().is_none_or(|first| first.id != job))
     }
 
     /// Whether that was asked and done before. What was refused is not remembered: it may be asked again under the same name.

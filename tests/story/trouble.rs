@@ -419,3 +419,28 @@ async fn a_mistake_in_deciding_a_command_changes_nothing_of_its_incident() {
     assert!(app.world.metrics.text().expect("text").contains("reynard_poisoned_total{kind=\"command\"} 1"));
     app.assert_fold_is_state(id).await;
 }
+
+#[tokio::test]
+async fn a_timer_whose_commit_lost_its_answer_rings_once() {
+    let two_ways =
+        crate::app::PEOPLE.replace("notify: [ { channel: email } ] }", "notify: [ { channel: email }, { channel: hook, after: 5m } ] }");
+    let two_ways = two_ways.replace("channels:\n", "channels:\n  hook: { kind: webhook, url: 'http://localhost:9000/page' }\n");
+    let app = App::with_settings(&two_ways, &[]).await;
+    let incident = app.fires("ServiceDown", "critical").await;
+    app.passes(Span::minutes(4)).await;
+    app.trouble.comes(&["commit answered"]);
+    app.clock.turn(Span::minutes(1));
+    app.heals().await;
+    assert_eq!(app.sent().len(), 2, "the second way once: {:#?}", app.sentences(incident.id).await);
+    // Nothing else is due now but the word about silence.
+    app.puts(incident.id, "ana", Command::Acknowledge { note: String::new() }).await.expect("taken");
+    app.passes(Span::hours(11)).await;
+    app.trouble.comes(&["commit answered"]);
+    app.clock.turn(Span::hours(1));
+    app.heals().await;
+    let silences = async || app.sentences(incident.id).await.iter().filter(|said| said.starts_with("No news")).count();
+    assert_eq!(silences().await, 1);
+    app.passes(Span::hours(12)).await;
+    assert_eq!(silences().await, 2, "and one watch goes on, not two");
+    app.assert_fold_is_state(incident.id).await;
+}
