@@ -38,6 +38,8 @@ use crate::web::state::{Sources, WebState};
 const GRACE: Span = Span::seconds(20);
 /// How long requests under way may take to end.
 const WEB_GRACE: Duration = Duration::from_secs(2);
+/// How far the last commit may lie ahead of the machine's clock: a clock kept in local time is hours off until it is set right.
+const FURTHEST_AHEAD: Span = Span::hours(26);
 /// Editors write a file in several strokes; reading waits for the last.
 const STROKES: Duration = Duration::from_millis(200);
 
@@ -55,6 +57,13 @@ pub struct Place {
 struct Doors {
     sources: Sources,
     hosts: Hosts,
+}
+
+/// Whether a start may go on from a last commit that lies far ahead of the machine's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    Refused,
+    GoesOn,
 }
 
 /// Secrets from the environment and from files.
@@ -82,7 +91,7 @@ pub fn now() -> Timestamp {
 }
 
 /// Runs the server until it is asked to stop.
-pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
+pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<()> {
     // A second provider in the process is impossible, a second call only says so.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let loaded = read_files(&place, None)?;
@@ -101,6 +110,9 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     let mut rulebook = settings.rulebook.clone();
     bring_pinned(&mut rulebook, &settings, store.as_ref()).await;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    if ahead == Ahead::Refused {
+        demand_a_clock(store.resume(clock.now()).await?.last_commit_at, clock.now())?;
+    }
     keep_revisions(&rulebook, store.as_ref(), clock.as_ref()).await?;
     let hands = hands(&settings, &place)?;
     let metrics = Arc::new(Metrics::new());
@@ -158,6 +170,20 @@ async fn open(settings: &Settings) -> anyhow::Result<SqliteStore> {
         bail!("this version keeps its data in SQLite; write for example --database-url sqlite://data/reynard.db");
     };
     Ok(SqliteStore::open(Path::new(path)).await?)
+}
+
+/// Time does not run backwards over a restart. A clock that is a little behind catches up; one that is far behind would make time go
+/// on years ahead of everybody, and timers set now would ring then. Which of the two instants is wrong, only a person knows.
+fn demand_a_clock(last_commit: Timestamp, now: Timestamp) -> anyhow::Result<()> {
+    let behind = last_commit.since(now);
+    if behind <= FURTHEST_AHEAD {
+        return Ok(());
+    }
+    bail!(
+        "the machine's clock says {now}, which is {behind} before the last commit ({last_commit}). If the clock is wrong, set it and \
+         start again. If it was wrong then, put a backup from before in place, or start with another --database-url: Alertmanager \
+         tells anew what still fires. --time-goes-on starts all the same, with time as the last commit had it"
+    );
 }
 
 /// Adds the revisions that open runs are pinned to and that the files no longer have.
