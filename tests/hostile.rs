@@ -184,7 +184,8 @@ async fn a_sender_that_hangs_up_loses_no_delivery_that_was_whole() {
     let address = server.url.trim_start_matches("http://").to_owned();
     let hang_up = |body: &str, sent: usize| {
         let mut stream = TcpStream::connect(&address).expect("it listens");
-        let head = format!("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head =
+            format!("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body.as_bytes()[..sent])).expect("it reads");
         stream
     };
