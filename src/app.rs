@@ -30,6 +30,7 @@ use crate::engine::render::Messages;
 use crate::engine::runtime::{Hands, Loops, Over, Parts, Runtime};
 use crate::engine::store::Journal;
 use crate::store::catalog as databases;
+use crate::web::hosts::Hosts;
 use crate::web::pages;
 use crate::web::router::router;
 use crate::web::serve::serve;
@@ -41,6 +42,8 @@ const GRACE: Span = Span::seconds(20);
 const WEB_GRACE: Duration = Duration::from_secs(2);
 /// The pause before a take-over that the database cut short is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How far the last commit may lie ahead of the machine's clock: a clock kept in local time is hours off until it is set right.
+const FURTHEST_AHEAD: Span = Span::hours(26);
 /// Editors write a file in several strokes; reading waits for the last.
 const STROKES: Duration = Duration::from_millis(200);
 
@@ -52,6 +55,19 @@ pub struct Place {
     pub messages: PathBuf,
     pub listen: Option<SocketAddr>,
     pub database_url: Option<String>,
+}
+
+/// Who may come in, and by which name; followed anew when the settings change.
+struct Doors {
+    sources: Sources,
+    hosts: Hosts,
+}
+
+/// Whether a start may go on from a last commit that lies far ahead of the machine's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    Refused,
+    GoesOn,
 }
 
 /// Secrets from the environment and from files.
@@ -79,7 +95,7 @@ pub fn now() -> Timestamp {
 }
 
 /// Runs the server until it is asked to stop.
-pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
+pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<()> {
     // A second provider in the process is impossible, a second call only says so.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let loaded = read_files(&place, None)?;
@@ -97,6 +113,9 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     let databases::Opened { journal, reads, lease } = databases::open(&settings.database_url, &name(address)).await?;
     let rulebook = Arc::new(settings.rulebook.clone());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    if ahead == Ahead::Refused {
+        demand_a_clock(journal.resume(clock.now()).await?.last_commit_at, clock.now())?;
+    }
     keep_revisions(&rulebook, journal.as_ref(), clock.as_ref()).await?;
     let hands = hands(&settings, &place)?;
     let metrics = Arc::new(Metrics::new());
@@ -106,9 +125,10 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     let loops = engine.begin().await.context("the engine cannot start")?;
     let closing = CancellationToken::new();
     let state = WebState::new(runtime.clone(), engine.settings.sources.clone(), metrics, closing.clone());
-    let sources = state.sources.clone();
+    state.hosts.follow(engine.settings.listen.ip(), &engine.settings.public_url, &engine.settings.hosts);
+    let doors = Doors { sources: state.sources.clone(), hosts: state.hosts.clone() };
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
-    let watching = tokio::spawn(watch(place.clone(), runtime, journal, sources));
+    let watching = tokio::spawn(watch(place.clone(), runtime, journal, doors));
     welcome(&engine.settings, address, &place, loops.is_some());
     let stop = CancellationToken::new();
     tokio::spawn({
@@ -251,6 +271,20 @@ fn overrule(settings: &mut Settings, place: &Place) {
     settings.rulebook.public_url.clone_from(&settings.public_url);
 }
 
+/// Time does not run backwards over a restart. A clock that is a little behind catches up; one that is far behind would make time go
+/// on years ahead of everybody, and timers set now would ring then. Which of the two instants is wrong, only a person knows.
+fn demand_a_clock(last_commit: Timestamp, now: Timestamp) -> anyhow::Result<()> {
+    let behind = last_commit.since(now);
+    if behind <= FURTHEST_AHEAD {
+        return Ok(());
+    }
+    bail!(
+        "the machine's clock says {now}, which is {behind} before the last commit ({last_commit}). If the clock is wrong, set it and \
+         start again. If it was wrong then, put a backup from before in place, or start with another --database-url: Alertmanager \
+         tells anew what still fires. --time-goes-on starts all the same, with time as the last commit had it"
+    );
+}
+
 /// Adds the revisions that open runs are pinned to and that the files no longer have.
 async fn bring_pinned(rulebook: &mut Rulebook, settings: &Settings, journal: &dyn Journal) {
     let pinned = journal.pinned_revisions().await.unwrap_or_default();
@@ -295,7 +329,7 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
 }
 
 /// Reads the files again whenever one changes or somebody asks by SIGHUP; what is broken keeps its last good revision and says so.
-async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, sources: Sources) {
+async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, doors: Doors) {
     let Ok(mut asked) = signal(SignalKind::hangup()) else {
         return tracing::warn!("Changes of files cannot be noticed here; restart to load them");
     };
@@ -314,7 +348,7 @@ async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, source
         // Files with secrets are not watched, so whoever asks means it.
         if wanted || now != before {
             before = now;
-            reload(&place, &runtime, journal.as_ref(), &sources).await;
+            reload(&place, &runtime, journal.as_ref(), &doors).await;
         }
     }
 }
@@ -346,7 +380,7 @@ fn fingerprint(place: &Place) -> (Option<Files>, BTreeMap<String, String>) {
     (Files::gather(&place.config, &place.playbooks, &[]).ok(), carried::messages(&place.messages))
 }
 
-async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, sources: &Sources) {
+async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, doors: &Doors) {
     let previous = runtime.rulebook();
     let loaded = match read_files(place, Some(&previous)) {
         Ok(loaded) => loaded,
@@ -361,8 +395,9 @@ async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, sources
     match kept.and_then(|()| hands(&settings, place)) {
         Ok(hands) => {
             let playbooks = settings.rulebook.playbooks.len();
+            doors.hosts.follow(settings.listen.ip(), &settings.public_url, &settings.hosts);
             runtime.reload(settings.rulebook, hands);
-            sources.replace(settings.sources);
+            doors.sources.replace(settings.sources);
             tracing::info!(playbooks, "Loaded the changed files");
         }
         Err(error) => tracing::error!(%error, "The changed files cannot be put in force; what was in force stays"),

@@ -87,6 +87,7 @@ mod tests {
         let settings = Settings {
             listen: ([127, 0, 0, 1], 5001).into(),
             public_url: String::new(),
+            hosts: Vec::new(),
             database_url: Secret::new("sqlite://x.db"),
             sources: Vec::new(),
             channels: BTreeMap::new(),

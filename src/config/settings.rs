@@ -44,8 +44,7 @@ pub fn shipped(specs: &Specs) -> Settings {
 }
 
 fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secrets) -> Settings {
-    let (listen, public_url) =
-        fields.optional("server").and_then(server).unwrap_or_else(|| (default_listen(), public_url(default_listen())));
+    let Server { listen, public_url, hosts } = fields.optional("server").and_then(server).unwrap_or_else(|| Server::at(default_listen()));
     let database_url = fields.optional("database").and_then(|at| database(at, secrets)).unwrap_or_else(|| Secret::new(DATABASE));
     let channels = fields.optional("channels").map(|at| channels::read(at, secrets)).unwrap_or_default();
     let people = fields.optional("people").map(|at| on_call::people(at, names, &channels)).unwrap_or_default();
@@ -66,6 +65,7 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
     let settings = Settings {
         listen,
         public_url,
+        hosts,
         database_url,
         sources: fields.optional("sources").map(|at| sources::read(at, secrets)).unwrap_or_default(),
         channels,
@@ -77,12 +77,41 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
     settings
 }
 
-fn server(at: At<'_>) -> Option<(SocketAddr, String)> {
+/// The `server:` section.
+struct Server {
+    listen: SocketAddr,
+    public_url: String,
+    hosts: Vec<String>,
+}
+
+impl Server {
+    fn at(listen: SocketAddr) -> Self {
+        Self { listen, public_url: public_url(listen), hosts: Vec::new() }
+    }
+}
+
+fn server(at: At<'_>) -> Option<Server> {
     let fields = at.fields()?;
     let listen = fields.optional("listen").and_then(listen).unwrap_or_else(default_listen);
-    let url = fields.optional("public_url").and_then(web_url).unwrap_or_else(|| public_url(listen));
+    let url = fields.optional("public_url").and_then(web_url);
+    let hosts = fields.optional("hosts").map(At::one_or_many).unwrap_or_default();
     fields.finish();
-    Some((listen, url))
+    let hosts = hosts.into_iter().filter_map(host).collect();
+    Some(Server { public_url: url.unwrap_or_else(|| public_url(listen)), hosts, listen })
+}
+
+/// A name as it stands in an address, without scheme, port and path.
+fn host(at: At<'_>) -> Option<String> {
+    let text = at.words()?;
+    let found = url::Host::parse(text).ok();
+    if found.is_none() {
+        at.error_help(
+            Code::BadValue,
+            format!("\"{text}\" is not the name of a host"),
+            "write for example reynard.example.com, without a port",
+        );
+    }
+    found.map(|host| host.to_string())
 }
 
 fn listen(at: At<'_>) -> Option<SocketAddr> {
@@ -343,6 +372,7 @@ mod tests {
             ("automation: liv", "bad-value 1:13-16 did you mean \"live\"?"),
             ("automation: live\nautomation: held", "yaml-duplicate-key 2:1-11 the first one is on line 1"),
             ("egress: { allow: ['['] }", "bad-pattern 1:19-22"),
+            ("server: { hosts: ['reynard.example.com:80'] }", "bad-value 1:19-43 write for example reynard.example.com, without a port"),
             ("people:\n\tana: {}", "yaml-syntax 2:1-2 YAML wants spaces there"),
         ];
         let mut wrong = Vec::new();

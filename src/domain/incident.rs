@@ -210,8 +210,11 @@ impl Incident {
                 }
                 self.classification = Some(classification.clone());
             }
-            Event::PriorityChanged { to, .. } => {
+            Event::PriorityChanged { from, to, next_at, .. } => {
                 self.priority = *to;
+                if from.outranks(*to) && self.escalation.started_at.is_some() {
+                    self.escalation.next_at = *next_at;
+                }
                 if let Actor::Person(name) = &entry.actor {
                     self.priority_by = Some(name.clone());
                 }
@@ -242,12 +245,14 @@ impl Incident {
                 self.resolved_at = Some(at);
                 self.stop_escalating();
             }
-            Event::Reopened { .. } => {
-                self.status = Status::Triggered;
+            Event::Reopened { acknowledged, .. } => {
+                self.status = if *acknowledged { Status::Acknowledged } else { Status::Triggered };
                 self.reopened_at = Some(at);
                 self.resolved_at = None;
-                self.acknowledged_at = None;
-                self.acknowledged_by = None;
+                if !acknowledged {
+                    self.acknowledged_at = None;
+                    self.acknowledged_by = None;
+                }
                 self.quiet_since = None;
                 self.stop_escalating();
             }

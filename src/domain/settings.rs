@@ -168,6 +168,8 @@ pub struct Source {
 pub struct Settings {
     pub listen: std::net::SocketAddr,
     pub public_url: String,
+    /// Further names that this server is called by.
+    pub hosts: Vec<String>,
     pub database_url: Secret,
     pub sources: Vec<Source>,
     pub channels: BTreeMap<String, Channel>,

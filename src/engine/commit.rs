@@ -3,9 +3,10 @@
 //! One thing in one file: what a batch decides, what it commits and what is undone in memory when it fails must be read together.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::domain::decide::command::{Command, Effect, Observation, Refusal};
@@ -18,6 +19,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event};
 use crate::engine::brief::{Brief, brief as brief_of};
 use crate::engine::intake::Key;
+use crate::engine::metrics::Metrics;
 use crate::engine::narrate::narrate;
 use crate::engine::pulse::Beat;
 use crate::engine::runtime::{EngineError, Shared, said};
@@ -39,6 +41,7 @@ pub enum Work {
         row: Arc<DeliveryRow>,
         says: Said,
         done: oneshot::Sender<Result<(), EngineError>>,
+        room: OwnedSemaphorePermit,
     },
     Put(Put),
     /// Attempts that a shutdown found not begun.
@@ -62,9 +65,22 @@ pub struct Put {
     pub command: Command,
     /// The job that asked; settled in the same commit.
     pub settles: Option<i64>,
-    /// A person's idempotency key.
-    pub request: Option<String>,
+    /// A person's idempotency key, and what it was used for.
+    pub request: Option<Named>,
     pub done: Option<oneshot::Sender<Result<u64, EngineError>>>,
+}
+
+/// A request that has a name, and the digest of what it asks.
+pub struct Named {
+    pub key: String,
+    pub asked: String,
+}
+
+impl Named {
+    /// What is remembered: that the name was used, and for what.
+    fn rows(&self) -> [String; 2] {
+        [self.key.clone(), format!("{}\n{}", self.key, self.asked)]
+    }
 }
 
 /// What a delivery says, to be worked with the commit that stores it or, if that is refused, in one of its own.
@@ -137,6 +153,8 @@ struct Arrival {
     says: Said,
     done: oneshot::Sender<Result<(), EngineError>>,
     beat: Beat,
+    /// What its bytes take up of what may wait. It goes when they go, not when the sender loses patience: its bytes stay in the queue.
+    _room: OwnedSemaphorePermit,
 }
 
 /// What one commit takes up.
@@ -153,6 +171,19 @@ struct Load {
     held: Vec<Beat>,
 }
 
+/// Why a commit was not made.
+enum Fault {
+    Store(StoreError),
+    /// Deciding about this incident panicked: a mistake of ours, and only one command's.
+    Panic(IncidentId),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl Load {
     fn is_empty(&self) -> bool {
         self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty() && !self.farewell
@@ -165,10 +196,18 @@ impl Load {
     /// Smaller loads in the same order; itself when there is nothing left to split.
     fn split(self) -> Result<Vec<Self>, Self> {
         let stored_at_once = self.only_store || self.deliveries.is_empty();
-        if self.commands() <= 1 && stored_at_once {
-            return Err(self);
-        }
         let alone = |entry| Self { backlog: vec![entry], ..Self::default() };
+        if self.commands() <= 1 && stored_at_once {
+            let held = self.held;
+            return match split_by_incident(self.backlog) {
+                Ok(parts) => Ok(parts
+                    .into_iter()
+                    .map(alone)
+                    .chain([Self { released: self.released, farewell: self.farewell, held, ..Self::default() }])
+                    .collect()),
+                Err(backlog) => Err(Self { backlog, held, ..self }),
+            };
+        }
         let only_stored = |deliveries| Self { deliveries, only_store: true, ..Self::default() };
         let mut parts: Vec<Self> = self.backlog.into_iter().map(alone).collect();
         if stored_at_once {
@@ -255,7 +294,9 @@ impl Writer {
         let mut briefs = Vec::new();
         for item in items {
             match item.work {
-                Work::Deliver { row, says, done } => load.deliveries.push(Arrival { row, says, done, beat: item.beat }),
+                Work::Deliver { row, says, done, room } => {
+                    load.deliveries.push(Arrival { row, says, done, beat: item.beat, _room: room });
+                }
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
                 Work::Release(jobs) => self.released.push((jobs, item.beat)),
                 Work::Farewell => {
@@ -287,11 +328,12 @@ impl Writer {
                 }
                 self.answer(draft, load);
             }
-            Err(error) => Box::pin(self.heal(error, load)).await,
+            Err(Fault::Store(error)) => Box::pin(self.heal(error, load)).await,
+            Err(Fault::Panic(incident)) => Box::pin(self.single_out(incident, load)).await,
         }
     }
 
-    async fn commit_all(&mut self, load: &Load, now: Timestamp) -> Result<Draft, StoreError> {
+    async fn commit_all(&mut self, load: &Load, now: Timestamp) -> Result<Draft, Fault> {
         if self.shared.is_failing() {
             // The commit that failed may have been made all the same: what it asked for must not wait until somebody stumbles over it.
             self.catch_up().await?;
@@ -321,17 +363,17 @@ impl Writer {
         Ok(draft)
     }
 
-    async fn draft_and_commit(&mut self, load: &Load, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
+    async fn draft_and_commit(&mut self, load: &Load, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         for entry in &load.backlog {
             match entry {
-                Backlog::Said(said, _) => self.hear(said, said.position, rulebook, now, draft),
+                Backlog::Said(said, _) => self.hear(said, said.position, rulebook, now, draft)?,
                 Backlog::Put(put, _) => self.put(put, rulebook, now, draft).await?,
             }
             self.let_next_begin(rulebook, now, draft).await?;
         }
         if !load.only_store {
             for (position, arrival) in (draft.batch.first_delivery..).zip(&load.deliveries) {
-                self.hear(&arrival.says, position, rulebook, now, draft);
+                self.hear(&arrival.says, position, rulebook, now, draft)?;
                 self.let_next_begin(rulebook, now, draft).await?;
             }
         }
@@ -392,7 +434,7 @@ impl Writer {
     }
 
     /// Works one delivery: each observation goes to its incident, or opens one.
-    fn hear(&mut self, said: &Said, position: i64, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) {
+    fn hear(&mut self, said: &Said, position: i64, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         for (key, observation) in &said.observations {
             let known = self.by_key.get(key).copied().filter(|id| self.still_answers(*id, rulebook, now));
             let id = known.unwrap_or_else(|| {
@@ -402,13 +444,14 @@ impl Writer {
             });
             let actor = Actor::Source(said.source.clone());
             // Observations are never refused.
-            let _ = self.decide(id, actor, Command::Observe(observation.clone()), rulebook, now, draft);
+            let _ = self.decide(id, actor, Command::Observe(observation.clone()), rulebook, now, draft)?;
             if self.incidents.get(&id).is_some_and(|cached| cached.state.seq == 0) {
                 self.forget(id);
                 draft.touched.remove(&id);
             }
         }
         draft.batch.worked_up_to = draft.batch.worked_up_to.max(Some(position));
+        Ok(())
     }
 
     /// Whether alerts of its key still belong to it: while it is open, and for a while after.
@@ -419,38 +462,57 @@ impl Writer {
         })
     }
 
-    async fn put(&mut self, put: &Put, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
-        if let Some(request) = &put.request {
-            let in_this_batch = draft.batch.requests.iter().any(|(key, _)| key == request);
-            if in_this_batch || self.journal.request_known(request).await? {
-                draft.results.push(self.version(put.incident));
+    async fn put(&mut self, put: &Put, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
+        if let Some(rows) = put.request.as_ref().map(Named::rows) {
+            let [used, for_this] = rows;
+            if self.knows(&used, draft).await? {
+                let same = self.knows(&for_this, draft).await?;
+                draft.results.push(if same { self.version(put.incident) } else { Err(EngineError::KeyReused) });
                 return Ok(());
             }
         }
+        if self.rang_before(put).await? {
+            draft.results.push(self.version(put.incident));
+            return Ok(());
+        }
         draft.batch.settled.extend(put.settles);
         let result = if self.incidents.contains_key(&put.incident) {
-            self.decide(put.incident, put.actor.clone(), put.command.clone(), rulebook, now, draft)
+            self.decide(put.incident, put.actor.clone(), put.command.clone(), rulebook, now, draft)?
                 .map_err(EngineError::from)
                 .and_then(|()| self.version(put.incident))
         } else {
             Err(EngineError::NotFound)
         };
         if let (Some(request), Ok(_)) = (&put.request, &result) {
-            draft.batch.requests.push((request.clone(), now));
+            draft.batch.requests.extend(request.rows().map(|row| (row, now)));
         }
         draft.results.push(result);
         Ok(())
     }
 
+    /// Whether a timer's job is settled on disk: the commit that carried it out was made although its answer was lost. Most timers find
+    /// that out by what they were to change; a message and a word about silence change nothing that could be looked at.
+    async fn rang_before(&self, put: &Put) -> Result<bool, StoreError> {
+        let (Some(job), Command::Wake(_), true) = (put.settles, &put.command, self.shared.is_failing()) else { return Ok(false) };
+        let from_there = self.journal.jobs_due(Timestamp(i64::MAX), job - 1, 1).await?;
+        Ok(from_there.first().is_none_or(|first| first.id != job))
+    }
+
+    /// Whether that was asked and done before. What was refused is not remembered: it may be asked again under the same name.
+    async fn knows(&self, request: &str, draft: &Draft) -> Result<bool, StoreError> {
+        let in_this_batch = draft.batch.requests.iter().any(|(key, _)| key == request);
+        Ok(in_this_batch || self.journal.request_known(request).await?)
+    }
+
     /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.
-    async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
+    async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         while let Some(playbook) = draft.ended.pop_first() {
             while let Some(next) = self.ledger.next_in_line(&playbook) {
                 if !self.incidents.contains_key(&next.incident) {
                     self.bring_in(&[next.incident]).await?;
                 }
                 // Proceeding is never refused.
-                let _ = self.decide(next.incident, Actor::engine(), Command::Proceed { run: next.run }, rulebook, now, draft);
+                let _ = self.decide(next.incident, Actor::engine(), Command::Proceed { run: next.run }, rulebook, now, draft)?;
                 if self.ledger.next_in_line(&playbook) == Some(next) {
                     break;
                 }
@@ -471,13 +533,22 @@ impl Writer {
         rulebook: &Rulebook,
         now: Timestamp,
         draft: &mut Draft,
-    ) -> Result<(), Refusal> {
-        let Some(cached) = self.incidents.get_mut(&id) else { return Ok(()) };
+    ) -> Result<Result<(), Refusal>, Fault> {
+        let Some(cached) = self.incidents.get_mut(&id) else { return Ok(Ok(())) };
         let world = World { rulebook, ledger: &mut self.ledger, now, next_number: self.last_number + 1 };
-        let decision = decide(Arc::make_mut(&mut cached.state), actor, command, world)?;
-        draft.touched.insert(id);
-        self.take(id, decision, draft);
-        Ok(())
+        let first = draft.touched.insert(id);
+        // What a panic leaves half done is touched: it is forgotten with all of this commit, and the ledger is as it was before.
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(Arc::make_mut(&mut cached.state), actor, command, world)));
+        match decided.map_err(|_| Fault::Panic(id))? {
+            Ok(decision) => self.take(id, decision, draft),
+            Err(refusal) => {
+                if first {
+                    draft.touched.remove(&id);
+                }
+                return Ok(Err(refusal));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Puts a decision into the commit in the making.
@@ -547,7 +618,7 @@ impl Writer {
         }
         for (id, entries) in facts {
             if let Some(cached) = self.incidents.get(&id) {
-                tally(&self.shared.metrics, &cached.state, &entries, self.shared.clock.now());
+                tally(&self.shared.metrics, rulebook, &cached.state, &entries, self.shared.clock.now());
                 narrate(&cached.state, &entries);
             }
         }
@@ -614,16 +685,30 @@ impl Writer {
         self.shared.failing(error);
     }
 
+    /// A mistake of ours in deciding one command is that command's alone: each is tried by itself, and what panics again is let go.
+    async fn single_out(&mut self, incident: IncidentId, load: Load) {
+        tracing::error!(%incident, "Deciding panicked, which is a mistake of Reynard's; nothing of that commit was made true");
+        match load.split() {
+            Ok(parts) => self.carry_each(parts).await,
+            Err(poisoned) => {
+                let mistake = EngineError::Mistake(format!("deciding about incident {incident} panicked"));
+                give_up(&mistake, poisoned, &self.shared.metrics);
+            }
+        }
+    }
+
+    async fn carry_each(&mut self, parts: Vec<Load>) {
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            self.carry(part).await;
+        }
+    }
+
     /// The database refuses something: it is ahead of us, or one of the commands is poisoned and must fail alone.
     async fn untangle(&mut self, error: StoreError, load: Load) {
         let parts = if self.catch_up().await.unwrap_or(false) { Ok(vec![load]) } else { load.split() };
         match parts {
-            Ok(parts) => {
-                for part in parts.into_iter().filter(|part| !part.is_empty()) {
-                    self.carry(part).await;
-                }
-            }
-            Err(poisoned) => give_up(&error, poisoned),
+            Ok(parts) => self.carry_each(parts).await,
+            Err(poisoned) => give_up(&EngineError::from(error), poisoned, &self.shared.metrics),
         }
     }
 
@@ -692,20 +777,44 @@ impl Writer {
 }
 
 /// What can never be committed is said and let go, so that everything else goes on.
-fn give_up(error: &StoreError, poisoned: Load) {
+fn give_up(error: &EngineError, poisoned: Load, metrics: &Metrics) {
     for arrival in poisoned.deliveries {
-        let _ = arrival.done.send(Err(EngineError::from(error.clone())));
+        metrics.poisoned("delivery");
+        let _ = arrival.done.send(Err(error.clone()));
     }
     for entry in poisoned.backlog {
         match entry {
-            Backlog::Said(said, _) => tracing::error!(delivery = %said.delivery, %error, "The delivery cannot be worked; it stays on disk"),
+            Backlog::Said(said, _) => {
+                metrics.poisoned("delivery");
+                tracing::error!(delivery = %said.delivery, %error, "The delivery cannot be worked; it stays on disk");
+            }
             Backlog::Put(put, _) => {
-                tracing::error!(incident = %put.incident, %error, "The command cannot be committed");
+                metrics.poisoned("command");
+                tracing::error!(incident = %put.incident, job = put.settles, %error, "The command cannot be committed");
                 if let Some(done) = put.done {
-                    let _ = done.send(Err(EngineError::from(error.clone())));
+                    let _ = done.send(Err(error.clone()));
                 }
             }
         }
+    }
+}
+
+/// One delivery's words, an incident at a time, if it speaks of several: the others' are not lost with the one that is poisoned. Only
+/// the last says that the delivery is worked, so that a crash in between repeats it, which changes nothing that is done.
+fn split_by_incident(mut backlog: Vec<Backlog>) -> Result<Vec<Backlog>, Vec<Backlog>> {
+    match backlog.pop() {
+        Some(Backlog::Said(said, beat)) if said.observations.len() > 1 => {
+            let last = said.observations.len() - 1;
+            let part = |(at, (key, observation)): (usize, (Key, Arc<Observation>))| {
+                let position = if at == last { said.position } else { said.position - 1 };
+                Backlog::Said(
+                    Said { position, observations: [(key, observation)].into(), source: said.source.clone(), delivery: said.delivery },
+                    beat.clone(),
+                )
+            };
+            Ok(said.observations.clone().into_iter().enumerate().map(part).collect())
+        }
+        entry => Err(entry.into_iter().collect()),
     }
 }
 

@@ -39,6 +39,7 @@ pub struct Metrics {
     store_batch_size: Histogram,
     acknowledge: Histogram,
     resolve: Histogram,
+    poisoned: Family<KindLabels, Counter>,
 }
 
 impl Metrics {
@@ -63,6 +64,7 @@ impl Metrics {
             store_batch_size: Buckets::Sizes.new_metric(),
             acknowledge: Buckets::Hours.new_metric(),
             resolve: Buckets::Hours.new_metric(),
+            poisoned: Family::default(),
         };
         metrics.register();
         metrics
@@ -90,6 +92,12 @@ impl Metrics {
         registry.register("store_batch_size", "Commands that shared one commit", self.store_batch_size.clone());
         registry.register("acknowledge_seconds", "From opening an incident to its acknowledgement", self.acknowledge.clone());
         registry.register("resolve_seconds", "From opening an incident to its end", self.resolve.clone());
+        let poisoned = "Deliveries and commands that could not be worked: a mistake of Reynard's, or the database refuses them";
+        registry.register("poisoned", poisoned, self.poisoned.clone());
+        // An alert on a counter needs its first step to be seen.
+        for kind in ["delivery", "command"] {
+            drop(self.poisoned.get_or_create(&KindLabels { kind }));
+        }
     }
 
     /// A webhook call: `stored`, `unreadable`, `unauthorized`, `too_large`, `wrong_type` or `unavailable`.
@@ -165,6 +173,11 @@ impl Metrics {
 
     pub fn resolved(&self, after_opening: Span) {
         self.resolve.observe(after_opening.to_std().as_secs_f64());
+    }
+
+    /// What could never be worked: a `delivery` or a `command`.
+    pub fn poisoned(&self, kind: &'static str) {
+        self.poisoned.get_or_create(&KindLabels { kind }).inc();
     }
 
     /// All of it, as [`CONTENT_TYPE`].
@@ -260,6 +273,7 @@ mod tests {
         metrics.commit(4, Duration::from_millis(2));
         metrics.acknowledged(Span::minutes(3));
         metrics.resolved(Span::minutes(9));
+        metrics.poisoned("command");
         let text = metrics.text().expect("it can be written");
         for line in [
             "reynard_deliveries_total{source=\"prod\",outcome=\"stored\"} 1",
@@ -279,6 +293,8 @@ mod tests {
             "reynard_store_batch_size_sum 4",
             "reynard_acknowledge_seconds_sum 180",
             "reynard_resolve_seconds_sum 540",
+            "reynard_poisoned_total{kind=\"delivery\"} 0",
+            "reynard_poisoned_total{kind=\"command\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

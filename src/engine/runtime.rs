@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, RwLock};
 
 use futures_util::FutureExt;
+use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
-use crate::engine::commit::{Item, Put, Said, Work, Writer};
+use crate::engine::commit::{Item, Named, Put, Said, Work, Writer};
 use crate::engine::intake;
 use crate::engine::metrics::Metrics;
 use crate::engine::ports::{Action, Clock, Sender};
@@ -52,17 +53,48 @@ pub enum EngineError {
     /// The body cannot be read; says where.
     #[error("{0}")]
     Unreadable(String),
+    #[error("this Idempotency-Key was used for another request; take a new key for a new wish")]
+    KeyReused,
     #[error("{0}")]
     Unavailable(String),
     /// Another node does the work; its name.
     #[error("this node stands by; {0} is active")]
     StandingBy(String),
+    /// A mistake of ours; sending it again does not help.
+    #[error("Reynard made a mistake: {0}")]
+    Mistake(String),
 }
 
 impl From<StoreError> for EngineError {
     fn from(error: StoreError) -> Self {
         Self::Unavailable(error.to_string())
     }
+}
+
+/// The name of a wish, so that what is sent twice is done once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub key: String,
+    /// A digest of what was asked under that name; of the command itself, unless the asker knows better.
+    pub asked: Option<String>,
+}
+
+impl Request {
+    /// A name that means this wish alone: another one in the same form is another request.
+    pub fn of_its_own(key: &str, command: &Command) -> Self {
+        Self { key: format!("{key}:{}", digest(&format!("{command:?}"))), asked: None }
+    }
+}
+
+impl From<&str> for Request {
+    fn from(key: &str) -> Self {
+        Self { key: key.to_owned(), asked: None }
+    }
+}
+
+/// A short mark of what was asked, which tells two wishes apart.
+pub fn digest(asked: &str) -> String {
+    Sha256::digest(asked).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How the engine is.
@@ -265,7 +297,7 @@ impl Runtime {
         self.demand_ready()?;
         let parsed = wire::parse(&body).map_err(|error| EngineError::Unreadable(error.to_string()))?;
         let kib = u32::try_from(body.len() / 1024 + 1).unwrap_or(u32::MAX);
-        let _room = self.room.try_acquire_many(kib).map_err(|_| overloaded())?;
+        let room = self.room.clone().try_acquire_many_owned(kib).map_err(|_| overloaded())?;
         let now = self.clock.now();
         let id = DeliveryId(Uuid::now_v7());
         let receipt = Receipt { delivery: id, alerts: parsed.alerts.len(), rejected: parsed.rejected.clone() };
@@ -274,17 +306,20 @@ impl Runtime {
         let says = said(&delivery, parsed, &self.rulebook());
         let row = Arc::new(DeliveryRow { delivery, keys: says.observations.keys().cloned().collect(), rejected });
         let (done, answer) = oneshot::channel();
-        self.hand_in(Work::Deliver { row, says, done })?;
+        self.hand_in(Work::Deliver { row, says, done, room })?;
         answer.await.map_err(|_| self.nobody())??;
         Ok(receipt)
     }
 
-    /// Puts a command to an incident. With a request key that was seen before, nothing is done again.
-    /// Answers the incident's version.
-    pub async fn command(&self, id: IncidentId, actor: Actor, command: Command, request: Option<String>) -> Result<u64, EngineError> {
+    /// Puts a command to an incident. With a request key that was seen before nothing is done: the same wish is answered as done,
+    /// another one is refused. Answers the incident's version.
+    pub async fn command(&self, id: IncidentId, actor: Actor, command: Command, request: Option<Request>) -> Result<u64, EngineError> {
         let (done, answer) = oneshot::channel();
         // A key is one person's and one incident's, so that nobody's answers another's.
-        let request = request.map(|key| format!("{id}/{actor}/{key}"));
+        let request = request.map(|Request { key, asked }| {
+            let asked = asked.unwrap_or_else(|| digest(&format!("{command:?}")));
+            Named { key: format!("{id}/{actor}/{key}"), asked }
+        });
         self.hand_in(Work::Put(Put { incident: id, actor, command, settles: None, request, done: Some(done) }))?;
         answer.await.map_err(|_| self.nobody())?
     }

@@ -341,6 +341,10 @@ impl App {
         assert_eq!(folded, stored);
     }
 
+    pub fn hands(&self) -> Hands {
+        hands(&self.settings, &self.world)
+    }
+
     pub fn sent(&self) -> Vec<String> {
         self.world.sent.lock().expect("no panics").clone()
     }
@@ -364,11 +368,7 @@ async fn empty_database(folder: &tempfile::TempDir) -> String {
     format!("{server}{}options[search_path]={schema}", if server.contains('?') { '&' } else { '?' })
 }
 
-async fn start(url: &Secret, settings: &Settings, (clock, world, trouble): Around<'_>, commits: i64) -> Started {
-    let databases::Opened { journal: store, reads, lease } = databases::open(url, "story").await.expect("a database");
-    if let Some(lease) = lease {
-        lease.take(true).await.expect("a former life's lease is ours");
-    }
+fn hands(settings: &Settings, world: &Arc<World>) -> Hands {
     let actions = settings
         .rulebook
         .specs
@@ -379,7 +379,15 @@ async fn start(url: &Secret, settings: &Settings, (clock, world, trouble): Aroun
         .channels
         .keys()
         .map(|name| (name.clone(), Arc::new(Mailbox { name: name.clone(), world: world.clone() }) as Arc<dyn Sender>));
-    let hands = Hands { actions, senders: senders.collect(), ..Hands::default() };
+    Hands { actions, senders: senders.collect(), ..Hands::default() }
+}
+
+async fn start(url: &Secret, settings: &Settings, (clock, world, trouble): Around<'_>, commits: i64) -> Started {
+    let databases::Opened { journal: store, reads, lease } = databases::open(url, "story").await.expect("a database");
+    if let Some(lease) = lease {
+        lease.take(true).await.expect("a former life's lease is ours");
+    }
+    let hands = hands(settings, world);
     let shaky = Arc::new(Shaky { store: store.clone(), trouble: trouble.clone() });
     let mortal = Arc::new(Mortal { inner: shaky, left: AtomicI64::new(commits), dead: tokio::sync::Notify::new() });
     let parts = Parts {

@@ -13,5 +13,6 @@ mod outages;
 mod pages;
 mod playbooks;
 mod races;
+mod requests;
 mod trouble;
 mod web;

@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use reynard::domain::decide::command::Command;
+use reynard::domain::escalation::{Level, Plan, Policy};
 use reynard::domain::id::IncidentId;
-use reynard::domain::incident::{Incident, NotificationStatus};
+use reynard::domain::incident::{Incident, NotificationStatus, Status};
+use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::Actor;
 use reynard::engine::ports::{Clock, Delivered};
@@ -182,7 +185,7 @@ async fn a_batch_that_fails_half_decided_is_forgotten_whole() {
     // Both wait for the writer before it looks: one batch, whose second command cannot be decided.
     let (first, second) = tokio::join!(
         app.runtime.command(incident.id, ana(), comment("first"), None),
-        app.runtime.command(incident.id, ana(), comment("second"), Some("key".to_owned())),
+        app.runtime.command(incident.id, ana(), comment("second"), Some("key".into())),
     );
     assert!(first.is_err() && second.is_err(), "{first:?} {second:?}");
     app.heals().await;
@@ -404,4 +407,118 @@ async fn what_a_commit_asked_for_is_done_although_its_answer_was_lost() {
         assert_eq!(app.sent().len(), 2, "{goods}: the timer of the next level rings, too");
         app.assert_fold_is_state(incident.id).await;
     }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_disk_that_stands_still_takes_up_room_until_it_is_gone() {
+    let app = App::that_dies_after(1, crate::app::PEOPLE, &[]).await;
+    let large = || {
+        let mut post = body(&[alert("Anything", "critical", "firing", 0)]).to_string().into_bytes();
+        post.resize(15 * 1024 * 1024, b' ');
+        post
+    };
+    // The disk does not answer, and each sender in turn loses patience at once.
+    for _ in 0..4 {
+        assert!(app.runtime.deliver("am", large()).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    let full = app.runtime.deliver("am", large()).now_or_never();
+    assert!(matches!(full, Some(Err(EngineError::Unavailable(_)))), "64 MiB wait already: {full:?}");
+}
+
+/// Rules with a mistake in them that nothing looks out for: deciding whom to page for such incidents panics.
+fn with_a_mistake(app: &App) -> Rulebook {
+    let mut rules = (*app.runtime.rulebook()).clone();
+    let level = Level { notify: vec!["ana".to_owned()], after: Span(u64::MAX) };
+    let plan = Plan { respond_within: Span::minutes(1), levels: vec![level], repeat: 1 };
+    let matchers = vec!["service=cursed".parse().expect("a matcher")];
+    rules
+        .policies
+        .insert(0, Policy { name: "cursed".to_owned(), matchers, plans: (1..=4).map(|priority| (priority, plan.clone())).collect() });
+    rules
+}
+
+fn cursed(instance: u32) -> serde_json::Value {
+    let mut alert = alert("Cursed", "critical", "firing", instance);
+    alert["labels"]["service"] = "cursed".into();
+    alert
+}
+
+#[tokio::test]
+async fn a_mistake_in_deciding_one_delivery_stops_nobody_else() {
+    let mut app = App::new().await;
+    let healthy = app.fires("Before", "critical").await;
+    app.runtime.reload(with_a_mistake(&app), app.hands());
+    // One batch: the cursed delivery, which also speaks of a healthy incident, and a command and a delivery of others.
+    let mixed = body(&[cursed(0), alert("Beside", "critical", "firing", 1)]).to_string().into_bytes();
+    let other = body(&[alert("Other", "critical", "firing", 2)]).to_string().into_bytes();
+    let (stored, commented, also) = tokio::join!(
+        app.runtime.deliver("am", mixed),
+        app.runtime.command(healthy.id, ana(), comment("meanwhile"), None),
+        app.runtime.deliver("am", other),
+    );
+    let stored = stored.expect("it is on disk");
+    assert!(commented.is_ok() && also.is_ok(), "{commented:?} {also:?}");
+    app.settles().await;
+    let mut titles: Vec<String> = app.incidents().await.into_iter().map(|incident| incident.title).collect();
+    titles.sort();
+    assert_eq!(titles, ["Before on orders", "Beside on orders", "Other on orders"]);
+    let numbers: Vec<u64> = app.incidents().await.iter().map(|incident| incident.number).collect();
+    assert_eq!(numbers, [3, 2, 1], "no number is lost");
+    assert!(app.runtime.reads.delivery(stored.delivery).await.expect("readable").is_some(), "what came is kept");
+    assert!(app.world.metrics.text().expect("text").contains("reynard_poisoned_total{kind=\"delivery\"} 1"));
+    assert!(app.runtime.health().ready, "the database is not at fault");
+    for incident in app.incidents().await {
+        app.assert_fold_is_state(incident.id).await;
+    }
+    // Neither at the next start; and once the mistake is out, the sender's repeat is heard.
+    app.crashes().await;
+    app.fires("After", "critical").await;
+    app.posts(&body(&[cursed(0)])).await;
+    assert_eq!(app.newest().await.title, "Cursed on orders");
+}
+
+#[tokio::test]
+async fn a_mistake_in_deciding_a_command_changes_nothing_of_its_incident() {
+    let app = App::new().await;
+    let good = (*app.runtime.rulebook()).clone();
+    let mut rules = with_a_mistake(&app);
+    app.runtime.reload(Rulebook { policies: good.policies.clone(), ..rules.clone() }, app.hands());
+    app.posts(&body(&[cursed(0)])).await;
+    let id = app.newest().await.id;
+    app.puts(id, "ana", Command::Acknowledge { note: String::new() }).await.expect("taken");
+    // Taking the acknowledgement back begins the escalation anew, by the policy that is cursed now.
+    rules.policies[0].name = "default".to_owned();
+    app.runtime.reload(rules, app.hands());
+    let mistake = app.puts(id, "ana", Command::Unacknowledge).await;
+    assert!(matches!(mistake, Err(EngineError::Mistake(_))), "{mistake:?}");
+    assert_eq!(app.newest().await.status, Status::Acknowledged);
+    app.puts(id, "ana", comment("still here")).await.expect("taken");
+    assert!(app.world.metrics.text().expect("text").contains("reynard_poisoned_total{kind=\"command\"} 1"));
+    app.assert_fold_is_state(id).await;
+}
+
+#[tokio::test]
+async fn a_timer_whose_commit_lost_its_answer_rings_once() {
+    let two_ways =
+        crate::app::PEOPLE.replace("notify: [ { channel: email } ] }", "notify: [ { channel: email }, { channel: hook, after: 5m } ] }");
+    let two_ways = two_ways.replace("channels:\n", "channels:\n  hook: { kind: webhook, url: 'http://localhost:9000/page' }\n");
+    let app = App::with_settings(&two_ways, &[]).await;
+    let incident = app.fires("ServiceDown", "critical").await;
+    app.passes(Span::minutes(4)).await;
+    app.trouble.comes(&["commit answered"]);
+    app.clock.turn(Span::minutes(1));
+    app.heals().await;
+    assert_eq!(app.sent().len(), 2, "the second way once: {:#?}", app.sentences(incident.id).await);
+    // Nothing else is due now but the word about silence.
+    app.puts(incident.id, "ana", Command::Acknowledge { note: String::new() }).await.expect("taken");
+    app.passes(Span::hours(11)).await;
+    app.trouble.comes(&["commit answered"]);
+    app.clock.turn(Span::hours(1));
+    app.heals().await;
+    let silences = async || app.sentences(incident.id).await.iter().filter(|said| said.starts_with("No news")).count();
+    assert_eq!(silences().await, 1);
+    app.passes(Span::hours(12)).await;
+    assert_eq!(silences().await, 2, "and one watch goes on, not two");
+    app.assert_fold_is_state(incident.id).await;
 }

@@ -79,7 +79,7 @@ pub struct Start {
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn acknowledge(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Note>) -> Answer {
     act(&web, name, asking, wish.by, Command::Acknowledge { note: wish.note }).await
 }
@@ -89,7 +89,7 @@ pub async fn acknowledge(State(web): State<WebState>, Named(name): Named, asking
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn unacknowledge(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Note>) -> Answer {
     act(&web, name, asking, wish.by, Command::Unacknowledge).await
 }
@@ -99,7 +99,7 @@ pub async fn unacknowledge(State(web): State<WebState>, Named(name): Named, aski
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn resolve(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Note>) -> Answer {
     act(&web, name, asking, wish.by, Command::Resolve { note: wish.note }).await
 }
@@ -109,7 +109,7 @@ pub async fn resolve(State(web): State<WebState>, Named(name): Named, asking: As
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn reopen(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Note>) -> Answer {
     act(&web, name, asking, wish.by, Command::Reopen { note: wish.note }).await
 }
@@ -119,9 +119,10 @@ pub async fn reopen(State(web): State<WebState>, Named(name): Named, asking: Ask
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn snooze(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Snooze>) -> Answer {
     let span = span(&wish, web.runtime.clock.now())?;
+    let asking = asking.in_words(&format!("{:?} {:?}", wish.r#for, wish.until));
     act(&web, name, asking, wish.by, Command::Snooze { span }).await
 }
 
@@ -130,7 +131,7 @@ pub async fn snooze(State(web): State<WebState>, Named(name): Named, asking: Ask
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn priority(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<PriorityWish>) -> Answer {
     let priority = wish.priority.parse::<Priority>().map_err(Problem::unreadable)?;
     act(&web, name, asking, wish.by, Command::SetPriority { priority, note: wish.reason }).await
@@ -141,7 +142,7 @@ pub async fn priority(State(web): State<WebState>, Named(name): Named, asking: A
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn comment(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Comment>) -> Answer {
     let text = filled("text", &wish.text)?;
     act(&web, name, asking, wish.by, Command::Comment { text }).await
@@ -152,7 +153,7 @@ pub async fn comment(State(web): State<WebState>, Named(name): Named, asking: As
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn assign(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Assignment>) -> Answer {
     let to = filled("to", &wish.to)?;
     act(&web, name, asking, wish.by, Command::Assign { to }).await
@@ -163,7 +164,7 @@ pub async fn assign(State(web): State<WebState>, Named(name): Named, asking: Ask
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn escalate(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Note>) -> Answer {
     act(&web, name, asking, wish.by, Command::Escalate { note: wish.note }).await
 }
@@ -173,7 +174,7 @@ pub async fn escalate(State(web): State<WebState>, Named(name): Named, asking: A
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn start_run(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Start>) -> Answer {
     let playbook = filled("playbook", &wish.playbook)?;
     act(&web, name, asking, wish.by, Command::StartRun { playbook }).await

@@ -96,7 +96,7 @@ async fn retold(web: &WebState, incident: &Incident, id: RunId) -> Result<Json<R
 
 /// Ends the run; the step under way is let end.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", tag = "runs", params(("id" = String, Path)), request_body = Note,
-    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn cancel(
     State(web): State<WebState>,
     OfRun(id): OfRun,
@@ -108,7 +108,7 @@ pub async fn cancel(
 
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/skip", tag = "runs",
     params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
-    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn skip(
     State(web): State<WebState>,
     OfRun(id): OfRun,
@@ -121,7 +121,7 @@ pub async fn skip(
 
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/retry", tag = "runs",
     params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
-    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn retry(
     State(web): State<WebState>,
     OfRun(id): OfRun,
@@ -135,7 +135,7 @@ pub async fn retry(
 /// Answers a step in doubt: did it take effect?
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/settle", tag = "runs",
     params(("id" = String, Path), ("step" = String, Path)), request_body = Settlement,
-    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn settle(
     State(web): State<WebState>,
     OfRun(id): OfRun,
@@ -149,7 +149,7 @@ pub async fn settle(
 /// No step asks for approval.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/approve", tag = "runs",
     params(("id" = String, Path), ("step" = String, Path)),
-    responses((status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn approve(State(web): State<WebState>, OfRun(id): OfRun, OfStep(step): OfStep) -> Problem {
     asks_nothing(&web, id, &step).await
 }
@@ -157,7 +157,7 @@ pub async fn approve(State(web): State<WebState>, OfRun(id): OfRun, OfStep(step)
 /// No step asks for approval.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/reject", tag = "runs",
     params(("id" = String, Path), ("step" = String, Path)),
-    responses((status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn reject(State(web): State<WebState>, OfRun(id): OfRun, OfStep(step): OfStep) -> Problem {
     asks_nothing(&web, id, &step).await
 }
