@@ -10,7 +10,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("engine", &["domain"]),
     ("config", &["domain"]),
-    ("store", &["domain", "engine::ports", "engine::store"]),
+    ("store", &["domain", "engine::archive", "engine::ports", "engine::store"]),
     ("action", &["domain", "engine::ports"]),
     ("channel", &["domain", "engine::ports"]),
     ("web", &["domain", "engine::runtime", "engine::ports", "engine::store", "engine::metrics"]),

@@ -38,6 +38,7 @@ pub struct Metrics {
     store_batch_size: Histogram,
     acknowledge: Histogram,
     resolve: Histogram,
+    let_go: Family<KindLabels, Counter>,
 }
 
 impl Metrics {
@@ -61,6 +62,7 @@ impl Metrics {
             store_batch_size: Buckets::Sizes.new_metric(),
             acknowledge: Buckets::Hours.new_metric(),
             resolve: Buckets::Hours.new_metric(),
+            let_go: Family::default(),
         };
         metrics.register();
         metrics
@@ -87,6 +89,7 @@ impl Metrics {
         registry.register("store_batch_size", "Commands that shared one commit", self.store_batch_size.clone());
         registry.register("acknowledge_seconds", "From opening an incident to its acknowledgement", self.acknowledge.clone());
         registry.register("resolve_seconds", "From opening an incident to its end", self.resolve.clone());
+        registry.register("let_go", "Rows too old to be kept that were deleted", self.let_go.clone());
     }
 
     /// A webhook call: `stored`, `unreadable`, `unauthorized`, `too_large`, `wrong_type` or `unavailable`.
@@ -130,6 +133,11 @@ impl Metrics {
     /// How much work of a kind is stored and not settled now.
     pub fn jobs_pending(&self, kind: &'static str, count: u64) {
         self.jobs_pending.get_or_create(&KindLabels { kind }).set(signed(count));
+    }
+
+    /// Rows of a kind that were too old to be kept.
+    pub fn let_go(&self, kind: &'static str, rows: u64) {
+        self.let_go.get_or_create(&KindLabels { kind }).inc_by(rows);
     }
 
     pub fn timer_lag(&self, late: Span) {

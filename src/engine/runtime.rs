@@ -21,6 +21,7 @@ use crate::engine::ports::{Action, Clock, Sender};
 use crate::engine::pulse::Pulse;
 use crate::engine::recovery;
 use crate::engine::render::Messages;
+use crate::engine::retention;
 use crate::engine::store::{Change, Delivery, DeliveryRow, Journal, Reads, RejectedAlert, Resumed, StoreError};
 use crate::engine::wire;
 use crate::engine::worker::{Nudge, Worker};
@@ -153,6 +154,7 @@ pub struct Runtime {
 pub struct Loops {
     writer: JoinHandle<()>,
     worker: JoinHandle<()>,
+    keeper: JoinHandle<()>,
     nudges: mpsc::UnboundedSender<Nudge>,
 }
 
@@ -192,6 +194,7 @@ impl Runtime {
         let worker = Worker::new(parts.journal, shared.clone(), queue.clone(), nudges.downgrade());
         let writer = tokio::spawn(watched(writer.work(items), shared.clone()));
         let worker = tokio::spawn(worker.work(asks, nudged));
+        let keeper = tokio::spawn(retention::keep(shared.clone(), queue.downgrade()));
         change(&shared.health, |health| {
             health.started = true;
             health.ready = true;
@@ -199,7 +202,7 @@ impl Runtime {
         });
         let room = Arc::new(Semaphore::new(WAITING_KIB));
         let runtime = Self { reads: parts.reads, clock: parts.clock, shared, queue, nudges: nudges.clone(), room };
-        Ok((runtime, Loops { writer, worker, nudges }))
+        Ok((runtime, Loops { writer, worker, keeper, nudges }))
     }
 
     /// Stores a delivery and works it in one commit; answers once that is on disk.
@@ -306,6 +309,7 @@ impl Loops {
     /// Lets what runs end, for so long at most; puts back what was not begun; commits; ends.
     pub async fn stop(self, runtime: Runtime, grace: Span) {
         runtime.close();
+        self.keeper.abort();
         let _ = self.nudges.send(Nudge::Stop(grace));
         let _ = self.worker.await;
         // A queue that is full means a database that stands still: then nothing is waited for.
@@ -317,6 +321,7 @@ impl Loops {
 
     /// Ends at once, as a crash would.
     pub fn abort(&self) {
+        self.keeper.abort();
         self.worker.abort();
         self.writer.abort();
     }

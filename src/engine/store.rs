@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::domain::chain::Digest;
 use crate::domain::decide::command::Effect;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
@@ -71,6 +72,10 @@ pub struct Batch {
     /// Deliveries are worked in the order they were stored, so the last one's position says it of all before.
     pub worked_up_to: Option<i64>,
     pub entries: Vec<(IncidentId, Entry)>,
+    /// What the log keeps of each entry, in the same order: its event as it is written, and its link in the incident's chain.
+    pub links: Vec<Link>,
+    /// The seal over all chains once this is committed; none when no chain grows.
+    pub seal: Option<Digest>,
     /// The states that the entries lead to, one an incident.
     pub incidents: Vec<IncidentRow>,
     /// Incidents that were only heard of again: nothing of theirs changed but that.
@@ -101,6 +106,13 @@ impl Batch {
             && self.released.is_empty()
             && self.requests.is_empty()
     }
+}
+
+/// An entry's event as text, and the link that it adds to its incident's chain.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub event: String,
+    pub digest: Digest,
 }
 
 /// A delivery's row: what came, whom it belongs to, and what of it could not be read.
@@ -146,6 +158,64 @@ pub struct Resumed {
     pub last_delivery: i64,
     /// Attempts that were under way.
     pub interrupted: Vec<Job>,
+    /// The seal over all incidents' chains.
+    pub seal: Digest,
+}
+
+/// Up to when things are let go; none keeps them for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Horizon {
+    /// Deliveries that came before this, if they are worked.
+    pub deliveries: Option<Timestamp>,
+    /// Incidents that were resolved before this.
+    pub resolved: Option<Timestamp>,
+    /// Idempotency keys that came before this.
+    pub requests: Timestamp,
+    /// Destructive attempts that no limit looks back to any more.
+    pub spent: Timestamp,
+}
+
+/// One slice of letting go: a commit of its own, small enough that nobody waits for it.
+#[derive(Clone, Debug, Default)]
+pub struct Slice {
+    pub horizon: Horizon,
+    /// Incidents that leave. Their rows may be more than a slice takes; the rest go with the slices that follow.
+    pub leaving: Vec<IncidentId>,
+    /// The seal over the chains that stay.
+    pub seal: Digest,
+    /// Rows at most.
+    pub rows: u32,
+}
+
+/// Rows that a slice let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LetGo {
+    pub deliveries: u64,
+    pub incidents: u64,
+    pub entries: u64,
+    pub alerts: u64,
+    pub runs: u64,
+    pub requests: u64,
+    pub spent: u64,
+}
+
+impl LetGo {
+    pub fn rows(&self) -> u64 {
+        self.by_kind().iter().map(|(_, rows)| rows).sum()
+    }
+
+    /// What was let go, by the word for it.
+    pub fn by_kind(&self) -> [(&'static str, u64); 7] {
+        [
+            ("deliveries", self.deliveries),
+            ("incidents", self.incidents),
+            ("entries", self.entries),
+            ("alerts", self.alerts),
+            ("runs", self.runs),
+            ("requests", self.requests),
+            ("spent", self.spent),
+        ]
+    }
 }
 
 /// The writer's side. One owner at a time.
@@ -171,6 +241,17 @@ pub trait Journal: Send + Sync {
 
     /// The texts that open runs are pinned to: revision, slug, text.
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError>;
+
+    /// The oldest incidents that were resolved before `before`, at most `limit`, each with its last link. Never one that has a job
+    /// or a run under way, and neither the one with the last number nor the one with the last entry: numbers go on from them.
+    async fn expired(&self, _before: Timestamp, _limit: u32) -> Result<Vec<(IncidentId, Digest)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Lets go what one slice says, all or nothing. A store that does not know how keeps everything.
+    async fn let_go(&self, _slice: &Slice) -> Result<LetGo, StoreError> {
+        Ok(LetGo::default())
+    }
 }
 
 /// Which incidents a list shows.

@@ -2,7 +2,7 @@
 //! Its actions and channels are fakes that record what they were asked.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +12,7 @@ use reynard::config::files::{Files, TextFile};
 use reynard::config::load;
 use reynard::config::secrets::NoSecrets;
 use reynard::domain::action::Spec;
+use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::Command;
 use reynard::domain::id::IncidentId;
 use reynard::domain::incident::Incident;
@@ -22,7 +23,9 @@ use reynard::engine::clock::HandClock;
 use reynard::engine::metrics::Metrics;
 use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender, Verdict};
 use reynard::engine::runtime::{EngineError, Hands, Loops, Parts, Receipt, Runtime};
-use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, Reads, Resumed, StoreError};
+use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, LetGo, Reads, Resumed, Slice, StoreError};
+use reynard::engine::verify::{Fault, Listener, Verified, verify};
+use reynard::store::sqlite::archive::SqliteArchive;
 use reynard::store::sqlite::open::SqliteStore;
 use serde_json::{Value, json};
 
@@ -138,6 +141,14 @@ impl Journal for Mortal {
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
         self.inner.pinned_revisions().await
+    }
+
+    async fn expired(&self, before: Timestamp, limit: u32) -> Result<Vec<(IncidentId, Digest)>, StoreError> {
+        self.inner.expired(before, limit).await
+    }
+
+    async fn let_go(&self, slice: &Slice) -> Result<LetGo, StoreError> {
+        self.inner.let_go(slice).await
     }
 }
 
@@ -323,14 +334,36 @@ impl App {
         self.entries(id).await.iter().map(|entry| entry.event.sentence(&entry.actor)).collect()
     }
 
-    /// The state that the log adds up to is the state that is stored.
+    /// The state that the log adds up to is the state that is stored, and everything on disk fits together.
     pub async fn assert_fold_is_state(&self, id: IncidentId) {
         let mut folded = Incident::blank(id);
         self.entries(id).await.iter().for_each(|entry| folded.apply(entry));
         folded.alerts.clear();
         let mut stored = self.runtime.reads.incident(IncidentName::Id(id)).await.expect("readable").expect("there");
         stored.heard_at = folded.heard_at;
+        // Whoever stores the log links it; `verify` looks at the links.
+        stored.chain = folded.chain;
         assert_eq!(folded, stored);
+        self.assert_verified().await;
+    }
+
+    /// Everything on disk fits together.
+    pub async fn assert_verified(&self) -> Verified {
+        let (verified, faults) = self.verified().await;
+        assert_eq!(faults, [""; 0]);
+        verified
+    }
+
+    /// What `reynard verify` finds.
+    pub async fn verified(&self) -> (Verified, Vec<String>) {
+        let archive = SqliteArchive::open(&self.database()).await.expect("readable");
+        let mut heard = Heard::default();
+        let verified = verify(&archive, &mut heard).await.expect("readable");
+        (verified, heard.0)
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("reynard.db")
     }
 
     pub fn sent(&self) -> Vec<String> {
@@ -339,6 +372,15 @@ impl App {
 
     pub fn calls(&self) -> Vec<String> {
         self.world.calls.lock().expect("no panics").clone()
+    }
+}
+
+#[derive(Default)]
+struct Heard(Vec<String>);
+
+impl Listener for Heard {
+    fn fault(&mut self, fault: &Fault) {
+        self.0.push(fault.to_string());
     }
 }
 

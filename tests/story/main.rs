@@ -11,5 +11,7 @@ mod outages;
 mod pages;
 mod playbooks;
 mod races;
+mod retention;
 mod trouble;
+mod verify;
 mod web;

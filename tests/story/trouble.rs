@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::Command;
 use reynard::domain::id::IncidentId;
 use reynard::domain::incident::{Incident, NotificationStatus};
@@ -11,7 +12,7 @@ use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::Actor;
 use reynard::engine::ports::Delivered;
 use reynard::engine::runtime::EngineError;
-use reynard::engine::store::{Batch, Job, Journal, Resumed, StoreError};
+use reynard::engine::store::{Batch, Job, Journal, LetGo, Resumed, Slice, StoreError};
 use reynard::store::sqlite::open::SqliteStore;
 
 use crate::app::{App, alert, body};
@@ -101,6 +102,17 @@ impl Journal for Shaky {
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
         self.store.pinned_revisions().await
+    }
+
+    async fn expired(&self, before: Timestamp, limit: u32) -> Result<Vec<(IncidentId, Digest)>, StoreError> {
+        self.store.expired(before, limit).await
+    }
+
+    async fn let_go(&self, slice: &Slice) -> Result<LetGo, StoreError> {
+        self.trouble.at("let go")?;
+        let went = self.store.let_go(slice).await?;
+        self.trouble.at("let go answered")?;
+        Ok(went)
     }
 }
 
