@@ -49,6 +49,17 @@ pub struct Verified {
     pub faults: u64,
 }
 
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Extent { incidents, entries } = self.seen;
+        match self.faults {
+            0 => write!(f, "{incidents} incidents, {entries} entries: everything fits")?,
+            faults => write!(f, "{incidents} incidents, {entries} entries: {faults} faults")?,
+        }
+        if self.unchained > 0 { write!(f, " ({} entries are older than the chain)", self.unchained) } else { Ok(()) }
+    }
+}
+
 /// Who hears of it while it goes on.
 pub trait Listener: Send {
     fn fault(&mut self, fault: &Fault);

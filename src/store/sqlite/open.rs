@@ -114,9 +114,9 @@ pub(super) async fn demand_tables(connection: &mut SqliteConnection, path: &Path
             Err(foreign(format!("a newer Reynard made its tables (version {theirs}, this one knows {ours}); use that one")))
         }
         _ if !known.starts_with(&made) => Err(foreign("its tables are others".to_owned())),
-        (theirs, ours) if theirs < ours && wanted == Tables::Ours => {
-            Err(foreign(format!("an older Reynard made its tables (version {theirs}, this one has {ours}); start the server on it once")))
-        }
+        (theirs, ours) if theirs < ours && wanted == Tables::Ours => Err(foreign(format!(
+            "an older Reynard made its tables (version {theirs}, this one has {ours}); use that one, or start the server of this one on it: it brings them up to date"
+        ))),
         _ => Ok(()),
     }
 }
