@@ -15,9 +15,9 @@ use crate::domain::settings::Settings;
 use crate::domain::timeline::{Entry, Event};
 use crate::engine::store::{IncidentName, Reads};
 use crate::engine::verify::{Listener, Verified, verify};
+use crate::store::catalog as databases;
 use crate::store::sqlite::archive::SqliteArchive;
 use crate::store::sqlite::backup;
-use crate::store::sqlite::open::SqliteStore;
 use crate::web::api::incidents::{AlertBody, EntryBody, IncidentBody};
 use crate::web::api::runs::RunBody;
 
@@ -64,24 +64,23 @@ impl Keeper {
     }
 
     pub async fn verify(&self, listener: &mut dyn Listener) -> anyhow::Result<Verified> {
-        let path = self.file(&"`reynard verify` cannot look into PostgreSQL yet")?;
-        look(path, listener).await
+        let archive = databases::archive(&self.settings.database_url).await?;
+        Ok(verify(archive.as_ref(), listener).await?)
     }
 
     pub async fn export(&self, name: &str, form: Form) -> anyhow::Result<String> {
-        let path =
-            self.file(&"`reynard export` cannot look into PostgreSQL yet; take the incident's page with .md, or /api/v1/incidents")?;
-        let reads = SqliteStore::beside(path).await?;
+        let reads = databases::beside(&self.settings.database_url).await?;
+        let reads = reads.as_ref();
         let incident = reads.incident(named(name)?).await?.with_context(|| format!("there is no incident {name}"))?;
-        let entries = whole_log(&reads, &incident).await?;
+        let entries = whole_log(reads, &incident).await?;
         match form {
             Form::Markdown => Ok(Report { incident: &incident, entries: &entries }.markdown()),
-            Form::Json => self.as_json(&reads, &incident, &entries).await,
+            Form::Json => self.as_json(reads, &incident, &entries).await,
         }
     }
 
     /// The shapes of the API, so that whoever reads one reads the other.
-    async fn as_json(&self, reads: &impl Reads, incident: &Incident, entries: &[Entry]) -> anyhow::Result<String> {
+    async fn as_json(&self, reads: &dyn Reads, incident: &Incident, entries: &[Entry]) -> anyhow::Result<String> {
         let alerts = reads.alerts(incident.id, u32::MAX).await?;
         let url = self.settings.public_url.trim_end_matches('/');
         let runs = incident.runs_in_order().into_iter().map(|run| RunBody::new(incident, run, &self.settings.rulebook));
@@ -137,11 +136,7 @@ impl Keeper {
 
     /// The file; with PostgreSQL there is none, and `instead` says what to do.
     fn file(&self, instead: &dyn Display) -> anyhow::Result<&Path> {
-        let url = self.settings.database_url.expose();
-        match url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) {
-            Some(path) => Ok(Path::new(path)),
-            None => bail!("{instead}"),
-        }
+        databases::file(&self.settings.database_url).with_context(|| instead.to_string())
     }
 }
 
@@ -159,7 +154,7 @@ fn named(text: &str) -> anyhow::Result<IncidentName> {
 }
 
 /// As far as the incident that was read goes; what was written since is left out.
-async fn whole_log(reads: &impl Reads, incident: &Incident) -> anyhow::Result<Vec<Entry>> {
+async fn whole_log(reads: &dyn Reads, incident: &Incident) -> anyhow::Result<Vec<Entry>> {
     let mut entries: Vec<Entry> = Vec::new();
     loop {
         let page = reads.timeline(incident.id, entries.last().map_or(0, |entry| entry.seq), PAGE).await?;

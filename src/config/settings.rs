@@ -17,6 +17,7 @@ use crate::config::sources;
 use crate::config::targets;
 use crate::config::yaml::{Node, Value};
 use crate::domain::action::Specs;
+use crate::domain::database;
 use crate::domain::directory::Directory;
 use crate::domain::secret::Secret;
 use crate::domain::settings::{Automation, Rulebook, Settings};
@@ -117,11 +118,21 @@ fn database(at: At<'_>, secrets: &dyn Secrets) -> Option<Secret> {
 /// `sqlite://data/reynard.db` is a path rather than an address, so only the beginning is looked at.
 fn database_url(at: At<'_>, secrets: &dyn Secrets) -> Option<Secret> {
     let url = secrets::secret(at, secrets)?;
-    if ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme)) {
-        return Some(url);
+    if !database::is_postgres(url.expose()) {
+        if url.expose().starts_with("sqlite:") {
+            return Some(url);
+        }
+        at.error_help(Code::BadValue, "this is not a database Reynard can use", "it begins with sqlite:// or postgres://");
+        return None;
     }
-    at.error_help(Code::BadValue, "this is not a database Reynard can use", "it begins with sqlite:// or postgres://");
-    None
+    let servers = database::servers(url.expose());
+    let broken = servers.iter().position(|server| url::Url::parse(server).is_err());
+    if let Some(nth) = broken {
+        let message = format!("server {} of {} is not an address", nth + 1, servers.len());
+        at.error_help(Code::BadValue, message, "write for example postgres://reynard:PASSWORD@db1,db2:5433/reynard");
+        return None;
+    }
+    Some(url)
 }
 
 fn egress(at: At<'_>) -> Vec<regex::Regex> {
@@ -255,6 +266,10 @@ mod tests {
             ("server: { listen: here }", "bad-value 1:19-23 write for example 127.0.0.1:5001, or 0.0.0.0:5001 for every network"),
             ("server: { public_url: 'ftp://x' }", "bad-value 1:23-32 write for example https://reynard.example.com"),
             ("database: { url: mysql://x }", "bad-value 1:18-27 it begins with sqlite:// or postgres://"),
+            (
+                "database: { url: 'postgres://a,b:x/db' }",
+                "bad-value 1:18-39 write for example postgres://reynard:PASSWORD@db1,db2:5433/reynard",
+            ),
             ("sources: [ { name: a } ]", "missing-field 1:12-23"),
             ("sources: [ { name: a, token: '' } ]", "bad-value 1:30-32"),
             ("limits: { destructive: 20 per 2w }", "bad-value 1:24-33"),

@@ -10,9 +10,13 @@ use crate::domain::classification::Classification;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::labels::Labels;
 use crate::domain::priority::Priority;
-use crate::domain::run::{Run, RunStatus};
+use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, Entry, Event};
+
+/// Runs and messages that a state holds, so that one that flaps for a month weighs no more than one that flaps for a day.
+const RUNS_HELD: usize = 20;
+const NOTIFICATIONS_HELD: usize = 60;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -154,14 +158,6 @@ impl Incident {
         self.status != Status::Resolved
     }
 
-    /// A copy to store: its alerts have rows of their own, and there may be very many.
-    pub fn without_alerts(&mut self) -> Self {
-        let alerts = std::mem::take(&mut self.alerts);
-        let copy = self.clone();
-        self.alerts = alerts;
-        copy
-    }
-
     /// The runs in the order they started.
     pub fn runs_in_order(&self) -> Vec<&Run> {
         let mut runs: Vec<_> = self.runs.values().collect();
@@ -273,6 +269,7 @@ impl Incident {
                     detail: String::new(),
                 };
                 self.notifications.insert(*notification, queued);
+                self.let_old_notifications_go();
             }
             Event::NotificationSent { notification, reply, attempt, .. } => {
                 self.notified(*notification, NotificationStatus::Sent, *attempt, reply);
@@ -281,21 +278,9 @@ impl Incident {
                 let status = if retry_at.is_some() { NotificationStatus::Queued } else { NotificationStatus::Failed };
                 self.notified(*notification, status, *attempt, reason);
             }
-            Event::RunStarted { run, ordinal, playbook, title, revision } => {
-                let started = Run {
-                    id: *run,
-                    ordinal: *ordinal,
-                    playbook: playbook.clone(),
-                    title: title.clone(),
-                    revision: revision.clone(),
-                    status: RunStatus::Running,
-                    started_at: at,
-                    ended_at: None,
-                    current: None,
-                    reason: None,
-                    steps: BTreeMap::new(),
-                };
-                self.runs.insert(*run, started);
+            Event::RunStarted { run, .. } => {
+                self.runs.extend(Run::begun(at, &entry.event).map(|begun| (*run, begun)));
+                self.let_old_runs_go(at);
             }
             Event::Commented { .. } | Event::AutomationHeld { .. } | Event::AutomationReleased { .. } | Event::Recovered { .. } => {}
             other => {
@@ -303,6 +288,23 @@ impl Incident {
                     run.apply(at, other);
                 }
             }
+        }
+    }
+
+    /// The state holds what may still matter; what an incident did weeks ago is on its log. Never the newest: numbers go on from it.
+    fn let_old_runs_go(&mut self, at: Timestamp) {
+        while self.runs.len() > RUNS_HELD {
+            let oldest = self.runs.values().filter(|run| run.is_settled_before(at)).min_by_key(|run| run.ordinal).map(|run| run.id);
+            let Some(oldest) = oldest else { return };
+            self.runs.remove(&oldest);
+        }
+    }
+
+    fn let_old_notifications_go(&mut self) {
+        while self.notifications.len() > NOTIFICATIONS_HELD {
+            let over = |(_, told): &(&u32, &Notification)| told.status != NotificationStatus::Queued;
+            let Some(oldest) = self.notifications.iter().find(over).map(|(number, _)| *number) else { return };
+            self.notifications.remove(&oldest);
         }
     }
 

@@ -5,6 +5,7 @@ pub mod chain;
 pub mod classification;
 pub mod cron;
 pub mod cron_field;
+pub mod database;
 pub mod decide;
 pub mod directory;
 pub mod escalation;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::domain::id::RunId;
 use crate::domain::time::Timestamp;
-use crate::domain::timeline::{Event, Outcome, StepRef};
+use crate::domain::timeline::{Entry, Event, Outcome, StepRef};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,6 +108,42 @@ pub struct Run {
 }
 
 impl Run {
+    /// The run as the facts of its incident tell of it; none when they do not.
+    pub fn retold(entries: &[Entry], id: RunId) -> Option<Self> {
+        let mut told: Option<Self> = None;
+        for entry in entries.iter().filter(|entry| entry.event.run() == Some(id)) {
+            match &mut told {
+                Some(run) => run.apply(entry.at, &entry.event),
+                None => told = Self::begun(entry.at, &entry.event),
+            }
+        }
+        told
+    }
+
+    /// A run that nothing has happened in yet, by the fact that it began.
+    pub fn begun(at: Timestamp, event: &Event) -> Option<Self> {
+        let Event::RunStarted { run, ordinal, playbook, title, revision } = event else { return None };
+        Some(Self {
+            id: *run,
+            ordinal: *ordinal,
+            playbook: playbook.clone(),
+            title: title.clone(),
+            revision: revision.clone(),
+            status: RunStatus::Running,
+            started_at: at,
+            ended_at: None,
+            current: None,
+            reason: None,
+            steps: BTreeMap::new(),
+        })
+    }
+
+    /// Whether it was over before `at` and nothing of it is under way any more.
+    pub fn is_settled_before(&self, at: Timestamp) -> bool {
+        let moving = |step: &StepState| step.undoing || matches!(step.status, StepStatus::Running | StepStatus::InDoubt);
+        self.status.is_over() && self.ended_at.is_some_and(|ended| ended < at) && !self.steps.values().any(moving)
+    }
+
     /// Folds one fact in; facts about other runs never arrive here.
     pub fn apply(&mut self, at: Timestamp, event: &Event) {
         match event {

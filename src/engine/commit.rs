@@ -102,14 +102,15 @@ pub struct Asked {
 
 struct Cached {
     key: Key,
-    state: Incident,
+    /// Shared with the commit that writes it, and nobody else's by the next decision.
+    state: Arc<Incident>,
     heard_saved_at: Timestamp,
 }
 
 impl Cached {
     fn new(key: Key, state: Incident) -> Self {
         let heard_saved_at = state.heard_at;
-        Self { key, state, heard_saved_at }
+        Self { key, state: Arc::new(state), heard_saved_at }
     }
 }
 
@@ -132,6 +133,8 @@ pub struct Writer {
     seal: Digest,
     /// Worked before anything new: deliveries stored and not worked, and work that found the database gone.
     backlog: VecDeque<Backlog>,
+    /// Another node writes now: nothing that memory holds counts any more.
+    fenced: bool,
     /// Attempts that a shutdown found not begun, until that is on disk.
     released: Vec<(Vec<i64>, Beat)>,
 }
@@ -225,6 +228,7 @@ impl Writer {
             last_commit_at: resumed.last_commit_at,
             seal: resumed.seal,
             backlog: VecDeque::new(),
+            fenced: false,
             released: Vec::new(),
         }
     }
@@ -239,7 +243,7 @@ impl Writer {
         self.backlog.push_back(Backlog::Put(put, beat));
     }
 
-    /// Works until every sender is gone and nothing is left.
+    /// Works until every sender is gone and nothing is left, or until another node writes.
     pub async fn work(mut self, mut queue: mpsc::Receiver<Item>) {
         let mut items = Vec::new();
         loop {
@@ -254,6 +258,9 @@ impl Writer {
                 items.push(item);
             }
             self.turn(std::mem::take(&mut items)).await;
+            if self.fenced {
+                return;
+            }
         }
     }
 
@@ -520,7 +527,7 @@ impl Writer {
     ) -> Result<(), Refusal> {
         let Some(cached) = self.incidents.get_mut(&id) else { return Ok(()) };
         let world = World { rulebook, ledger: &mut self.ledger, now, next_number: self.last_number + 1 };
-        let decision = decide(&mut cached.state, actor, command, world)?;
+        let decision = decide(Arc::make_mut(&mut cached.state), actor, command, world)?;
         draft.touched.insert(id);
         self.take(id, decision, draft);
         Ok(())
@@ -564,8 +571,8 @@ impl Writer {
             let mut digest = Digest::default();
             if let Some(cached) = self.incidents.get_mut(id) {
                 seal ^= cached.state.chain;
-                cached.state.chain = cached.state.chain.then(&stored(*id, entry, &event));
-                digest = cached.state.chain;
+                digest = cached.state.chain.then(&stored(*id, entry, &event));
+                Arc::make_mut(&mut cached.state).chain = digest;
                 seal ^= digest;
             }
             batch.links.push(Link { event, digest });
@@ -588,7 +595,7 @@ impl Writer {
                 continue;
             }
             cached.heard_saved_at = now;
-            draft.batch.incidents.push(IncidentRow { key: cached.key.clone(), state: cached.state.without_alerts() });
+            draft.batch.incidents.push(IncidentRow { key: cached.key.clone(), state: cached.state.clone() });
             for fingerprint in draft.alerts.remove(id).unwrap_or_default() {
                 if let Some(mark) = cached.state.alerts.get(&fingerprint) {
                     draft.batch.alerts.push(AlertRow { incident: *id, fingerprint, mark: mark.clone(), last_seen_at: now });
@@ -659,16 +666,27 @@ impl Writer {
 
     /// Nothing was committed; what is to become of it depends on whether the database or the thing itself was at fault.
     async fn heal(&mut self, error: StoreError, load: Load) {
+        match error {
+            // Whoever waits for an answer gets none, and is told so by that.
+            StoreError::Fenced(_) => self.fenced = true,
+            StoreError::Refused(_) => {
+                self.fails(&error);
+                self.untangle(error, load).await;
+            }
+            StoreError::Unavailable(_) => {
+                self.fails(&error);
+                self.put_off(error, load).await;
+            }
+        }
+    }
+
+    fn fails(&self, error: &StoreError) {
         if self.shared.is_failing() {
             tracing::debug!(%error, "Commits still fail");
         } else {
             tracing::error!(%error, "A commit failed; nothing of it was made true");
         }
-        self.shared.failing(&error);
-        match error {
-            StoreError::Refused(_) => self.untangle(error, load).await,
-            StoreError::Unavailable(_) => self.put_off(error, load).await,
-        }
+        self.shared.failing(error);
     }
 
     /// The database refuses something: it is ahead of us, or one of the commands is poisoned and must fail alone.

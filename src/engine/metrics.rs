@@ -31,6 +31,7 @@ pub struct Metrics {
     notifications: Family<NotificationLabels, Counter>,
     escalations: Family<LevelLabels, Counter>,
     jobs_pending: Family<KindLabels, Gauge>,
+    active: Gauge,
     timer_lag: Histogram,
     delivery_to_first_step: Histogram,
     http_request_duration: Family<RequestLabels, Histogram, Buckets>,
@@ -55,6 +56,7 @@ impl Metrics {
             notifications: Family::default(),
             escalations: Family::default(),
             jobs_pending: Family::default(),
+            active: Gauge::default(),
             timer_lag: Buckets::Seconds.new_metric(),
             delivery_to_first_step: Buckets::Seconds.new_metric(),
             http_request_duration: Family::new_with_constructor(Buckets::Quick),
@@ -80,6 +82,7 @@ impl Metrics {
         registry.register("notifications", "Messages to people and channels, by how they went", self.notifications.clone());
         registry.register("escalations", "Escalation levels told", self.escalations.clone());
         registry.register("jobs_pending", "Work stored and not settled", self.jobs_pending.clone());
+        registry.register("active", "1 on the node that does the work, 0 on one that stands by", self.active.clone());
         registry.register("timer_lag_seconds", "How late timers were carried out", self.timer_lag.clone());
         let first_step = "From receiving a delivery to beginning the first step it caused";
         registry.register("delivery_to_first_step_seconds", first_step, self.delivery_to_first_step.clone());
@@ -128,6 +131,11 @@ impl Metrics {
 
     pub fn escalation(&self, level: u32) {
         self.escalations.get_or_create(&LevelLabels { level }).inc();
+    }
+
+    /// Whether this node does the work.
+    pub fn active(&self, active: bool) {
+        self.active.set(i64::from(active));
     }
 
     /// How much work of a kind is stored and not settled now.

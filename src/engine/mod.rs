@@ -7,6 +7,7 @@ pub mod commit;
 pub mod intake;
 pub mod metrics;
 pub mod narrate;
+pub mod node;
 pub mod ports;
 pub mod pulse;
 pub mod recovery;

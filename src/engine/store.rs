@@ -1,7 +1,7 @@
 //! What the engine needs of a database, as two traits: one for the single writer, one for everybody who reads.
 //! Knows no SQL; both databases answer the same verbs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use crate::domain::decide::command::Effect;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::limits::{Spent, Waiter};
+use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 
@@ -23,6 +24,9 @@ pub enum StoreError {
     /// This one thing cannot be stored, ever.
     #[error("the database refuses this: {0}")]
     Refused(String),
+    /// Another node writes now: nothing was changed, and nothing will be by this one.
+    #[error("fenced: {0}")]
+    Fenced(String),
 }
 
 /// A webhook call as it came in.
@@ -94,6 +98,14 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The runs that its entries speak of, as they are afterwards: one that ended weeks ago is not written again.
+    pub fn runs(&self) -> Vec<(IncidentId, &Run)> {
+        let spoken_of: BTreeSet<(IncidentId, RunId)> =
+            self.entries.iter().filter_map(|(id, entry)| entry.event.run().map(|run| (*id, run))).collect();
+        let runs = self.incidents.iter().flat_map(|row| row.state.runs.values().map(|run| (row.state.id, run)));
+        runs.filter(|(id, run)| spoken_of.contains(&(*id, run.id))).collect()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.deliveries.is_empty()
             && self.worked_up_to.is_none()
@@ -128,7 +140,7 @@ pub struct DeliveryRow {
 #[derive(Clone, Debug)]
 pub struct IncidentRow {
     pub key: String,
-    pub state: Incident,
+    pub state: Arc<Incident>,
 }
 
 /// An alert's row.
@@ -252,6 +264,32 @@ pub trait Journal: Send + Sync {
     async fn let_go(&self, _slice: &Slice) -> Result<LetGo, StoreError> {
         Ok(LetGo::default())
     }
+
+    /// Whether an attempt may begin: nobody else can be the writer yet. True of a database that only one process can have.
+    fn may_begin(&self) -> bool {
+        true
+    }
+}
+
+/// Who writes, as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    Us,
+    /// Another node, by its name.
+    Node(String),
+}
+
+/// Who of several nodes may write. Its times are the database's; only a holder's commits are made.
+#[async_trait]
+pub trait Lease: Send + Sync {
+    /// Takes it if it is free or its holder has been silent for too long. `at_start`: also from a former life of this node.
+    async fn take(&self, at_start: bool) -> Result<Holder, StoreError>;
+
+    /// Says that this node lives, where no commit does.
+    async fn renew(&self) -> Result<(), StoreError>;
+
+    /// Gives it back, so that another node need not wait.
+    async fn release(&self) -> Result<(), StoreError>;
 }
 
 /// Which incidents a list shows.
@@ -310,6 +348,8 @@ pub struct Totals {
     pub last_delivery_at: Option<Timestamp>,
     /// The source that sent it.
     pub last_delivery_from: Option<String>,
+    /// Of the newest entry in the whole log.
+    pub last_position: i64,
 }
 
 /// Everybody else's side; it never waits for the writer.

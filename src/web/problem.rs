@@ -89,7 +89,16 @@ impl From<EngineError> for Problem {
             EngineError::NotFound => Self::missing("incident"),
             EngineError::Unreadable(why) => Self::unreadable(why),
             EngineError::Unavailable(cause) => Self::unavailable(cause),
+            EngineError::StandingBy(node) => Self::new(StatusCode::SERVICE_UNAVAILABLE, standing_by(&node)),
         }
+    }
+}
+
+/// In the log this is one line for each change of the active node, and not one for each answer.
+fn standing_by(node: &str) -> String {
+    match node {
+        "" => "this node stands by and another is about to be active; send it again in a few seconds".to_owned(),
+        node => format!("this node stands by; {node} is active: send it there, or again in a few seconds"),
     }
 }
 
@@ -133,6 +142,7 @@ mod tests {
             (EngineError::NotFound, 404, "no such incident"),
             (EngineError::Unreadable("line 3".to_owned()), 400, "line 3"),
             (EngineError::Unavailable("select * from jobs".to_owned()), 503, "again in a few seconds"),
+            (EngineError::StandingBy("b:5001".to_owned()), 503, "b:5001 is active"),
         ] {
             let problem = Problem::from(error);
             assert_eq!(problem.status.as_u16(), status);

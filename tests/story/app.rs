@@ -2,7 +2,6 @@
 //! Its actions and channels are fakes that record what they were asked.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -16,6 +15,7 @@ use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::Command;
 use reynard::domain::id::IncidentId;
 use reynard::domain::incident::Incident;
+use reynard::domain::secret::Secret;
 use reynard::domain::settings::Settings;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, Entry};
@@ -25,9 +25,9 @@ use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Messag
 use reynard::engine::runtime::{EngineError, Hands, Loops, Parts, Receipt, Runtime};
 use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, LetGo, Reads, Resumed, Slice, StoreError};
 use reynard::engine::verify::{Fault, Listener, Verified, verify};
-use reynard::store::sqlite::archive::SqliteArchive;
-use reynard::store::sqlite::open::SqliteStore;
+use reynard::store::catalog as databases;
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::trouble::{Shaky, Trouble};
 
@@ -150,6 +150,10 @@ impl Journal for Mortal {
     async fn let_go(&self, slice: &Slice) -> Result<LetGo, StoreError> {
         self.inner.let_go(slice).await
     }
+
+    fn may_begin(&self) -> bool {
+        self.inner.may_begin()
+    }
 }
 
 pub struct App {
@@ -159,9 +163,10 @@ pub struct App {
     pub world: Arc<World>,
     pub trouble: Arc<Trouble>,
     pub loops: Option<Loops>,
-    store: Option<Arc<SqliteStore>>,
+    pub store: Option<Arc<dyn Journal>>,
     settings: Settings,
-    folder: tempfile::TempDir,
+    url: Secret,
+    _folder: tempfile::TempDir,
 }
 
 impl App {
@@ -192,8 +197,10 @@ impl App {
         let clock = Arc::new(HandClock::at(START));
         let world = Arc::new(World::default());
         let trouble = Arc::new(Trouble::default());
-        let (runtime, loops, store, mortal) = start(folder.path(), &settings, (&clock, &world, &trouble), commits).await;
-        Self { mortal: Some(mortal), runtime, clock, world, trouble, loops: Some(loops), store: Some(store), settings, folder }
+        let url = Secret::new(empty_database(&folder).await);
+        let (runtime, loops, store, mortal) = start(&url, &settings, (&clock, &world, &trouble), commits).await;
+        let (mortal, loops, store) = (Some(mortal), Some(loops), Some(store));
+        Self { mortal, runtime, clock, world, trouble, loops, store, settings, url, _folder: folder }
     }
 
     /// What the next attempts of an action answer, in order; afterwards they succeed.
@@ -281,7 +288,7 @@ impl App {
     pub async fn comes_back_for(&mut self, commits: i64) {
         self.dies().await;
         let world = (&self.clock, &self.world, &self.trouble);
-        let (runtime, loops, store, mortal) = start(self.folder.path(), &self.settings, world, commits).await;
+        let (runtime, loops, store, mortal) = start(&self.url, &self.settings, world, commits).await;
         (self.runtime, self.loops, self.store, self.mortal) = (runtime, Some(loops), Some(store), Some(mortal));
     }
 
@@ -356,14 +363,14 @@ impl App {
 
     /// What `reynard verify` finds.
     pub async fn verified(&self) -> (Verified, Vec<String>) {
-        let archive = SqliteArchive::open(&self.database()).await.expect("readable");
+        let archive = databases::archive(&self.url).await.expect("readable");
         let mut heard = Heard::default();
-        let verified = verify(&archive, &mut heard).await.expect("readable");
+        let verified = verify(archive.as_ref(), &mut heard).await.expect("readable");
         (verified, heard.0)
     }
 
-    pub fn database(&self) -> PathBuf {
-        self.folder.path().join("reynard.db")
+    pub fn url(&self) -> &str {
+        self.url.expose()
     }
 
     pub fn sent(&self) -> Vec<String> {
@@ -384,11 +391,25 @@ impl Listener for Heard {
     }
 }
 
-type Started = (Runtime, Loops, Arc<SqliteStore>, Arc<Mortal>);
+type Started = (Runtime, Loops, Arc<dyn Journal>, Arc<Mortal>);
 type Around<'a> = (&'a Arc<HandClock>, &'a Arc<World>, &'a Arc<Trouble>);
 
-async fn start(folder: &Path, settings: &Settings, (clock, world, trouble): Around<'_>, commits: i64) -> Started {
-    let store = Arc::new(SqliteStore::open(&folder.join("reynard.db")).await.expect("a database"));
+/// A file in the folder; with `REYNARD_STORY_DATABASE_URL` (a superuser's) a schema in that PostgreSQL.
+async fn empty_database(folder: &tempfile::TempDir) -> String {
+    let Ok(server) = std::env::var("REYNARD_STORY_DATABASE_URL") else {
+        return format!("sqlite://{}", folder.path().join("reynard.db").display());
+    };
+    let schema = format!("story_{}", uuid::Uuid::new_v4().simple());
+    let mut admin = PgConnection::connect(&server).await.expect("the server answers");
+    sqlx::raw_sql(AssertSqlSafe(format!("create schema {schema}"))).execute(&mut admin).await.expect("a schema");
+    format!("{server}{}options[search_path]={schema}", if server.contains('?') { '&' } else { '?' })
+}
+
+async fn start(url: &Secret, settings: &Settings, (clock, world, trouble): Around<'_>, commits: i64) -> Started {
+    let databases::Opened { journal: store, reads, lease } = databases::open(url, "story").await.expect("a database");
+    if let Some(lease) = lease {
+        lease.take(true).await.expect("a former life's lease is ours");
+    }
     let actions = settings
         .rulebook
         .specs
@@ -404,7 +425,7 @@ async fn start(folder: &Path, settings: &Settings, (clock, world, trouble): Arou
     let mortal = Arc::new(Mortal { inner: shaky, left: AtomicI64::new(commits), dead: tokio::sync::Notify::new() });
     let parts = Parts {
         journal: mortal.clone(),
-        reads: store.clone(),
+        reads,
         clock: clock.clone(),
         rulebook: Arc::new(settings.rulebook.clone()),
         hands,

@@ -124,7 +124,7 @@ async fn what_still_has_something_to_do_stays() {
     app.came_and_went("After", 1).await;
     // Something that is due in a far year.
     app.is_tampered_with(&format!(
-        "insert into jobs select 999, '{}', 'measure', 99999999999999, 0, '{{\"kind\":\"measure\"}}'",
+        "insert into jobs select 999, '{}', 'measure', 99999999999999, false, '{{\"kind\":\"measure\"}}'",
         incident.id
     ))
     .await;

@@ -1,6 +1,7 @@
 //! A database that stumbles: what failed did not happen, what was to happen happens once, and the log has no gap.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -10,28 +11,35 @@ use reynard::domain::id::IncidentId;
 use reynard::domain::incident::{Incident, NotificationStatus};
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::Actor;
-use reynard::engine::ports::Delivered;
+use reynard::engine::ports::{Clock, Delivered};
 use reynard::engine::runtime::EngineError;
 use reynard::engine::store::{Batch, Job, Journal, LetGo, Resumed, Slice, StoreError};
-use reynard::store::sqlite::open::SqliteStore;
 
 use crate::app::{App, alert, body};
 
 /// The verbs that are to fail, in the order in which they are asked; a verb that is not next goes well.
 #[derive(Default)]
-pub struct Trouble(Mutex<VecDeque<&'static str>>);
+pub struct Trouble {
+    planned: Mutex<VecDeque<&'static str>>,
+    /// Whether another node may be the writer already.
+    unsure: AtomicBool,
+}
 
 impl Trouble {
     pub fn comes(&self, verbs: &[&'static str]) {
-        self.0.lock().expect("no panics").extend(verbs);
+        self.planned.lock().expect("no panics").extend(verbs);
     }
 
     fn at(&self, verb: &'static str) -> Result<(), StoreError> {
-        let mut planned = self.0.lock().expect("no panics");
+        let mut planned = self.planned.lock().expect("no panics");
         match planned.front() {
             Some(next) if *next == verb => {
                 planned.pop_front();
                 Err(StoreError::Unavailable("it stumbles".to_owned()))
+            }
+            Some(&"commit fenced") if verb == "commit" => {
+                planned.pop_front();
+                Err(StoreError::Fenced("another node writes now".to_owned()))
             }
             // A commit that goes well is planned by its own word, so that a later one can be meant.
             Some(next) if *next == "good commit" && verb == "commit" => {
@@ -44,7 +52,7 @@ impl Trouble {
 
     /// Facts that the database refuses, as it would a poisoned command's; what has none is let through.
     fn with(&self, batch: &Batch) -> Result<(), StoreError> {
-        let mut planned = self.0.lock().expect("no panics");
+        let mut planned = self.planned.lock().expect("no panics");
         if planned.front() == Some(&"refused facts") && !batch.entries.is_empty() {
             planned.pop_front();
             return Err(StoreError::Refused("it does not like these facts".to_owned()));
@@ -53,13 +61,13 @@ impl Trouble {
     }
 
     fn is_over(&self) -> bool {
-        self.0.lock().expect("no panics").is_empty()
+        self.planned.lock().expect("no panics").is_empty()
     }
 }
 
 /// The real store, stumbling as planned.
 pub struct Shaky {
-    pub store: Arc<SqliteStore>,
+    pub store: Arc<dyn Journal>,
     pub trouble: Arc<Trouble>,
 }
 
@@ -113,6 +121,10 @@ impl Journal for Shaky {
         let went = self.store.let_go(slice).await?;
         self.trouble.at("let go answered")?;
         Ok(went)
+    }
+
+    fn may_begin(&self) -> bool {
+        !self.trouble.unsure.load(Ordering::SeqCst)
     }
 }
 
@@ -294,6 +306,72 @@ async fn an_alert_without_a_start_began_when_it_was_heard_of() {
     bare["status"] = "firing".into();
     app.posts(&body(&[bare])).await;
     assert_eq!(app.newest().await.counts.firing, 1);
+}
+
+const LOOKS: &str = "
+title: Look
+on: { type: service_down }
+steps:
+  - { id: poke, action: http.request, target: orders-admin, with: { method: POST, path: /poke } }
+";
+
+impl App {
+    /// Until the log says so; nothing need come to rest.
+    async fn tells(&self, kind: &str) {
+        let told = async {
+            while !self.incidents().await.iter().any(|incident| !incident.runs.is_empty()) {
+                tokio::task::yield_now().await;
+            }
+            while !self.kinds(self.newest().await.id).await.iter().any(|told| told == kind) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), told).await.expect("the log tells it");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_may_have_lost_the_work_begins_nothing_until_it_is_sure_again() {
+    let app = App::with(&[("service_down", LOOKS)]).await;
+    app.trouble.unsure.store(true, Ordering::SeqCst);
+    let body = body(&[alert("ServiceDown", "critical", "firing", 0)]).to_string().into_bytes();
+    app.runtime.deliver("am", body).await.expect("what is committed is committed");
+    app.tells("step_started").await;
+    for _ in 0..100 {
+        app.clock.set(app.clock.now() + Span::seconds(1));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((app.calls(), app.sent()), (vec![], vec![]), "neither steps nor messages");
+    app.trouble.unsure.store(false, Ordering::SeqCst);
+    app.clock.set(app.clock.now() + Span::seconds(1));
+    app.settles().await;
+    assert_eq!(app.calls(), ["http.request orders-admin #1"]);
+}
+
+#[tokio::test]
+async fn a_fenced_node_drops_what_it_had_in_hand_and_goes_on_from_the_disk_when_it_takes_over_again() {
+    let mut app = App::with(&[("service_down", LOOKS)]).await;
+    let incident = app.fires("ServiceDown", "critical").await;
+    let before = app.entries(incident.id).await.len();
+    app.trouble.comes(&["commit fenced"]);
+    let answer = app.runtime.command(incident.id, ana(), comment("too late"), None).await;
+    assert!(matches!(answer, Err(EngineError::Unavailable(_))), "{answer:?}");
+    let mut loops = app.loops.take().expect("they run");
+    tokio::time::timeout(std::time::Duration::from_secs(20), loops.over()).await.expect("there is no writer any more");
+    loops.abort();
+    app.runtime.stands_by("b:5001");
+    let answer = app.runtime.command(incident.id, ana(), comment("to the wrong one"), None).await;
+    assert!(matches!(answer, Err(EngineError::StandingBy(node)) if node == "b:5001"));
+    let delivered = app.runtime.deliver("am", body(&[alert("X", "critical", "firing", 0)]).to_string().into_bytes()).await;
+    assert!(matches!(delivered, Err(EngineError::StandingBy(_))));
+    assert_eq!(app.entries(incident.id).await.len(), before, "nothing was made of what it had in hand");
+
+    let journal = app.store.clone().expect("it is open");
+    app.loops = Some(app.runtime.take_over(journal).await.expect("taken over"));
+    app.settles().await;
+    app.puts(incident.id, "ana", comment("in time")).await.expect("it works again");
+    app.assert_fold_is_state(incident.id).await;
+    assert_eq!(app.calls().len(), 1, "no step was done again");
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ impl Turn<'_, '_> {
     }
 
     fn start_run(&mut self, playbook: &Arc<Playbook>) {
-        let ordinal = u32::try_from(self.state.runs.len()).unwrap_or(u32::MAX) + 1;
+        let ordinal = self.state.runs.values().map(|run| run.ordinal).max().unwrap_or(0) + 1;
         let run = RunId::derive(self.state.id, ordinal);
         self.emit(Event::RunStarted {
             run,

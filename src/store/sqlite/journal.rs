@@ -11,7 +11,6 @@ use crate::domain::chain::Digest;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Spent};
-use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Link, Resumed, Slice, StoreError};
@@ -319,7 +318,7 @@ async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Res
                 .bind(i.opened_at.0)
                 .bind(i.heard_at.0)
                 .bind(i.seq.cast_signed())
-                .bind(rows::to_json(i))
+                .bind(rows::to_json(i.as_ref()))
         })
         .await?;
     INTO_ALERTS
@@ -334,8 +333,7 @@ async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Res
                 .bind(rows::to_json(&row.mark.annotations))
         })
         .await?;
-    let runs: Vec<(IncidentId, &Run)> =
-        batch.incidents.iter().flat_map(|row| row.state.runs.values().map(|run| (row.state.id, run))).collect();
+    let runs = batch.runs();
     INTO_RUNS
         .rows(tx, &runs, |q, (incident, run)| {
             q.bind(run.id.to_string())

@@ -20,6 +20,9 @@ use crate::web::extract::{Asking, OfRun, OfStep, Wish};
 use crate::web::problem::{Problem, ProblemBody};
 use crate::web::state::WebState;
 
+/// Entries read at once while looking for an old run.
+const PAGE: u32 = 1_000;
+
 /// One execution of a playbook.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RunBody {
@@ -72,7 +75,23 @@ pub struct Settlement {
     responses((status = 200, body = RunBody), (status = 404, body = ProblemBody)))]
 pub async fn one(State(web): State<WebState>, OfRun(id): OfRun) -> Result<Json<RunBody>, Problem> {
     let incident = incident_of(&web, id).await?;
-    body(&web, &incident, id)
+    match incident.runs.contains_key(&id) {
+        true => body(&web, &incident, id),
+        false => retold(&web, &incident, id).await,
+    }
+}
+
+/// A run that its incident does not hold any more is on the log.
+async fn retold(web: &WebState, incident: &Incident, id: RunId) -> Result<Json<RunBody>, Problem> {
+    let (mut told, mut after) = (Vec::new(), 0);
+    while after < incident.seq {
+        let page = web.runtime.reads.timeline(incident.id, after, PAGE).await?;
+        let Some(last) = page.last().map(|entry| entry.seq) else { break };
+        after = last;
+        told.extend(page.into_iter().filter(|entry| entry.event.run() == Some(id)));
+    }
+    let run = Run::retold(&told, id).ok_or_else(|| Problem::missing("run"))?;
+    Ok(Json(RunBody::new(incident, &run, &web.runtime.rulebook())))
 }
 
 /// Ends the run; the step under way is let end.

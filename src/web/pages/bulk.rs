@@ -68,6 +68,7 @@ fn why(error: EngineError) -> String {
     match error {
         EngineError::Refused(no) => no.to_string(),
         EngineError::NotFound => "there is no such incident".to_owned(),
+        EngineError::StandingBy(_) => error.to_string(),
         EngineError::Unreadable(_) | EngineError::Unavailable(_) => "it cannot be stored just now".to_owned(),
     }
 }

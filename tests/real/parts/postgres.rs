@@ -15,7 +15,8 @@ use crate::parts::process::{Process, program};
 pub struct Postgres {
     pub port: u16,
     process: Process,
-    _folder: TempDir,
+    data: PathBuf,
+    folder: TempDir,
 }
 
 #[derive(Clone, Copy)]
@@ -29,17 +30,39 @@ impl Postgres {
         let folder = tempfile::tempdir()?;
         let account = account()?;
         let data = make_home(folder.path(), account)?;
-        let binaries = binaries()?;
-        initialise(&binaries.join("initdb"), &data, account)?;
-        let build = |port: u16| {
-            let mut command = run_as(&binaries.join("postgres"), account, &data);
-            command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
-            command.args(["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=30"]);
-            command
-        };
-        let ready = async |port| Ok(PgConnection::connect(&url(port, "admin")).await.is_ok());
-        let (process, port) = Process::serve("postgres", folder.path(), build, ready).await?;
-        Ok(Postgres { port, process, _folder: folder })
+        initialise(&binaries()?.join("initdb"), &data, account)?;
+        Self::serve(folder, data).await
+    }
+
+    /// A standby that follows this server and may be promoted.
+    pub async fn standby(&self) -> Result<Postgres> {
+        let folder = tempfile::tempdir()?;
+        let account = account()?;
+        let data = make_home(folder.path(), account)?;
+        let mut copy = run_as(&binaries()?.join("pg_basebackup"), account, &data);
+        copy.arg("-D").arg(&data).args(["-d", &self.url("admin"), "-R", "-X", "stream", "--checkpoint=fast", "--no-sync"]);
+        let made = copy.output()?;
+        ensure!(made.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&made.stderr));
+        Self::serve(folder, data).await
+    }
+
+    async fn serve(folder: TempDir, data: PathBuf) -> Result<Postgres> {
+        let (program, account) = (binaries()?.join("postgres"), account()?);
+        let (process, port) = Process::serve("postgres", folder.path(), |port| command(&program, account, &data, port), ready).await?;
+        Ok(Postgres { port, process, data, folder })
+    }
+
+    /// Stops it: `INT` is pg_ctl's "fast", `QUIT` its "immediate", which is a crash of the database.
+    pub fn stop(&mut self, signal: &str) {
+        self.process.end(signal);
+    }
+
+    /// Starts it again where it was.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let program = binaries()?.join("postgres");
+        let mut command = command(&program, account()?, &self.data, self.port);
+        self.process = Process::start("postgres", self.folder.path(), &mut command)?.until_ready(self.port, &ready).await?;
+        Ok(())
     }
 
     /// The address for a role; `admin` is the superuser.
@@ -56,6 +79,17 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.process.end("INT"); // TERM would wait for every session to leave
     }
+}
+
+fn command(program: &Path, account: Option<Account>, data: &Path, port: u16) -> Command {
+    let mut command = run_as(program, account, data);
+    command.arg("-D").arg(data).args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
+    command.args(["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=60"]);
+    command
+}
+
+async fn ready(port: u16) -> Result<bool> {
+    Ok(PgConnection::connect(&url(port, "admin")).await.is_ok())
 }
 
 fn url(port: u16, role: &str) -> String {
