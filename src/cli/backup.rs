@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::database;
+use crate::cli::database::Database;
 use crate::cli::progress::Progress;
 
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub struct Args {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    database: database::Args,
+    database: Database,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {

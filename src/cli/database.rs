@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::app::upkeep::Keeper;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct Database {
     /// The settings file that names the database; none is needed.
     #[arg(long, env = "REYNARD_CONFIG", default_value = "reynard.yaml")]
     config: PathBuf,
@@ -14,7 +14,7 @@ pub struct Args {
     database_url: Option<String>,
 }
 
-impl Args {
+impl Database {
     pub fn keeper(&self) -> anyhow::Result<Keeper> {
         Keeper::of(&self.config, self.database_url.as_deref())
     }

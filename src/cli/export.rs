@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use crate::app::upkeep::Form;
-use crate::cli::database;
+use crate::cli::database::Database;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: reynard export 7 --format md > incident-7.md")]
@@ -16,7 +16,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Format::Md)]
     format: Format,
     #[command(flatten)]
-    database: database::Args,
+    database: Database,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

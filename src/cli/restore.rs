@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::database;
+use crate::cli::database::Database;
 use crate::cli::progress::Progress;
 
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,7 @@ pub struct Args {
     /// The backup.
     file: PathBuf,
     #[command(flatten)]
-    database: database::Args,
+    database: Database,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::cli::database;
+use crate::cli::database::Database;
 use crate::cli::progress::Progress;
 
 #[derive(Debug, clap::Args)]
@@ -11,7 +11,7 @@ use crate::cli::progress::Progress;
 )]
 pub struct Args {
     #[command(flatten)]
-    database: database::Args,
+    database: Database,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {

@@ -482,11 +482,12 @@ async fn write_rest(tx: &mut Transaction<'_, Postgres>, batch: &Batch, now: Time
         let (keys, at) = (column(&batch.requests, |(key, _)| plain(key)), column(&batch.requests, |(_, at)| at.0));
         sqlx::query(INTO_REQUESTS).bind(keys).bind(at).execute(&mut **tx).await?;
     }
-    let mut marks = vec![("last_commit_at", now.0)];
-    marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position)));
+    let mut marks = vec![("last_commit_at", now.0.to_string())];
+    marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position.to_string())));
+    marks.extend(batch.seal.map(|seal| ("seal", seal.to_string())));
     // Ids of jobs are never used twice, even when the newest one is settled before a restart.
-    marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id)));
-    let (names, values) = (column(&marks, |(name, _)| *name), column(&marks, |(_, value)| value.to_string()));
+    marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id.to_string())));
+    let (names, values) = (column(&marks, |(name, _)| *name), column(&marks, |(_, value)| value.as_str()));
     sqlx::query(INTO_META).bind(names).bind(values).execute(&mut **tx).await?;
     Ok(())
 }
