@@ -146,3 +146,24 @@ async fn for_ever_is_for_ever() {
     }
     assert_eq!((app.numbers().await.len(), app.went("deliveries"), app.went("incidents")), (2, 0, 0));
 }
+
+#[tokio::test]
+async fn a_delivery_that_is_not_worked_yet_stays_however_old_it_is() {
+    let mut app = App::keeping("{ deliveries: 1d }").await;
+    let mut poisoned = Vec::new();
+    for name in ["One", "Two"] {
+        app.trouble.comes(&["refused facts", "refused facts"]);
+        let post = body(&[alert(name, "critical", "firing", 0)]).to_string().into_bytes();
+        poisoned.push(app.runtime.deliver("am", post).await.expect("it is stored").delivery);
+        app.heals().await;
+    }
+    app.is_tampered_with("insert into requests values ('old', 0)").await;
+    app.clock.turn(DAY.times(40));
+    app.lets_go_of("requests", 1).await;
+    for delivery in poisoned {
+        assert!(app.runtime.reads.delivery(delivery).await.expect("readable").is_some(), "whoever looks into it finds it");
+    }
+    app.crashes().await;
+    assert_eq!(app.numbers().await, [2, 1], "and the next life works it");
+    app.assert_verified().await;
+}
