@@ -11,6 +11,7 @@ use crate::app::{self, Place};
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
 use crate::domain::report::Report;
+use crate::domain::run::Run;
 use crate::domain::settings::Settings;
 use crate::domain::timeline::{Entry, Event};
 use crate::engine::store::{IncidentName, Reads};
@@ -83,12 +84,13 @@ impl Keeper {
     async fn as_json(&self, reads: &dyn Reads, incident: &Incident, entries: &[Entry]) -> anyhow::Result<String> {
         let alerts = reads.alerts(incident.id, u32::MAX).await?;
         let url = self.settings.public_url.trim_end_matches('/');
-        let runs = incident.runs_in_order().into_iter().map(|run| RunBody::new(incident, run, &self.settings.rulebook));
+        let runs =
+            all_runs(incident, entries).into_iter().map(|run| RunBody::new(incident, &run, &self.settings.rulebook)).collect::<Vec<_>>();
         let told = json!({
             "incident": IncidentBody::new(incident, url),
             "timeline": entries.iter().map(EntryBody::new).collect::<Vec<_>>(),
             "alerts": alerts.into_iter().map(AlertBody::new).collect::<Vec<_>>(),
-            "runs": runs.collect::<Vec<_>>(),
+            "runs": runs,
             "deliveries": deliveries(entries),
         });
         Ok(format!("{told:#}\n"))
@@ -164,6 +166,12 @@ async fn whole_log(reads: &dyn Reads, incident: &Incident) -> anyhow::Result<Vec
             return Ok(entries);
         }
     }
+}
+
+/// In the order they started, also those that the state has let go.
+fn all_runs(incident: &Incident, entries: &[Entry]) -> Vec<Run> {
+    let begun = entries.iter().filter(|entry| matches!(entry.event, Event::RunStarted { .. })).filter_map(|entry| entry.event.run());
+    begun.filter_map(|id| incident.runs.get(&id).cloned().or_else(|| Run::retold(entries, id))).collect()
 }
 
 /// In the order they came.

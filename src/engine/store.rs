@@ -1,6 +1,7 @@
 //! What the engine needs of a database, as two traits: one for the single writer, one for everybody who reads.
 //! Knows no SQL; both databases answer the same verbs.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -106,6 +107,21 @@ impl Batch {
         runs.filter(|(id, run)| spoken_of.contains(&(*id, run.id))).collect()
     }
 
+    /// The rows that its entries are. One without a link is kept all the same: no fact is lost over it.
+    pub fn log(&self) -> Vec<LogRow<'_>> {
+        let links = self.links.iter().map(Some).chain(std::iter::repeat(None));
+        let rows = (self.first_position..).zip(&self.entries).zip(links);
+        rows.map(|((position, (incident, entry)), link)| LogRow {
+            position,
+            incident: *incident,
+            entry,
+            // Our own types have text keys and no failing serialisers.
+            event: link.map_or_else(|| serde_json::to_string(&entry.event).unwrap_or_default().into(), |link| link.event.as_str().into()),
+            digest: link.map(|link| link.digest.as_bytes()),
+        })
+        .collect()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.deliveries.is_empty()
             && self.worked_up_to.is_none()
@@ -125,6 +141,16 @@ impl Batch {
 pub struct Link {
     pub event: String,
     pub digest: Digest,
+}
+
+/// A row of the log.
+#[derive(Clone, Debug)]
+pub struct LogRow<'a> {
+    pub position: i64,
+    pub incident: IncidentId,
+    pub entry: &'a Entry,
+    pub event: Cow<'a, str>,
+    pub digest: Option<&'a [u8]>,
 }
 
 /// A delivery's row: what came, whom it belongs to, and what of it could not be read.

@@ -13,7 +13,6 @@ use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Spent};
 use crate::domain::time::Timestamp;
-use crate::domain::timeline::Entry;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
 use crate::store::postgres::lease;
 use crate::store::postgres::open::{PostgresStore, store_error};
@@ -357,20 +356,20 @@ async fn write_deliveries(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> 
 }
 
 async fn write_log(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result<(), sqlx::Error> {
-    let numbered: Vec<(i64, &(IncidentId, Entry))> = (batch.first_position..).zip(&batch.entries).collect();
-    if numbered.is_empty() {
+    let log = batch.log();
+    if log.is_empty() {
         return Ok(());
     }
     sqlx::query(INTO_TIMELINE)
-        .bind(column(&numbered, |(position, _)| *position))
-        .bind(column(&numbered, |(_, (incident, _))| incident.to_string()))
-        .bind(column(&numbered, |(_, (_, entry))| entry.seq.cast_signed()))
-        .bind(column(&numbered, |(_, (_, entry))| entry.at.0))
-        .bind(column(&numbered, |(_, (_, entry))| entry.event.kind()))
-        .bind(column(&numbered, |(_, (_, entry))| entry.actor.kind()))
-        .bind(column(&numbered, |(_, (_, entry))| plain(entry.actor.name())))
-        .bind(column(&batch.links, |link| link.event.as_str()))
-        .bind(column(&batch.links, |link| link.digest.as_bytes()))
+        .bind(column(&log, |row| row.position))
+        .bind(column(&log, |row| row.incident.to_string()))
+        .bind(column(&log, |row| row.entry.seq.cast_signed()))
+        .bind(column(&log, |row| row.entry.at.0))
+        .bind(column(&log, |row| row.entry.event.kind()))
+        .bind(column(&log, |row| row.entry.actor.kind()))
+        .bind(column(&log, |row| plain(row.entry.actor.name())))
+        .bind(column(&log, |row| row.event.as_ref()))
+        .bind(column(&log, |row| row.digest))
         .execute(&mut **tx)
         .await?;
     Ok(())

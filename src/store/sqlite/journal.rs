@@ -12,8 +12,7 @@ use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Spent};
 use crate::domain::time::Timestamp;
-use crate::domain::timeline::Entry;
-use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Link, Resumed, Slice, StoreError};
+use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::retention;
 use crate::store::sqlite::rows::{self, Insert};
@@ -278,19 +277,18 @@ async fn write_deliveries(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Re
 }
 
 async fn write_log(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
-    let numbered: Vec<(i64, &(IncidentId, Entry), &Link)> =
-        (batch.first_position..).zip(&batch.entries).zip(&batch.links).map(|((position, entry), link)| (position, entry, link)).collect();
+    let log = batch.log();
     INTO_TIMELINE
-        .rows(tx, &numbered, |q, (position, (incident, entry), link)| {
-            q.bind(position)
-                .bind(incident.to_string())
-                .bind(entry.seq.cast_signed())
-                .bind(entry.at.0)
-                .bind(entry.event.kind())
-                .bind(entry.actor.kind())
-                .bind(entry.actor.name())
-                .bind(&link.event)
-                .bind(link.digest.as_bytes())
+        .rows(tx, &log, |q, row| {
+            q.bind(row.position)
+                .bind(row.incident.to_string())
+                .bind(row.entry.seq.cast_signed())
+                .bind(row.entry.at.0)
+                .bind(row.entry.event.kind())
+                .bind(row.entry.actor.kind())
+                .bind(row.entry.actor.name())
+                .bind(row.event.as_ref())
+                .bind(row.digest)
         })
         .await
 }
