@@ -1,5 +1,7 @@
 //! The only place where the parts are joined: files to rules, a database, the engine, the web, and an orderly end.
 
+pub mod upkeep;
+
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

@@ -58,6 +58,7 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
         targets: fields.optional("targets").map(|at| targets::read(at, secrets)).unwrap_or_default(),
         limits: fields.optional("limits").and_then(limits::global).unwrap_or_default(),
         automation: fields.optional("automation").and_then(automation).unwrap_or_default(),
+        retention: fields.optional("retention").and_then(limits::retention).unwrap_or_default(),
         specs: specs.clone(),
         public_url: public_url.clone(),
         ..Rulebook::default()
@@ -368,6 +369,8 @@ mod tests {
                 "bad-value 1:73-84",
             ),
             ("limits: { destructive: 20 }", "wrong-type 1:24-26 write it in quotes: \"20\""),
+            ("retention: { deliveries: 1h }", "bad-value 1:26-28 write for example 30d, or forever"),
+            ("retention: { resolved: soon }", "bad-value 1:24-28"),
             ("limits: { correlated: lots }", "bad-value 1:23-27 write for example 30%"),
             ("automation: liv", "bad-value 1:13-16 did you mean \"live\"?"),
             ("automation: live\nautomation: held", "yaml-duplicate-key 2:1-11 the first one is on line 1"),

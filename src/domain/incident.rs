@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::chain::Digest;
 use crate::domain::classification::Classification;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::labels::Labels;
@@ -130,6 +131,9 @@ pub struct Incident {
     pub notifications: BTreeMap<u32, Notification>,
     /// The log's last number; also the incident's version.
     pub seq: u64,
+    /// The log's last link. Whoever stores the log links it; folding does not.
+    #[serde(default, skip_serializing_if = "Digest::is_blank")]
+    pub chain: Digest,
     #[serde(skip)]
     pub alerts: BTreeMap<String, AlertMark>,
     /// When any delivery last spoke of it; a counter, not a fact.

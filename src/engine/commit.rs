@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
+use crate::domain::chain::{Digest, Stored};
 use crate::domain::decide::command::{Command, Effect, Observation, Refusal};
 use crate::domain::decide::turn::{Decision, World, decide};
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
@@ -23,7 +24,9 @@ use crate::engine::metrics::Metrics;
 use crate::engine::narrate::narrate;
 use crate::engine::pulse::Beat;
 use crate::engine::runtime::{EngineError, Shared, said};
-use crate::engine::store::{AlertRow, Batch, Change, DeliveryRow, IncidentRow, Job, Journal, Resumed, StoreError};
+use crate::engine::store::{
+    AlertRow, Batch, Change, DeliveryRow, Horizon, IncidentRow, Job, Journal, LetGo, Link, Resumed, Slice, StoreError,
+};
 use crate::engine::tally::tally;
 use crate::engine::wire;
 
@@ -31,6 +34,9 @@ use crate::engine::wire;
 const BATCH: usize = 1_024;
 /// The pause before work that found the database gone is tried again.
 const HEAL: Span = Span::seconds(1);
+/// Rows that a commit lets go at most, and the incidents among them that begin to leave.
+const SLICE: u32 = 500;
+const LEAVING: u32 = 50;
 /// How often having heard of an incident again is written down.
 const HEARD_EVERY: Span = Span::minutes(1);
 
@@ -48,6 +54,11 @@ pub enum Work {
     Release(Vec<i64>),
     /// The last commit of a life that ends in order: until then it was there.
     Farewell,
+    /// Let a slice of what is too old go, once nothing else waits; answers how much went, none if something else waited.
+    LetGo {
+        horizon: Horizon,
+        done: oneshot::Sender<Option<LetGo>>,
+    },
     /// What a worker needs to know for a job.
     Brief {
         job: Job,
@@ -134,6 +145,8 @@ pub struct Writer {
     last_job: i64,
     last_delivery: i64,
     last_commit_at: Timestamp,
+    /// Over all incidents' chains.
+    seal: Digest,
     /// Worked before anything new: deliveries stored and not worked, and work that found the database gone.
     backlog: VecDeque<Backlog>,
     /// Another node writes now: nothing that memory holds counts any more.
@@ -252,6 +265,7 @@ impl Writer {
             last_job: resumed.last_job,
             last_delivery: resumed.last_delivery,
             last_commit_at: resumed.last_commit_at,
+            seal: resumed.seal,
             backlog: VecDeque::new(),
             fenced: false,
             released: Vec::new(),
@@ -292,6 +306,7 @@ impl Writer {
     async fn turn(&mut self, items: Vec<Item>) {
         let mut load = Load { backlog: self.backlog.drain(..).collect(), ..Load::default() };
         let mut briefs = Vec::new();
+        let mut slices = Vec::new();
         for item in items {
             match item.work {
                 Work::Deliver { row, says, done, room } => {
@@ -304,13 +319,50 @@ impl Writer {
                     load.held.push(item.beat);
                 }
                 Work::Brief { job, done } => briefs.push((job, done)),
+                Work::LetGo { horizon, done } => slices.push((horizon, done, item.beat)),
             }
         }
+        let idle = load.is_empty() && briefs.is_empty();
         load.released = self.released.iter().flat_map(|(jobs, _)| jobs.iter().copied()).collect();
         if !load.is_empty() || self.shared.is_failing() {
             self.carry(load).await;
         }
         self.answer_briefs(briefs).await;
+        for (horizon, done, _beat) in slices {
+            let went = if idle { self.let_go(horizon).await } else { None };
+            let _ = done.send(went);
+        }
+    }
+
+    /// Lets one slice of what is too old go. None when it has to wait: for a database that heals, or for whoever works with it.
+    async fn let_go(&mut self, horizon: Horizon) -> Option<LetGo> {
+        if self.shared.is_failing() || !self.backlog.is_empty() {
+            return None;
+        }
+        match self.try_let_go(horizon).await {
+            Ok(went) => Some(went),
+            Err(error) => {
+                tracing::error!(%error, "What is too old could not be let go");
+                // Whether it was made is read anew with the next commit.
+                self.shared.failing(&error);
+                None
+            }
+        }
+    }
+
+    async fn try_let_go(&mut self, horizon: Horizon) -> Result<LetGo, StoreError> {
+        let expired = match horizon.resolved {
+            Some(before) => self.journal.expired(before, LEAVING).await?,
+            None => Vec::new(),
+        };
+        // What memory holds is being worked with.
+        let leaving: Vec<_> = expired.into_iter().filter(|(id, _)| !self.incidents.contains_key(id)).collect();
+        let mut seal = self.seal;
+        leaving.iter().for_each(|(_, link)| seal ^= *link);
+        let slice = Slice { horizon, leaving: leaving.into_iter().map(|(id, _)| id).collect(), seal, rows: SLICE };
+        let went = self.journal.let_go(&slice).await?;
+        self.seal = seal;
+        Ok(went)
     }
 
     async fn answer_briefs(&mut self, briefs: Vec<(Job, Briefing)>) {
@@ -355,6 +407,7 @@ impl Writer {
             return Err(error);
         }
         self.last_commit_at = now;
+        self.seal = draft.batch.seal.unwrap_or(self.seal);
         self.last_position += i64::try_from(draft.batch.entries.len()).unwrap_or(0);
         self.last_delivery += i64::try_from(draft.batch.deliveries.len()).unwrap_or(0);
         self.ledger.forget(now, LONGEST_WINDOW);
@@ -577,8 +630,30 @@ impl Writer {
         }
     }
 
+    /// Chains the entries, each to the one before it of its incident.
+    fn link(&mut self, batch: &mut Batch) {
+        if batch.entries.is_empty() {
+            return;
+        }
+        let mut seal = self.seal;
+        for (id, entry) in &batch.entries {
+            // Our own types have text keys and no failing serialisers.
+            let event = serde_json::to_string(&entry.event).unwrap_or_default();
+            let mut digest = Digest::default();
+            if let Some(cached) = self.incidents.get_mut(id) {
+                seal ^= cached.state.chain;
+                digest = cached.state.chain.then(&stored(*id, entry, &event));
+                Arc::make_mut(&mut cached.state).chain = digest;
+                seal ^= digest;
+            }
+            batch.links.push(Link { event, digest });
+        }
+        batch.seal = Some(seal);
+    }
+
     /// The rows that the facts lead to: one an incident, one an alert that changed.
     fn project(&mut self, draft: &mut Draft, now: Timestamp) {
+        self.link(&mut draft.batch);
         let changed: BTreeSet<IncidentId> = draft.batch.entries.iter().map(|(id, _)| *id).collect();
         for id in &draft.touched {
             let Some(cached) = self.incidents.get_mut(id) else { continue };
@@ -733,6 +808,8 @@ impl Writer {
     /// True when the disk was ahead of us and we have caught up: what is decided anew finds itself done already.
     async fn catch_up(&mut self) -> Result<bool, StoreError> {
         let resumed = self.journal.resume(self.shared.clock.now()).await?;
+        // Letting go moves no number, but it does change the seal.
+        self.seal = resumed.seal;
         let behind =
             resumed.last_position > self.last_position || resumed.last_job > self.last_job || resumed.last_delivery > self.last_delivery;
         if !behind {
@@ -828,6 +905,12 @@ fn ledger_of(resumed: &Resumed) -> Ledger {
     }
     resumed.waiting.iter().for_each(|(playbook, waiter)| ledger.run_waits(playbook, *waiter));
     ledger
+}
+
+/// An entry as the log keeps it.
+fn stored<'a>(incident: IncidentId, entry: &'a Entry, event: &'a str) -> Stored<'a> {
+    let Entry { seq, at, actor, event: fact } = entry;
+    Stored { incident, seq: *seq, at: at.0, kind: fact.kind(), actor_kind: actor.kind(), actor: actor.name(), event }
 }
 
 /// An id made at `now` sorts by it.

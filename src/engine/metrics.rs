@@ -40,6 +40,7 @@ pub struct Metrics {
     acknowledge: Histogram,
     resolve: Histogram,
     poisoned: Family<KindLabels, Counter>,
+    let_go: Family<KindLabels, Counter>,
 }
 
 impl Metrics {
@@ -65,6 +66,7 @@ impl Metrics {
             acknowledge: Buckets::Hours.new_metric(),
             resolve: Buckets::Hours.new_metric(),
             poisoned: Family::default(),
+            let_go: Family::default(),
         };
         metrics.register();
         metrics
@@ -98,6 +100,7 @@ impl Metrics {
         for kind in ["delivery", "command"] {
             drop(self.poisoned.get_or_create(&KindLabels { kind }));
         }
+        registry.register("let_go", "Rows too old to be kept that were deleted", self.let_go.clone());
     }
 
     /// A webhook call: `stored`, `unreadable`, `unauthorized`, `too_large`, `wrong_type` or `unavailable`.
@@ -146,6 +149,11 @@ impl Metrics {
     /// How much work of a kind is stored and not settled now.
     pub fn jobs_pending(&self, kind: &'static str, count: u64) {
         self.jobs_pending.get_or_create(&KindLabels { kind }).set(signed(count));
+    }
+
+    /// Rows of a kind that were too old to be kept.
+    pub fn let_go(&self, kind: &'static str, rows: u64) {
+        self.let_go.get_or_create(&KindLabels { kind }).inc_by(rows);
     }
 
     pub fn timer_lag(&self, late: Span) {

@@ -1,5 +1,6 @@
 //! The thin durable runtime between the pure core and the outer rooms.
 
+pub mod archive;
 pub mod brief;
 pub mod clock;
 pub mod commit;
@@ -11,8 +12,10 @@ pub mod ports;
 pub mod pulse;
 pub mod recovery;
 pub mod render;
+mod retention;
 pub mod runtime;
 pub mod store;
 pub mod tally;
+pub mod verify;
 pub mod wire;
 pub mod worker;

@@ -22,6 +22,7 @@ use crate::engine::ports::{Action, Clock, Sender};
 use crate::engine::pulse::Pulse;
 use crate::engine::recovery;
 use crate::engine::render::Messages;
+use crate::engine::retention;
 use crate::engine::store::{Change, Delivery, DeliveryRow, Journal, Reads, RejectedAlert, Resumed, StoreError};
 use crate::engine::wire;
 use crate::engine::worker::{Nudge, Worker};
@@ -206,6 +207,7 @@ impl Lines {
 pub struct Loops {
     writer: JoinHandle<Over>,
     worker: JoinHandle<()>,
+    keeper: JoinHandle<()>,
     nudges: mpsc::UnboundedSender<Nudge>,
 }
 
@@ -268,6 +270,7 @@ impl Runtime {
         let worker = Worker::new(journal, shared.clone(), queue.clone(), nudges.downgrade());
         let writer = tokio::spawn(watched(writer.work(items), shared.clone()));
         let worker = tokio::spawn(worker.work(asks, nudged));
+        let keeper = tokio::spawn(retention::keep(shared.clone(), queue.downgrade()));
         change(&self.lines, |lines| *lines = Lines { queue, nudges: nudges.clone() });
         shared.metrics.active(true);
         change(&shared.health, |health| {
@@ -277,7 +280,7 @@ impl Runtime {
             health.standing_by = None;
             health.last_commit_at = Some(resumed.last_commit_at).filter(|at| *at > Timestamp::default());
         });
-        Ok(Loops { writer, worker, nudges })
+        Ok(Loops { writer, worker, keeper, nudges })
     }
 
     /// Leaves the work to another node.
@@ -424,6 +427,7 @@ impl Loops {
     /// Lets what runs end, for so long at most; puts back what was not begun; commits; ends.
     pub async fn stop(self, runtime: Runtime, grace: Span) {
         runtime.close();
+        self.keeper.abort();
         let _ = self.nudges.send(Nudge::Stop(grace));
         let _ = self.worker.await;
         // A queue that is full means a database that stands still: then nothing is waited for.
@@ -441,6 +445,7 @@ impl Loops {
 
     /// Ends at once, as a crash would.
     pub fn abort(&self) {
+        self.keeper.abort();
         self.worker.abort();
         self.writer.abort();
     }

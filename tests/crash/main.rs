@@ -181,6 +181,7 @@ impl Story {
             }
             folded.alerts.clear();
             folded.heard_at = incident.heard_at;
+            folded.chain = incident.chain;
             assert_eq!(&folded, incident, "the log of #{} adds up to something else", incident.number);
         }
         let mut numbers: Vec<u64> = self.incidents.iter().map(|(incident, _)| incident.number).collect();

@@ -11,6 +11,7 @@ use reynard::config::files::{Files, TextFile};
 use reynard::config::load;
 use reynard::config::secrets::NoSecrets;
 use reynard::domain::action::Spec;
+use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::Command;
 use reynard::domain::id::IncidentId;
 use reynard::domain::incident::Incident;
@@ -22,7 +23,8 @@ use reynard::engine::clock::HandClock;
 use reynard::engine::metrics::Metrics;
 use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender, Verdict};
 use reynard::engine::runtime::{EngineError, Hands, Loops, Parts, Receipt, Runtime};
-use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, Reads, Resumed, StoreError};
+use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, LetGo, Reads, Resumed, Slice, StoreError};
+use reynard::engine::verify::{Fault, Listener, Verified, verify};
 use reynard::store::catalog as databases;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -139,6 +141,14 @@ impl Journal for Mortal {
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
         self.inner.pinned_revisions().await
+    }
+
+    async fn expired(&self, before: Timestamp, limit: u32) -> Result<Vec<(IncidentId, Digest)>, StoreError> {
+        self.inner.expired(before, limit).await
+    }
+
+    async fn let_go(&self, slice: &Slice) -> Result<LetGo, StoreError> {
+        self.inner.let_go(slice).await
     }
 
     fn may_begin(&self) -> bool {
@@ -331,14 +341,36 @@ impl App {
         self.entries(id).await.iter().map(|entry| entry.event.sentence(&entry.actor)).collect()
     }
 
-    /// The state that the log adds up to is the state that is stored.
+    /// The state that the log adds up to is the state that is stored, and everything on disk fits together.
     pub async fn assert_fold_is_state(&self, id: IncidentId) {
         let mut folded = Incident::blank(id);
         self.entries(id).await.iter().for_each(|entry| folded.apply(entry));
         folded.alerts.clear();
         let mut stored = self.runtime.reads.incident(IncidentName::Id(id)).await.expect("readable").expect("there");
         stored.heard_at = folded.heard_at;
+        // Whoever stores the log links it; `verify` looks at the links.
+        stored.chain = folded.chain;
         assert_eq!(folded, stored);
+        self.assert_verified().await;
+    }
+
+    /// Everything on disk fits together.
+    pub async fn assert_verified(&self) -> Verified {
+        let (verified, faults) = self.verified().await;
+        assert_eq!(faults, [""; 0]);
+        verified
+    }
+
+    /// What `reynard verify` finds.
+    pub async fn verified(&self) -> (Verified, Vec<String>) {
+        let archive = databases::archive(&self.url).await.expect("readable");
+        let mut heard = Heard::default();
+        let verified = verify(archive.as_ref(), &mut heard).await.expect("readable");
+        (verified, heard.0)
+    }
+
+    pub fn url(&self) -> &str {
+        self.url.expose()
     }
 
     pub fn hands(&self) -> Hands {
@@ -351,6 +383,15 @@ impl App {
 
     pub fn calls(&self) -> Vec<String> {
         self.world.calls.lock().expect("no panics").clone()
+    }
+}
+
+#[derive(Default)]
+struct Heard(Vec<String>);
+
+impl Listener for Heard {
+    fn fault(&mut self, fault: &Fault) {
+        self.0.push(fault.to_string());
     }
 }
 

@@ -14,5 +14,7 @@ mod pages;
 mod playbooks;
 mod races;
 mod requests;
+mod retention;
 mod trouble;
+mod verify;
 mod web;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::Command;
 use reynard::domain::escalation::{Level, Plan, Policy};
 use reynard::domain::id::IncidentId;
@@ -15,7 +16,7 @@ use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::Actor;
 use reynard::engine::ports::{Clock, Delivered};
 use reynard::engine::runtime::EngineError;
-use reynard::engine::store::{Batch, Job, Journal, Resumed, StoreError};
+use reynard::engine::store::{Batch, Job, Journal, LetGo, Resumed, Slice, StoreError};
 
 use crate::app::{App, alert, body};
 
@@ -112,6 +113,17 @@ impl Journal for Shaky {
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
         self.store.pinned_revisions().await
+    }
+
+    async fn expired(&self, before: Timestamp, limit: u32) -> Result<Vec<(IncidentId, Digest)>, StoreError> {
+        self.store.expired(before, limit).await
+    }
+
+    async fn let_go(&self, slice: &Slice) -> Result<LetGo, StoreError> {
+        self.trouble.at("let go")?;
+        let went = self.store.let_go(slice).await?;
+        self.trouble.at("let go answered")?;
+        Ok(went)
     }
 
     fn may_begin(&self) -> bool {

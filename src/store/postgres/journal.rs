@@ -8,14 +8,15 @@ use async_trait::async_trait;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
 
+use crate::domain::chain::Digest;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Spent};
 use crate::domain::time::Timestamp;
-use crate::domain::timeline::Entry;
-use crate::engine::store::{Batch, DeliveryRow, Job, Journal, Resumed, StoreError};
+use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
 use crate::store::postgres::lease;
 use crate::store::postgres::open::{PostgresStore, store_error};
+use crate::store::postgres::retention;
 use crate::store::postgres::rows::{self, column, plain};
 
 /// A commit that takes longer counts as lost; whether it was made is settled afterwards.
@@ -68,8 +69,8 @@ const INTO_DELIVERIES: &str = "
     select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])";
 
 const INTO_TIMELINE: &str = "
-    insert into timeline (position, incident, seq, at, kind, actor_kind, actor, event)
-    select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])";
+    insert into timeline (position, incident, seq, at, kind, actor_kind, actor, event, digest)
+    select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[])";
 
 const INTO_INCIDENTS: &str = "
     insert into incidents (id, number, key, key_hash, family_hash, status, priority, type, service, title, opened_at, heard_at, seq, state)
@@ -113,29 +114,7 @@ impl Journal for PostgresStore {
     }
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        let epoch = writer.epoch.ok_or_else(lease::fenced)?;
-        let mut connection = match writer.connection.take() {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
-        let mark = Uuid::new_v4().to_string();
-        let began = Instant::now();
-        let fate = self.write(&mut connection, (epoch, &mark), batch, now).await;
-        writer.connection = match fate {
-            Ok(()) => Some(connection),
-            Err(fault) => {
-                // Whatever state the connection is in, a new one knows better; PostgreSQL rolls back what was not committed.
-                tokio::spawn(connection.close());
-                match fault {
-                    Fault::NotMade(error) => return Err(error),
-                    Fault::Fenced => return Err(self.lost(&mut writer)),
-                    Fault::Lost(error) => Some(self.settle(&mark, error).await?),
-                }
-            }
-        };
-        self.held(Some(began));
-        Ok(())
+        self.make(&Commit::Batch(batch, now)).await.map(drop)
     }
 
     async fn newest_of_keys(&self, keys: &[String]) -> Result<Vec<(String, Incident)>, StoreError> {
@@ -181,9 +160,23 @@ impl Journal for PostgresStore {
         sqlx::query_as(PINNED).fetch_all(&self.readers()).await.map_err(store_error)
     }
 
+    async fn expired(&self, before: Timestamp, limit: u32) -> Result<Vec<(IncidentId, Digest)>, StoreError> {
+        retention::expired(&self.readers(), before, limit).await.map_err(store_error)
+    }
+
+    async fn let_go(&self, slice: &Slice) -> Result<LetGo, StoreError> {
+        self.make(&Commit::Slice(slice)).await
+    }
+
     fn may_begin(&self) -> bool {
         self.is_sure()
     }
+}
+
+/// What one transaction makes true.
+enum Commit<'a> {
+    Batch(&'a Batch, Timestamp),
+    Slice(&'a Slice),
 }
 
 /// What became of a commit that did not go well.
@@ -198,7 +191,38 @@ enum Fault {
 type Statement<'q> = sqlx::query::Query<'q, Postgres, sqlx::postgres::PgArguments>;
 
 impl PostgresStore {
-    async fn write(&self, connection: &mut PgConnection, (epoch, mark): (i64, &str), batch: &Batch, now: Timestamp) -> Result<(), Fault> {
+    /// Makes it as the lease's holder, or says that it was not made.
+    async fn make(&self, commit: &Commit<'_>) -> Result<LetGo, StoreError> {
+        let mut writer = self.writer.lock().await;
+        let epoch = writer.epoch.ok_or_else(lease::fenced)?;
+        let mut connection = match writer.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let mark = Uuid::new_v4().to_string();
+        let began = Instant::now();
+        let fate = self.write(&mut connection, (epoch, &mark), commit).await;
+        let mut went = LetGo::default();
+        writer.connection = match fate {
+            Ok(rows) => {
+                went = rows;
+                Some(connection)
+            }
+            Err(fault) => {
+                // Whatever state the connection is in, a new one knows better; PostgreSQL rolls back what was not committed.
+                tokio::spawn(connection.close());
+                match fault {
+                    Fault::NotMade(error) => return Err(error),
+                    Fault::Fenced => return Err(self.lost(&mut writer)),
+                    Fault::Lost(error) => Some(self.settle(&mark, error).await?),
+                }
+            }
+        };
+        self.held(Some(began));
+        Ok(went)
+    }
+
+    async fn write(&self, connection: &mut PgConnection, (epoch, mark): (i64, &str), commit: &Commit<'_>) -> Result<LetGo, Fault> {
         let late = || StoreError::Unavailable("the database takes too long over a commit".to_owned());
         let made = |error| Fault::NotMade(store_error(error));
         let prepared = tokio::time::timeout(PATIENCE, async {
@@ -206,12 +230,15 @@ impl PostgresStore {
             if !self.mark(&mut tx, epoch, mark).await.map_err(made)? {
                 return Err(Fault::Fenced);
             }
-            write_all(&mut tx, batch, now).await.map_err(made)?;
-            Ok(tx)
+            let went = match commit {
+                Commit::Batch(batch, now) => write_all(&mut tx, batch, *now).await.map(|()| LetGo::default()),
+                Commit::Slice(slice) => retention::let_go(&mut tx, slice).await,
+            };
+            Ok((tx, went.map_err(made)?))
         });
-        let tx = prepared.await.unwrap_or_else(|_| Err(Fault::NotMade(late())))?;
+        let (tx, went) = prepared.await.unwrap_or_else(|_| Err(Fault::NotMade(late())))?;
         match tokio::time::timeout(PATIENCE, tx.commit()).await {
-            Ok(committed) => committed.map_err(|error| Fault::Lost(store_error(error))),
+            Ok(committed) => committed.map(|()| went).map_err(|error| Fault::Lost(store_error(error))),
             Err(_) => Err(Fault::Lost(late())),
         }
     }
@@ -263,6 +290,11 @@ impl PostgresStore {
             last_job: number("select greatest(coalesce((select max(id) from jobs), 0), coalesce((select cast(value as bigint) from meta where name = 'last_job'), 0))").await?,
             last_delivery: number("select coalesce(max(position), 0) from deliveries").await?,
             last_commit_at: Timestamp(number("select coalesce((select cast(value as bigint) from meta where name = 'last_commit_at'), 0)").await?),
+            seal: sqlx::query_scalar::<_, String>("select value from meta where name = 'seal'")
+                .fetch_optional(&readers)
+                .await?
+                .and_then(|text| text.parse().ok())
+                .unwrap_or_default(),
             ..Resumed::default()
         };
         for row in sqlx::query("select at, playbook, target from spent where at > $1 order by at")
@@ -324,19 +356,20 @@ async fn write_deliveries(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> 
 }
 
 async fn write_log(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result<(), sqlx::Error> {
-    let numbered: Vec<(i64, &(IncidentId, Entry))> = (batch.first_position..).zip(&batch.entries).collect();
-    if numbered.is_empty() {
+    let log = batch.log();
+    if log.is_empty() {
         return Ok(());
     }
     sqlx::query(INTO_TIMELINE)
-        .bind(column(&numbered, |(position, _)| *position))
-        .bind(column(&numbered, |(_, (incident, _))| incident.to_string()))
-        .bind(column(&numbered, |(_, (_, entry))| entry.seq.cast_signed()))
-        .bind(column(&numbered, |(_, (_, entry))| entry.at.0))
-        .bind(column(&numbered, |(_, (_, entry))| entry.event.kind()))
-        .bind(column(&numbered, |(_, (_, entry))| entry.actor.kind()))
-        .bind(column(&numbered, |(_, (_, entry))| plain(entry.actor.name())))
-        .bind(column(&numbered, |(_, (_, entry))| rows::to_json(&entry.event)))
+        .bind(column(&log, |row| row.position))
+        .bind(column(&log, |row| row.incident.to_string()))
+        .bind(column(&log, |row| row.entry.seq.cast_signed()))
+        .bind(column(&log, |row| row.entry.at.0))
+        .bind(column(&log, |row| row.entry.event.kind()))
+        .bind(column(&log, |row| row.entry.actor.kind()))
+        .bind(column(&log, |row| plain(row.entry.actor.name())))
+        .bind(column(&log, |row| row.event.as_ref()))
+        .bind(column(&log, |row| row.digest))
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -448,11 +481,12 @@ async fn write_rest(tx: &mut Transaction<'_, Postgres>, batch: &Batch, now: Time
         let (keys, at) = (column(&batch.requests, |(key, _)| plain(key)), column(&batch.requests, |(_, at)| at.0));
         sqlx::query(INTO_REQUESTS).bind(keys).bind(at).execute(&mut **tx).await?;
     }
-    let mut marks = vec![("last_commit_at", now.0)];
-    marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position)));
+    let mut marks = vec![("last_commit_at", now.0.to_string())];
+    marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position.to_string())));
+    marks.extend(batch.seal.map(|seal| ("seal", seal.to_string())));
     // Ids of jobs are never used twice, even when the newest one is settled before a restart.
-    marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id)));
-    let (names, values) = (column(&marks, |(name, _)| *name), column(&marks, |(_, value)| value.to_string()));
+    marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id.to_string())));
+    let (names, values) = (column(&marks, |(name, _)| *name), column(&marks, |(_, value)| value.as_str()));
     sqlx::query(INTO_META).bind(names).bind(values).execute(&mut **tx).await?;
     Ok(())
 }

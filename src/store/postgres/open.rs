@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::domain::database;
-use crate::engine::store::StoreError;
+use crate::engine::store::{Reads, StoreError};
 
 const READERS: u32 = 8;
 /// A server that takes longer to let us in counts as gone.
@@ -58,6 +58,19 @@ pub enum OpenError {
 impl PostgresStore {
     /// Connects to the primary and brings its tables up to date. `node` is this node's name for people.
     pub async fn open(url: &str, node: &str) -> Result<Self, OpenError> {
+        let store = Self::unopened(url, node)?;
+        let mut connection = store.connect().await.map_err(|error| OpenError::Unusable(error.to_string()))?;
+        migrate(&mut connection).await?;
+        store.writer.lock().await.connection = Some(connection);
+        Ok(store)
+    }
+
+    /// Only for reading, beside the nodes that write.
+    pub fn beside(url: &str) -> Result<impl Reads + use<>, OpenError> {
+        Self::unopened(url, "")
+    }
+
+    fn unopened(url: &str, node: &str) -> Result<Self, OpenError> {
         let mut servers = Vec::new();
         for address in database::servers(url) {
             // The parser's own words may repeat the address, password and all.
@@ -66,18 +79,14 @@ impl PostgresStore {
         }
         let first = servers.first().ok_or(OpenError::NoAddress)?;
         let readers = RwLock::new(Readers { server: 0, pool: pool(first) });
-        let store = Self {
+        Ok(Self {
             servers,
             writer: Mutex::default(),
             readers,
             owner: Uuid::new_v4().to_string(),
             node: node.to_owned(),
             held_at: RwLock::default(),
-        };
-        let mut connection = store.connect().await.map_err(|error| OpenError::Unusable(error.to_string()))?;
-        migrate(&mut connection).await?;
-        store.writer.lock().await.connection = Some(connection);
-        Ok(store)
+        })
     }
 
     /// A connection to the server that takes writes; the readers go where it is.
