@@ -1,5 +1,7 @@
 //! The only place where the parts are joined: files to rules, a database, the engine, the web, and an orderly end.
 
+pub mod upkeep;
+
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -19,15 +21,18 @@ use crate::config::check::{self, Checked, Request};
 use crate::config::files::Files;
 use crate::config::load::{self, Loaded};
 use crate::config::secrets::Secrets;
+use crate::domain::database;
 use crate::domain::settings::{Rulebook, Settings};
 use crate::domain::time::{Span, Timestamp};
 use crate::engine::clock::SystemClock;
 use crate::engine::metrics::Metrics;
+use crate::engine::node::Node;
 use crate::engine::ports::Clock;
 use crate::engine::render::Messages;
-use crate::engine::runtime::{Hands, Parts, Runtime};
+use crate::engine::runtime::{Hands, Loops, Over, Parts, Runtime};
 use crate::engine::store::Journal;
-use crate::store::sqlite::open::SqliteStore;
+use crate::store::catalog as databases;
+use crate::web::hosts::Hosts;
 use crate::web::pages;
 use crate::web::router::router;
 use crate::web::serve::serve;
@@ -37,6 +42,10 @@ use crate::web::state::{Sources, WebState};
 const GRACE: Span = Span::seconds(20);
 /// How long requests under way may take to end.
 const WEB_GRACE: Duration = Duration::from_secs(2);
+/// The pause before a take-over that the database cut short is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How far the last commit may lie ahead of the machine's clock: a clock kept in local time is hours off until it is set right.
+const FURTHEST_AHEAD: Span = Span::hours(26);
 /// Editors write a file in several strokes; reading waits for the last.
 const STROKES: Duration = Duration::from_millis(200);
 
@@ -48,6 +57,19 @@ pub struct Place {
     pub messages: PathBuf,
     pub listen: Option<SocketAddr>,
     pub database_url: Option<String>,
+}
+
+/// Who may come in, and by which name; followed anew when the settings change.
+struct Doors {
+    sources: Sources,
+    hosts: Hosts,
+}
+
+/// Whether a start may go on from a last commit that lies far ahead of the machine's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    Refused,
+    GoesOn,
 }
 
 /// Secrets from the environment and from files.
@@ -75,7 +97,7 @@ pub fn now() -> Timestamp {
 }
 
 /// Runs the server until it is asked to stop.
-pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
+pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<()> {
     // A second provider in the process is impossible, a second call only says so.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let loaded = read_files(&place, None)?;
@@ -90,31 +112,138 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}; is another Reynard running? --listen takes another address", settings.listen))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let store = Arc::new(open(&settings).await?);
-    let mut rulebook = settings.rulebook.clone();
-    bring_pinned(&mut rulebook, &settings, store.as_ref()).await;
+    let databases::Opened { journal, reads, lease } = databases::open(&settings.database_url, &name(address)).await?;
+    let rulebook = Arc::new(settings.rulebook.clone());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    keep_revisions(&rulebook, store.as_ref(), clock.as_ref()).await?;
+    if ahead == Ahead::Refused {
+        demand_a_clock(journal.resume(clock.now()).await?.last_commit_at, clock.now())?;
+    }
+    keep_revisions(&rulebook, journal.as_ref(), clock.as_ref()).await?;
     let hands = hands(&settings, &place)?;
     let metrics = Arc::new(Metrics::new());
-    let parts =
-        Parts { journal: store.clone(), reads: store.clone(), clock, rulebook: Arc::new(rulebook), hands, metrics: metrics.clone() };
-    let (runtime, loops) = Runtime::start(parts).await.context("the engine cannot start")?;
+    let runtime = Runtime::idle(Parts { journal: journal.clone(), reads, clock, rulebook, hands, metrics: metrics.clone() });
+    let engine =
+        Engine { node: lease.map(|lease| Node::new(runtime.clone(), lease)), runtime: runtime.clone(), journal: journal.clone(), settings };
+    let loops = engine.begin().await.context("the engine cannot start")?;
     let closing = CancellationToken::new();
-    let state = WebState::new(runtime.clone(), settings.sources.clone(), metrics, closing.clone());
-    let sources = state.sources.clone();
+    let state = WebState::new(runtime.clone(), engine.settings.sources.clone(), metrics, closing.clone());
+    state.hosts.follow(engine.settings.listen.ip(), &engine.settings.public_url, &engine.settings.hosts);
+    let doors = Doors { sources: state.sources.clone(), hosts: state.hosts.clone() };
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
-    let watching = tokio::spawn(watch(place.clone(), runtime.clone(), store.clone(), sources));
-    welcome(&settings, address, &place);
-    until_asked(asked).await;
-    tracing::info!("Stopping: no new work is taken, what runs may end");
-    runtime.close();
+    let watching = tokio::spawn(watch(place.clone(), runtime, journal, doors));
+    welcome(&engine.settings, address, &place, loops.is_some());
+    let stop = CancellationToken::new();
+    tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            until_asked(asked).await;
+            stop.cancel();
+        }
+    });
+    engine.work(loops, &stop).await;
     watching.abort();
-    loops.stop(runtime, GRACE).await;
     closing.cancel();
     let _ = web.await;
     tracing::info!("Stopped");
     Ok(())
+}
+
+/// The engine's lives in this process: one where the database is its own, as many as it is active where nodes share it.
+struct Engine {
+    node: Option<Node>,
+    runtime: Runtime,
+    journal: Arc<dyn Journal>,
+    settings: Settings,
+}
+
+impl Engine {
+    /// The loops, unless another node is active.
+    async fn begin(&self) -> anyhow::Result<Option<Loops>> {
+        match &self.node {
+            Some(node) if !node.first_look().await? => Ok(None),
+            _ => Ok(Some(self.take_over().await?)),
+        }
+    }
+
+    async fn take_over(&self) -> anyhow::Result<Loops> {
+        let mut rulebook = Rulebook::clone(&self.runtime.rulebook());
+        bring_pinned(&mut rulebook, &self.settings, self.journal.as_ref()).await;
+        self.runtime.replace_rulebook(rulebook);
+        Ok(self.runtime.take_over(self.journal.clone()).await?)
+    }
+
+    /// Works, and stands by whenever another node does; returns once it was asked to stop and has.
+    async fn work(&self, mut loops: Option<Loops>, stop: &CancellationToken) {
+        loop {
+            let mut running = match loops.take() {
+                Some(running) => running,
+                None => tokio::select! {
+                    () = stop.cancelled() => return self.leave().await,
+                    running = self.becomes_active() => running,
+                },
+            };
+            let over = tokio::select! {
+                () = stop.cancelled() => return self.end(running).await,
+                over = self.hold(&mut running) => over,
+            };
+            running.abort();
+            if over == Over::Fell {
+                // Not ready until it is started again; another node need not wait for that.
+                self.leave().await;
+                return stop.cancelled().await;
+            }
+            tracing::warn!("Another node has taken over: what was not committed is its to do; standing by");
+            self.runtime.stands_by("");
+        }
+    }
+
+    async fn becomes_active(&self) -> Loops {
+        loop {
+            if let Some(node) = &self.node {
+                node.stand_by().await;
+            }
+            match self.take_over().await {
+                Ok(running) => {
+                    tracing::warn!("Taken over: this node is active now");
+                    return running;
+                }
+                Err(error) => tracing::error!(%error, "The work cannot be taken over; trying again"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Returns when the work is another node's; never where there is none.
+    async fn hold(&self, running: &mut Loops) -> Over {
+        match &self.node {
+            Some(node) => node.hold(running).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn end(&self, running: Loops) {
+        tracing::info!("Stopping: no new work is taken, what runs may end");
+        self.runtime.close();
+        let stopped = running.stop(self.runtime.clone(), GRACE);
+        let Some(node) = &self.node else { return stopped.await };
+        tokio::select! {
+            () = stopped => {}
+            () = node.renew() => {}
+        }
+        node.leave().await;
+    }
+
+    async fn leave(&self) {
+        if let Some(node) = &self.node {
+            node.leave().await;
+        }
+    }
+}
+
+/// This node's name among those that share a database.
+fn name(address: SocketAddr) -> String {
+    let system = rustix::system::uname();
+    format!("{}:{}", system.nodename().to_string_lossy(), address.port())
 }
 
 /// Reads and checks every file; what the binary carries stands in for a playbook folder that is not there.
@@ -144,12 +273,18 @@ fn overrule(settings: &mut Settings, place: &Place) {
     settings.rulebook.public_url.clone_from(&settings.public_url);
 }
 
-async fn open(settings: &Settings) -> anyhow::Result<SqliteStore> {
-    let url = settings.database_url.expose();
-    let Some(path) = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) else {
-        bail!("this version keeps its data in SQLite; write for example --database-url sqlite://data/reynard.db");
-    };
-    Ok(SqliteStore::open(Path::new(path)).await?)
+/// Time does not run backwards over a restart. A clock that is a little behind catches up; one that is far behind would make time go
+/// on years ahead of everybody, and timers set now would ring then. Which of the two instants is wrong, only a person knows.
+fn demand_a_clock(last_commit: Timestamp, now: Timestamp) -> anyhow::Result<()> {
+    let behind = last_commit.since(now);
+    if behind <= FURTHEST_AHEAD {
+        return Ok(());
+    }
+    bail!(
+        "the machine's clock says {now}, which is {behind} before the last commit ({last_commit}). If the clock is wrong, set it and \
+         start again. If it was wrong then, put a backup from before in place, or start with another --database-url: Alertmanager \
+         tells anew what still fires. --time-goes-on starts all the same, with time as the last commit had it"
+    );
 }
 
 /// Adds the revisions that open runs are pinned to and that the files no longer have.
@@ -196,7 +331,7 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
 }
 
 /// Reads the files again whenever one changes or somebody asks by SIGHUP; what is broken keeps its last good revision and says so.
-async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, sources: Sources) {
+async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, doors: Doors) {
     let Ok(mut asked) = signal(SignalKind::hangup()) else {
         return tracing::warn!("Changes of files cannot be noticed here; restart to load them");
     };
@@ -215,7 +350,7 @@ async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, source
         // Files with secrets are not watched, so whoever asks means it.
         if wanted || now != before {
             before = now;
-            reload(&place, &runtime, journal.as_ref(), &sources).await;
+            reload(&place, &runtime, journal.as_ref(), &doors).await;
         }
     }
 }
@@ -247,7 +382,7 @@ fn fingerprint(place: &Place) -> (Option<Files>, BTreeMap<String, String>) {
     (Files::gather(&place.config, &place.playbooks, &[]).ok(), carried::messages(&place.messages))
 }
 
-async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, sources: &Sources) {
+async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, doors: &Doors) {
     let previous = runtime.rulebook();
     let loaded = match read_files(place, Some(&previous)) {
         Ok(loaded) => loaded,
@@ -262,8 +397,9 @@ async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, sources
     match kept.and_then(|()| hands(&settings, place)) {
         Ok(hands) => {
             let playbooks = settings.rulebook.playbooks.len();
+            doors.hosts.follow(settings.listen.ip(), &settings.public_url, &settings.hosts);
             runtime.reload(settings.rulebook, hands);
-            sources.replace(settings.sources);
+            doors.sources.replace(settings.sources);
             tracing::info!(playbooks, "Loaded the changed files");
         }
         Err(error) => tracing::error!(%error, "The changed files cannot be put in force; what was in force stays"),
@@ -279,11 +415,11 @@ fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
 }
 
 /// What a person needs to see first: where to look, and what to paste into Alertmanager.
-fn welcome(settings: &Settings, address: SocketAddr, place: &Place) {
+fn welcome(settings: &Settings, address: SocketAddr, place: &Place, active: bool) {
     let page = &settings.public_url;
     let token = if settings.sources.is_empty() { "" } else { "\n              authorization: { credentials: YOUR_SOURCE_TOKEN }" };
     println!(
-        "Reynard {version} is ready.
+        "Reynard {version} {is_ready}.
 
   incidents   {page}/
   webhook     http://{address}/api/v1/webhooks/alertmanager
@@ -301,13 +437,14 @@ Paste into alertmanager.yml:
 Try it: reynard fire database-failure-p1
 ",
         version = env!("CARGO_PKG_VERSION"),
+        is_ready = if active { "is ready" } else { "stands by: another node is active" },
         playbooks = settings.rulebook.playbooks.len(),
         folder = if place.playbooks.exists() {
             place.playbooks.display().to_string()
         } else {
             "the binary (no playbook folder here)".to_owned()
         },
-        database = settings.database_url.expose(),
+        database = database::shown(settings.database_url.expose()),
         http_config = if token.is_empty() { String::new() } else { format!("\n            http_config:{token}") },
     );
     tracing::warn!("limits.correlated is read and not held yet; the other limits are held");

@@ -129,7 +129,7 @@ async fn a_database_stops_writes_of_open_sessions_and_its_undo_brings_them_back(
     }
     let before = orders.items().await;
 
-    let (action, call) = (PostgresReadOnly::new(None), orders.call(&orders.options("admin"), json!({})));
+    let (action, call) = (PostgresReadOnly::new(Vec::new()), orders.call(&orders.options("admin"), json!({})));
     let output = action.perform(&call).await.unwrap();
     println!("{output}");
     assert_eq!((&output["scope"], &output["verified"], &output["read_only"]), (&json!("database"), &json!(true), &json!(true)));
@@ -192,7 +192,7 @@ async fn under_a_storm_of_writers_not_one_write_begins_after_the_step_has_succee
         })
         .collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let output = PostgresReadOnly::new(None).perform(&orders.call(&orders.options("admin"), json!({}))).await.unwrap();
+    let output = PostgresReadOnly::new(Vec::new()).perform(&orders.call(&orders.options("admin"), json!({}))).await.unwrap();
     let stopped = Instant::now();
     println!("{output}");
     for writer in writers {
@@ -219,7 +219,7 @@ async fn a_server_stops_writes_and_idle_sessions_stay() {
     write(&mut stubborn).await.unwrap();
     let before = orders.items().await;
 
-    let (action, call) = (PostgresReadOnly::new(None), orders.call(&orders.superuser, json!({ "scope": "system" })));
+    let (action, call) = (PostgresReadOnly::new(Vec::new()), orders.call(&orders.superuser, json!({ "scope": "system" })));
     let output = action.perform(&call).await.unwrap();
     println!("{output}");
     assert_eq!((&output["scope"], &output["terminated"], &output["verified"]), (&json!("system"), &json!(3), &json!(true)));
@@ -242,7 +242,7 @@ async fn a_server_stops_writes_and_idle_sessions_stay() {
 async fn what_cannot_be_done_wholly_is_not_begun() {
     let Some(orders) = Orders::start().await else { return };
     let mut connection = orders.superuser.connect().await.unwrap();
-    let action = PostgresReadOnly::new(None);
+    let action = PostgresReadOnly::new(Vec::new());
     let call = orders.call(&orders.options("admin"), json!({}));
     let mut app = orders.app().await;
 

@@ -10,7 +10,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("engine", &["domain"]),
     ("config", &["domain"]),
-    ("store", &["domain", "engine::ports", "engine::store"]),
+    ("store", &["domain", "engine::archive", "engine::ports", "engine::store"]),
     ("action", &["domain", "engine::ports"]),
     ("channel", &["domain", "engine::ports"]),
     ("web", &["domain", "engine::runtime", "engine::ports", "engine::store", "engine::metrics"]),
@@ -18,8 +18,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("memory", &[]),
     ("telemetry", &[]),
     ("app", &["domain", "engine", "config", "store", "action", "channel", "web", "carried", "telemetry"]),
-    // `cli` asks `app` for all deeds; it names `config` for the words in which a check is asked for and answered, and `domain` for an instant.
-    ("cli", &["domain", "config::check", "app", "carried", "telemetry"]),
+    // `cli` asks `app` for all deeds; it names `config` for the words in which a check is asked for and answered, `engine::verify` for those of a look
+    // at the log, and `domain` for an instant.
+    ("cli", &["domain", "config::check", "engine::archive", "engine::verify", "app", "carried", "telemetry"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

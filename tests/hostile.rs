@@ -144,6 +144,39 @@ async fn a_second_process_on_the_same_file_is_refused_in_clear_words() {
     assert!(server.stop().await.success());
 }
 
+/// A clock that was years ahead for a moment must not take the engine with it without a word.
+#[tokio::test]
+async fn a_last_commit_years_ahead_is_refused_at_the_start_with_the_ways_out() {
+    let mut server = Server::prepare(&[("reynard.yaml", "")]);
+    server.start().await;
+    assert_eq!(post(&server, beside("first", "")).await.status, 200);
+    assert!(server.stop().await.success());
+    for (ahead, starts) in [("10 hours", true), ("3 years", false)] {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.database());
+        let mut file = options.connect_file().await;
+        let later = "update meta set value = cast(unixepoch('now', '+' || $1) * 1000 as text) where name = 'last_commit_at'";
+        let changed = sqlx::query(later).bind(ahead).execute(&mut file).await.expect("it can be written");
+        assert_eq!(changed.rows_affected(), 1);
+        sqlx::Connection::close(file).await.expect("closed");
+        if starts {
+            server.start().await;
+            assert!(server.stop().await.success());
+            continue;
+        }
+        let refused = server.command(0).stdout(Stdio::null()).output().expect("it starts");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(["clock says", "before the last commit", "backup", "--time-goes-on"].iter().all(|word| said.contains(word)), "{said}");
+        let mut all_the_same = server.command(0);
+        let mut child = all_the_same.arg("--time-goes-on").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut welcome = [0; 7];
+        child.stdout.take().expect("piped").read_exact(&mut welcome).expect("it says that it is ready");
+        assert_eq!(&welcome, b"Reynard");
+        child.kill().expect("our own child");
+        child.wait().expect("it is gone");
+    }
+}
+
 #[tokio::test]
 async fn a_sender_that_hangs_up_loses_no_delivery_that_was_whole() {
     let mut server = Server::prepare(&[("reynard.yaml", "")]);
@@ -151,7 +184,8 @@ async fn a_sender_that_hangs_up_loses_no_delivery_that_was_whole() {
     let address = server.url.trim_start_matches("http://").to_owned();
     let hang_up = |body: &str, sent: usize| {
         let mut stream = TcpStream::connect(&address).expect("it listens");
-        let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head =
+            format!("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body.as_bytes()[..sent])).expect("it reads");
         stream
     };

@@ -220,3 +220,24 @@ fn fingerprint(labels: &BTreeMap<String, String>) -> String {
     let hash = text.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{hash:016x}")
 }
+
+#[test]
+fn the_rules_about_reynard_itself_ask_for_numbers_that_it_tells() {
+    let rules = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prometheus/reynard.yml")).expect("an example");
+    let metrics = reynard::engine::metrics::Metrics::new();
+    // A family is told of once there is one of it.
+    metrics.delivery("eu", "stored");
+    metrics.notification("email", "sent");
+    let told = metrics.text().expect("text");
+    let asked: Vec<&str> = rules.match_indices("reynard_").map(|(at, _)| name_at(&rules[at..])).collect();
+    assert!(asked.len() > 7, "{asked:?}");
+    for name in asked {
+        let family = name.trim_end_matches("_total").trim_end_matches("_bucket");
+        assert!(told.contains(&format!("# TYPE {family} ")), "{name} is not told");
+    }
+}
+
+fn name_at(text: &str) -> &str {
+    let end = text.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_').unwrap_or(text.len());
+    &text[..end]
+}

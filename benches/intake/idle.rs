@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::socket;
+use crate::load::socket;
 
 /// At rest, so long.
 const REST: Duration = Duration::from_secs(10);

@@ -11,16 +11,18 @@ use reynard::domain::time::Timestamp;
 use reynard::engine::store::{Batch, Job, Journal, Resumed, StoreError};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use crate::house::House;
+use crate::house::{self, House};
 use crate::load::Load;
 use crate::probe::database;
 
-/// New incidents a second, their first steps begun: Reynard's, and the tables' limit.
+/// New incidents a second, their first steps begun: Reynard's, and the tables' limit. The batches are those of a second run, because
+/// keeping a copy of each would slow the first.
 pub async fn pair(load: Load, span: Duration) -> (f64, f64) {
+    let own = house::rate(load, span).await;
     let batches = Arc::new(Mutex::new(Vec::new()));
     let kept = batches.clone();
     let house = House::with(|inner| Arc::new(Recorder { inner, kept })).await;
-    let own = load.run(house.address, span).await;
+    load.run(house.address, span).await;
     house.ends();
     let batches = std::mem::take(&mut *batches.lock().expect("no panics"));
     (own, raw(&batches).await)

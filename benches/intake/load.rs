@@ -1,6 +1,6 @@
 //! Alertmanager's side: bodies, and clients that post them over connections of their own. Knows nothing of who answers.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -72,6 +72,14 @@ pub async fn post(stream: &mut TcpStream, body: &str) {
             }
         }
     }
+}
+
+/// A free port, listened on.
+pub fn socket() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.set_nonblocking(true).expect("a socket");
+    let address = listener.local_addr().expect("bound");
+    (listener, address)
 }
 
 /// A body as Alertmanager sends it.

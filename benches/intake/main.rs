@@ -8,7 +8,6 @@ mod limit;
 mod load;
 mod probe;
 
-use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use crate::load::Load;
@@ -43,11 +42,4 @@ async fn compare(what: &str, measure: impl AsyncFn() -> (f64, f64)) {
     pairs.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
     let (own, raw) = pairs[PAIRS / 2];
     println!("| {what} | {raw:.0} | {own:.0} | {:.2} |", own / raw);
-}
-
-fn socket() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.set_nonblocking(true).expect("a socket");
-    let address = listener.local_addr().expect("bound");
-    (listener, address)
 }

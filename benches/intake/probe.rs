@@ -11,17 +11,24 @@ use reynard::engine::wire;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
-use crate::load::Load;
-use crate::socket;
+use crate::load::{Load, socket};
 
-type Waiting = (Bytes, oneshot::Sender<()>);
+/// A body, and who waits for it to be on disk.
+pub type Waiting = (Bytes, oneshot::Sender<()>);
 
 /// Requests answered a second.
 pub async fn rate(load: Load, span: Duration) -> f64 {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("probe.db");
+    rate_of(|waiting| tokio::spawn(append(path, waiting)), load, span).await
+}
+
+/// The same with a writer of its own.
+pub async fn rate_of(writer: impl FnOnce(mpsc::Receiver<Waiting>) -> JoinHandle<()>, load: Load, span: Duration) -> f64 {
     let (queue, waiting) = mpsc::channel(4_096);
-    let writer = tokio::spawn(append(folder.path().join("probe.db"), waiting));
+    let writer = writer(waiting);
     let app = axum::Router::new().route("/", post(taken)).with_state(queue);
     let (listener, address) = socket();
     let server = tokio::spawn(async move { axum::serve(tokio::net::TcpListener::from_std(listener).expect("a socket"), app).await });

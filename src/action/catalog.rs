@@ -10,6 +10,7 @@ use crate::action::{
     postgres_read_only, prometheus_query, prometheus_wait_until, tcp_connect, ticket_create, wait,
 };
 use crate::domain::action::Specs;
+use crate::domain::database;
 use crate::domain::settings::Settings;
 use crate::engine::ports::Action;
 
@@ -32,7 +33,9 @@ pub fn catalog(settings: &Settings) -> Catalog {
     let egress = Egress::new(&settings.egress);
     let http = Http::new(egress.clone());
     // A database that is not a PostgreSQL cannot be the one a step makes read-only.
-    let own = Some(settings.database_url.expose()).filter(|url| url.starts_with("postgres")).and_then(|url| url.parse().ok());
+    let own = settings.database_url.expose();
+    let own = if database::is_postgres(own) { database::servers(own) } else { Vec::new() };
+    let own = own.iter().filter_map(|server| server.parse().ok()).collect();
     let actions: Vec<Arc<dyn Action>> = vec![
         Arc::new(command_run::CommandRun::new(settings.commands.clone())),
         Arc::new(dns_resolve::DnsResolve),
@@ -86,6 +89,7 @@ mod tests {
         let settings = Settings {
             listen: ([127, 0, 0, 1], 5001).into(),
             public_url: String::new(),
+            hosts: Vec::new(),
             database_url: Secret::new("sqlite://x.db"),
             sources: Vec::new(),
             channels: BTreeMap::new(),

@@ -97,8 +97,8 @@ const OVERRIDES: &str = "
 
 /// The action.
 pub struct PostgresReadOnly {
-    /// Reynard's own database, which it must not lock itself out of.
-    own: Option<PgConnectOptions>,
+    /// Reynard's own database on each of its servers: it must not lock itself out of it.
+    own: Vec<PgConnectOptions>,
 }
 
 #[derive(Deserialize)]
@@ -122,8 +122,8 @@ enum Scope {
 }
 
 impl PostgresReadOnly {
-    /// `own` is Reynard's own database, if it is a PostgreSQL.
-    pub fn new(own: Option<PgConnectOptions>) -> Self {
+    /// `own` is Reynard's own database, on each of its servers if it is a PostgreSQL.
+    pub fn new(own: Vec<PgConnectOptions>) -> Self {
         Self { own }
     }
 
@@ -141,9 +141,12 @@ impl PostgresReadOnly {
     }
 
     fn is_not_own(&self, call: &Call, scope: Scope) -> Result<(), ActionError> {
-        let (Some(own), target) = (&self.own, options(call)?) else { return Ok(()) };
-        let server = own.get_host() == target.get_host() && own.get_port() == target.get_port();
-        if server && (scope == Scope::System || own.get_database() == target.get_database()) {
+        let target = options(call)?;
+        let is_own = |own: &PgConnectOptions| {
+            let server = own.get_host() == target.get_host() && own.get_port() == target.get_port();
+            server && (scope == Scope::System || own.get_database() == target.get_database())
+        };
+        if self.own.iter().any(is_own) {
             return Err(ActionError::Fatal("this would stop Reynard's own database".to_owned()));
         }
         Ok(())
@@ -275,7 +278,7 @@ mod tests {
 
     #[tokio::test]
     async fn its_own_database_is_left_alone() {
-        let own = || Some("postgres://reynard@db:5432/reynard".parse().unwrap());
+        let own = || ["postgres://reynard@first/reynard", "postgres://reynard@db:5432/reynard"].map(|url| url.parse().unwrap()).to_vec();
         let refused = async |url: &str, params: Value| {
             let action = PostgresReadOnly::new(own());
             let Params { scope, .. } = params::read(&call(TargetKind::Postgres, url, params.clone())).unwrap();

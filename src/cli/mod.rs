@@ -1,7 +1,18 @@
 //! The command line: one file a verb.
 
+pub mod backup;
 pub mod check;
+mod database;
+pub mod export;
 pub mod fire;
 pub mod init;
+mod progress;
+pub mod restore;
 pub mod run;
 pub mod serve;
+pub mod verify;
+
+/// Carries out a command that does one thing and ends.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}

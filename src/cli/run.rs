@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{check, fire, init, serve};
+use crate::cli::{backup, check, export, fire, init, restore, serve, verify};
 
 /// Alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
 #[derive(Debug, Parser)]
@@ -26,6 +26,14 @@ enum Verb {
     Check(check::Args),
     /// Send a realistic Alertmanager body to a running server.
     Fire(fire::Args),
+    /// Look whether the log adds up to the state and nobody has been at it.
+    Verify(verify::Args),
+    /// Tell one incident as Markdown or JSON.
+    Export(export::Args),
+    /// Copy the database while the server runs.
+    Backup(backup::Args),
+    /// Put a backup in the database's place.
+    Restore(restore::Args),
 }
 
 pub fn main() -> ExitCode {
@@ -36,6 +44,10 @@ pub fn main() -> ExitCode {
         Some(Verb::Init(args)) => init::run(&args),
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Fire(args)) => fire::run(&args),
+        Some(Verb::Verify(args)) => verify::run(&args),
+        Some(Verb::Export(args)) => export::run(&args),
+        Some(Verb::Backup(args)) => backup::run(&args),
+        Some(Verb::Restore(args)) => restore::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("reynard: {error:#}");

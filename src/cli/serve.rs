@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::app::{self, Place};
+use crate::app::{self, Ahead, Place};
 use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
@@ -22,6 +22,9 @@ pub struct Args {
     /// The folder of playbooks.
     #[arg(long, env = "REYNARD_PLAYBOOKS", default_value = "playbooks")]
     playbooks: PathBuf,
+    /// Start although the last commit lies far ahead of the machine's clock, and let time go on from there.
+    #[arg(long)]
+    time_goes_on: bool,
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -33,7 +36,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         listen: args.listen,
         database_url: args.database_url,
     };
+    let ahead = if args.time_goes_on { Ahead::GoesOn } else { Ahead::Refused };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(app::serve_until_stopped(place))?;
+    runtime.block_on(app::serve_until_stopped(place, ahead))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,10 +1,15 @@
-//! The `limits:` and `incidents:` sections, and a playbook's own `limits:`. Knows nothing of what is counted.
+//! The `limits:`, `incidents:` and `retention:` sections, and a playbook's own `limits:`. Knows nothing of what is counted.
 
 use crate::config::diagnostic::Code;
 use crate::config::reader::At;
+use crate::config::yaml::Value;
 use crate::domain::limits::GlobalLimits;
 use crate::domain::playbook::PlaybookLimits;
-use crate::domain::settings::IncidentSettings;
+use crate::domain::settings::{IncidentSettings, Retention};
+use crate::domain::time::Span;
+
+/// What is kept for less would be gone before anybody could look into it.
+const LEAST_KEPT: Span = Span::hours(24);
 
 /// `limits:` of `reynard.yaml`.
 pub fn global(at: At<'_>) -> Option<GlobalLimits> {
@@ -44,6 +49,33 @@ pub fn incidents(at: At<'_>) -> Option<IncidentSettings> {
     };
     fields.finish();
     Some(settings)
+}
+
+/// `retention:` of `reynard.yaml`.
+pub fn retention(at: At<'_>) -> Option<Retention> {
+    let fields = at.fields()?;
+    let default = Retention::default();
+    let retention = Retention {
+        deliveries: fields.optional("deliveries").and_then(kept).unwrap_or(default.deliveries),
+        resolved: fields.optional("resolved").and_then(kept).unwrap_or(default.resolved),
+    };
+    fields.finish();
+    Some(retention)
+}
+
+/// How long something is kept; `forever`, or 0, is for ever.
+fn kept(at: At<'_>) -> Option<Option<Span>> {
+    if matches!(&at.node.value, Value::Text(word) if word == "forever") {
+        return Some(None);
+    }
+    match at.span()? {
+        Span::ZERO => Some(None),
+        span if span >= LEAST_KEPT => Some(Some(span)),
+        span => {
+            at.error_help(Code::BadValue, format!("{span} is less than a day"), "write for example 30d, or forever");
+            None
+        }
+    }
 }
 
 fn share(at: At<'_>) -> Option<f64> {

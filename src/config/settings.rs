@@ -17,6 +17,7 @@ use crate::config::sources;
 use crate::config::targets;
 use crate::config::yaml::{Node, Value};
 use crate::domain::action::Specs;
+use crate::domain::database;
 use crate::domain::directory::Directory;
 use crate::domain::secret::Secret;
 use crate::domain::settings::{Automation, Rulebook, Settings};
@@ -43,8 +44,7 @@ pub fn shipped(specs: &Specs) -> Settings {
 }
 
 fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secrets) -> Settings {
-    let (listen, public_url) =
-        fields.optional("server").and_then(server).unwrap_or_else(|| (default_listen(), public_url(default_listen())));
+    let Server { listen, public_url, hosts } = fields.optional("server").and_then(server).unwrap_or_else(|| Server::at(default_listen()));
     let database_url = fields.optional("database").and_then(|at| database(at, secrets)).unwrap_or_else(|| Secret::new(DATABASE));
     let channels = fields.optional("channels").map(|at| channels::read(at, secrets)).unwrap_or_default();
     let people = fields.optional("people").map(|at| on_call::people(at, names, &channels)).unwrap_or_default();
@@ -58,6 +58,7 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
         targets: fields.optional("targets").map(|at| targets::read(at, secrets)).unwrap_or_default(),
         limits: fields.optional("limits").and_then(limits::global).unwrap_or_default(),
         automation: fields.optional("automation").and_then(automation).unwrap_or_default(),
+        retention: fields.optional("retention").and_then(limits::retention).unwrap_or_default(),
         specs: specs.clone(),
         public_url: public_url.clone(),
         ..Rulebook::default()
@@ -65,6 +66,7 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
     let settings = Settings {
         listen,
         public_url,
+        hosts,
         database_url,
         sources: fields.optional("sources").map(|at| sources::read(at, secrets)).unwrap_or_default(),
         channels,
@@ -76,12 +78,41 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
     settings
 }
 
-fn server(at: At<'_>) -> Option<(SocketAddr, String)> {
+/// The `server:` section.
+struct Server {
+    listen: SocketAddr,
+    public_url: String,
+    hosts: Vec<String>,
+}
+
+impl Server {
+    fn at(listen: SocketAddr) -> Self {
+        Self { listen, public_url: public_url(listen), hosts: Vec::new() }
+    }
+}
+
+fn server(at: At<'_>) -> Option<Server> {
     let fields = at.fields()?;
     let listen = fields.optional("listen").and_then(listen).unwrap_or_else(default_listen);
-    let url = fields.optional("public_url").and_then(web_url).unwrap_or_else(|| public_url(listen));
+    let url = fields.optional("public_url").and_then(web_url);
+    let hosts = fields.optional("hosts").map(At::one_or_many).unwrap_or_default();
     fields.finish();
-    Some((listen, url))
+    let hosts = hosts.into_iter().filter_map(host).collect();
+    Some(Server { public_url: url.unwrap_or_else(|| public_url(listen)), hosts, listen })
+}
+
+/// A name as it stands in an address, without scheme, port and path.
+fn host(at: At<'_>) -> Option<String> {
+    let text = at.words()?;
+    let found = url::Host::parse(text).ok();
+    if found.is_none() {
+        at.error_help(
+            Code::BadValue,
+            format!("\"{text}\" is not the name of a host"),
+            "write for example reynard.example.com, without a port",
+        );
+    }
+    found.map(|host| host.to_string())
 }
 
 fn listen(at: At<'_>) -> Option<SocketAddr> {
@@ -116,11 +147,21 @@ fn database(at: At<'_>, secrets: &dyn Secrets) -> Option<Secret> {
 /// `sqlite://data/reynard.db` is a path rather than an address, so only the beginning is looked at.
 fn database_url(at: At<'_>, secrets: &dyn Secrets) -> Option<Secret> {
     let url = secrets::secret(at, secrets)?;
-    if ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme)) {
-        return Some(url);
+    if !database::is_postgres(url.expose()) {
+        if url.expose().starts_with("sqlite:") {
+            return Some(url);
+        }
+        at.error_help(Code::BadValue, "this is not a database Reynard can use", "it begins with sqlite:// or postgres://");
+        return None;
     }
-    at.error_help(Code::BadValue, "this is not a database Reynard can use", "it begins with sqlite:// or postgres://");
-    None
+    let servers = database::servers(url.expose());
+    let broken = servers.iter().position(|server| url::Url::parse(server).is_err());
+    if let Some(nth) = broken {
+        let message = format!("server {} of {} is not an address", nth + 1, servers.len());
+        at.error_help(Code::BadValue, message, "write for example postgres://reynard:PASSWORD@db1,db2:5433/reynard");
+        return None;
+    }
+    Some(url)
 }
 
 fn egress(at: At<'_>) -> Vec<regex::Regex> {
@@ -255,6 +296,10 @@ mod tests {
             ("server: { listen: here }", "bad-value 1:19-23 write for example 127.0.0.1:5001, or 0.0.0.0:5001 for every network"),
             ("server: { public_url: 'ftp://x' }", "bad-value 1:23-32 write for example https://reynard.example.com"),
             ("database: { url: mysql://x }", "bad-value 1:18-27 it begins with sqlite:// or postgres://"),
+            (
+                "database: { url: 'postgres://a,b:x/db' }",
+                "bad-value 1:18-39 write for example postgres://reynard:PASSWORD@db1,db2:5433/reynard",
+            ),
             ("sources: [ { name: a } ]", "missing-field 1:12-23"),
             ("sources: [ { name: a, token: '' } ]", "bad-value 1:30-32"),
             ("limits: { destructive: 20 per 2w }", "bad-value 1:24-33"),
@@ -325,10 +370,13 @@ mod tests {
                 "bad-value 1:73-84",
             ),
             ("limits: { destructive: 20 }", "wrong-type 1:24-26 write it in quotes: \"20\""),
+            ("retention: { deliveries: 1h }", "bad-value 1:26-28 write for example 30d, or forever"),
+            ("retention: { resolved: soon }", "bad-value 1:24-28"),
             ("limits: { correlated: lots }", "bad-value 1:23-27 write for example 30%"),
             ("automation: liv", "bad-value 1:13-16 did you mean \"live\"?"),
             ("automation: live\nautomation: held", "yaml-duplicate-key 2:1-11 the first one is on line 1"),
             ("egress: { allow: ['['] }", "bad-pattern 1:19-22"),
+            ("server: { hosts: ['reynard.example.com:80'] }", "bad-value 1:19-43 write for example reynard.example.com, without a port"),
             ("people:\n\tana: {}", "yaml-syntax 2:1-2 YAML wants spaces there"),
         ];
         let mut wrong = Vec::new();

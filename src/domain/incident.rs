@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::chain::Digest;
 use crate::domain::classification::Classification;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::labels::Labels;
@@ -12,6 +13,10 @@ use crate::domain::priority::Priority;
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, Entry, Event};
+
+/// Runs and messages that a state holds, so that one that flaps for a month weighs no more than one that flaps for a day.
+const RUNS_HELD: usize = 20;
+const NOTIFICATIONS_HELD: usize = 60;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -126,6 +131,9 @@ pub struct Incident {
     pub notifications: BTreeMap<u32, Notification>,
     /// The log's last number; also the incident's version.
     pub seq: u64,
+    /// The log's last link. Whoever stores the log links it; folding does not.
+    #[serde(default, skip_serializing_if = "Digest::is_blank")]
+    pub chain: Digest,
     #[serde(skip)]
     pub alerts: BTreeMap<String, AlertMark>,
     /// When any delivery last spoke of it; a counter, not a fact.
@@ -148,14 +156,6 @@ impl Incident {
 
     pub fn is_open(&self) -> bool {
         self.status != Status::Resolved
-    }
-
-    /// A copy to store: its alerts have rows of their own, and there may be very many.
-    pub fn without_alerts(&mut self) -> Self {
-        let alerts = std::mem::take(&mut self.alerts);
-        let copy = self.clone();
-        self.alerts = alerts;
-        copy
     }
 
     /// The runs in the order they started.
@@ -229,8 +229,11 @@ impl Incident {
                 }
                 self.classification = Some(classification.clone());
             }
-            Event::PriorityChanged { to, .. } => {
+            Event::PriorityChanged { from, to, next_at, .. } => {
                 self.priority = *to;
+                if from.outranks(*to) && self.escalation.started_at.is_some() {
+                    self.escalation.next_at = *next_at;
+                }
                 if let Actor::Person(name) = &entry.actor {
                     self.priority_by = Some(name.clone());
                 }
@@ -261,12 +264,14 @@ impl Incident {
                 self.resolved_at = Some(at);
                 self.stop_escalating();
             }
-            Event::Reopened { .. } => {
-                self.status = Status::Triggered;
+            Event::Reopened { acknowledged, .. } => {
+                self.status = if *acknowledged { Status::Acknowledged } else { Status::Triggered };
                 self.reopened_at = Some(at);
                 self.resolved_at = None;
-                self.acknowledged_at = None;
-                self.acknowledged_by = None;
+                if !acknowledged {
+                    self.acknowledged_at = None;
+                    self.acknowledged_by = None;
+                }
                 self.quiet_since = None;
                 self.stop_escalating();
             }
@@ -284,6 +289,7 @@ impl Incident {
                     detail: String::new(),
                 };
                 self.notifications.insert(*notification, queued);
+                self.let_old_notifications_go();
             }
             Event::NotificationSent { notification, reply, attempt, .. } => {
                 self.notified(*notification, NotificationStatus::Sent, *attempt, reply);
@@ -293,9 +299,8 @@ impl Incident {
                 self.notified(*notification, status, *attempt, reason);
             }
             Event::RunStarted { run, .. } => {
-                if let Some(started) = Run::started(at, &entry.event) {
-                    self.runs.insert(*run, started);
-                }
+                self.runs.extend(Run::begun(at, &entry.event).map(|begun| (*run, begun)));
+                self.let_old_runs_go(at);
             }
             Event::Commented { .. } | Event::AutomationHeld { .. } | Event::AutomationReleased { .. } | Event::Recovered { .. } => {}
             other => {
@@ -303,6 +308,26 @@ impl Incident {
                     run.apply(at, other);
                 }
             }
+        }
+    }
+
+    /// The state holds what may still matter; what an incident did weeks ago is on its log. Never the newest: numbers go on from it.
+    fn let_old_runs_go(&mut self, at: Timestamp) {
+        while self.runs.len() > RUNS_HELD {
+            // What a run's steps started is let go no sooner than that run, which may still look at it.
+            let settled =
+                |run: &&Run| run.is_settled_before(at) && self.runs.get(&self.root_of(run)).is_none_or(|r| r.is_settled_before(at));
+            let oldest = self.runs.values().filter(settled).min_by_key(|run| run.ordinal).map(|run| run.id);
+            let Some(oldest) = oldest else { return };
+            self.runs.remove(&oldest);
+        }
+    }
+
+    fn let_old_notifications_go(&mut self) {
+        while self.notifications.len() > NOTIFICATIONS_HELD {
+            let over = |(_, told): &(&u32, &Notification)| told.status != NotificationStatus::Queued;
+            let Some(oldest) = self.notifications.iter().find(over).map(|(number, _)| *number) else { return };
+            self.notifications.remove(&oldest);
         }
     }
 

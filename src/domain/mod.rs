@@ -1,9 +1,11 @@
 //! The pure core: nothing in here knows a clock, a database, a network or a file.
 
 pub mod action;
+pub mod chain;
 pub mod classification;
 pub mod cron;
 pub mod cron_field;
+pub mod database;
 pub mod decide;
 pub mod directory;
 pub mod escalation;

@@ -10,7 +10,7 @@ use crate::domain::id::RunId;
 use crate::domain::path;
 use crate::domain::playbook::Otherwise;
 use crate::domain::time::Timestamp;
-use crate::domain::timeline::{Event, Outcome, StepRef};
+use crate::domain::timeline::{Entry, Event, Outcome, StepRef};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -155,8 +155,20 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run that has just started.
-    pub fn started(at: Timestamp, event: &Event) -> Option<Self> {
+    /// The run as the facts of its incident tell of it; none when they do not.
+    pub fn retold(entries: &[Entry], id: RunId) -> Option<Self> {
+        let mut told: Option<Self> = None;
+        for entry in entries.iter().filter(|entry| entry.event.run() == Some(id)) {
+            match &mut told {
+                Some(run) => run.apply(entry.at, &entry.event),
+                None => told = Self::begun(entry.at, &entry.event),
+            }
+        }
+        told
+    }
+
+    /// A run that nothing has happened in yet, by the fact that it began.
+    pub fn begun(at: Timestamp, event: &Event) -> Option<Self> {
         let Event::RunStarted { run, ordinal, playbook, title, revision, requested_by, vars, parent } = event else { return None };
         Some(Self {
             id: *run,
@@ -185,6 +197,12 @@ impl Run {
     /// Whether an attempt is under way or in doubt.
     pub fn is_under_way(&self) -> bool {
         self.steps.values().any(|step| step.items.is_empty() && matches!(step.status, StepStatus::Running | StepStatus::InDoubt))
+    }
+
+    /// Whether it was over before `at` and nothing of it is under way any more.
+    pub fn is_settled_before(&self, at: Timestamp) -> bool {
+        let moving = |step: &StepState| step.undoing || matches!(step.status, StepStatus::Running | StepStatus::InDoubt);
+        self.status.is_over() && self.ended_at.is_some_and(|ended| ended < at) && !self.steps.values().any(moving)
     }
 
     /// Folds one fact in; facts about other runs never arrive here.

@@ -31,6 +31,7 @@ pub struct Rulebook {
     pub targets: BTreeMap<String, Target>,
     pub limits: GlobalLimits,
     pub automation: Automation,
+    pub retention: Retention,
     /// The playbooks that may start, by slug.
     pub playbooks: BTreeMap<String, Arc<Playbook>>,
     /// Every revision that a run may still be pinned to, by digest.
@@ -72,6 +73,21 @@ impl Default for IncidentSettings {
             reopen_within: Span::minutes(30),
             stale_after: Span::hours(12),
         }
+    }
+}
+
+/// The `retention:` section: how long things are kept; none is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Webhook calls as they came in.
+    pub deliveries: Option<Span>,
+    /// Resolved incidents, with their timeline, alerts and runs.
+    pub resolved: Option<Span>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { deliveries: Some(Span::hours(30 * 24)), resolved: Some(Span::hours(365 * 24)) }
     }
 }
 
@@ -168,6 +184,8 @@ pub struct Source {
 pub struct Settings {
     pub listen: std::net::SocketAddr,
     pub public_url: String,
+    /// Further names that this server is called by.
+    pub hosts: Vec<String>,
     pub database_url: Secret,
     pub sources: Vec<Source>,
     pub channels: BTreeMap<String, Channel>,

@@ -118,6 +118,9 @@ pub enum Event {
         from: Priority,
         to: Priority,
         reason: String,
+        /// When the ladder goes on under a lower priority; a higher one begins it anew.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_at: Option<Timestamp>,
     },
     RunStarted {
         run: RunId,
@@ -272,6 +275,9 @@ pub enum Event {
     },
     Reopened {
         reason: String,
+        /// Whether it is as it was before the end, acknowledged: a resolve that was taken back.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        acknowledged: bool,
     },
     LimitHit {
         run: RunId,
@@ -403,7 +409,7 @@ impl Event {
                 format!("{} resolved; {truncated} more did not fit the delivery", alert_count(alerts.len()))
             }
             Self::Classified { classification, .. } => classified(classification),
-            Self::PriorityChanged { from, to, reason } => format!("Priority {from} → {to}: {reason}"),
+            Self::PriorityChanged { from, to, reason, .. } => format!("Priority {from} → {to}: {reason}"),
             Self::RunStarted { playbook, title, .. } => format!("Playbook {playbook} started: {title}"),
             Self::StepStarted { title, items, .. } if !items.is_empty() => format!("\"{title}\" started for {}", item_count(items.len())),
             Self::StepStarted { at, title, action, target, .. } => started(at, title, action, target.as_deref()),
@@ -448,12 +454,16 @@ impl Event {
                 escalated(*level, *round, told, nobody, *late_ms, reason)
             }
             Self::Acknowledged { note } => format!("Acknowledged by {actor}{}", tail(note)),
+            Self::Unacknowledged { .. } if actor.kind() == "engine" => {
+                "The snooze is over: it counts as not acknowledged any more".to_owned()
+            }
             Self::Unacknowledged { .. } => format!("{actor} took the acknowledgement back"),
             Self::Snoozed { until } => format!("Snoozed by {actor} until {until}"),
             Self::Assigned { to } => format!("Assigned to {to} by {actor}"),
             Self::Commented { text } => text.clone(),
             Self::Resolved { reason } => format!("Resolved: {reason}"),
-            Self::Reopened { reason } => format!("Reopened: {reason}"),
+            Self::Reopened { reason, acknowledged: false } => format!("Reopened: {reason}"),
+            Self::Reopened { reason, acknowledged: true } => format!("Reopened, acknowledged as before: {reason}"),
             Self::LimitHit { step: None, limit, count, .. } => {
                 format!("Waits for its turn: the limit {limit} is reached ({count} under way)")
             }

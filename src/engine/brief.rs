@@ -103,9 +103,10 @@ fn send(incident: &Incident, rulebook: &Rulebook, id: u32) -> Option<Telling> {
 
 /// What message templates see.
 pub fn message_data(incident: &Incident, rulebook: &Rulebook, reason: &str, text: Option<&str>) -> Value {
-    let alerts: Vec<Value> = incident
-        .alerts
-        .values()
+    let (firing, over): (Vec<_>, Vec<_>) = incident.alerts.values().partition(|mark| mark.firing);
+    let alerts: Vec<Value> = firing
+        .into_iter()
+        .chain(over)
         .take(20)
         .map(|mark| json!({"labels": mark.labels, "annotations": mark.annotations, "firing": mark.firing, "starts_at": mark.starts_at.to_rfc3339()}))
         .collect();

@@ -3,11 +3,13 @@
 //! One thing in one file: what a batch decides, what it commits and what is undone in memory when it fails must be read together.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
+use crate::domain::chain::{Digest, Stored};
 use crate::domain::decide::command::{Command, Effect, Observation, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
@@ -18,10 +20,13 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event};
 use crate::engine::brief::{Brief, brief as brief_of};
 use crate::engine::intake::Key;
+use crate::engine::metrics::Metrics;
 use crate::engine::narrate::narrate;
 use crate::engine::pulse::Beat;
 use crate::engine::runtime::{EngineError, Shared, said};
-use crate::engine::store::{AlertRow, Batch, Change, DeliveryRow, IncidentRow, Job, Journal, Resumed, StoreError};
+use crate::engine::store::{
+    AlertRow, Batch, Change, DeliveryRow, Horizon, IncidentRow, Job, Journal, LetGo, Link, Resumed, Slice, StoreError,
+};
 use crate::engine::tally::tally;
 use crate::engine::wire;
 
@@ -29,6 +34,9 @@ use crate::engine::wire;
 const BATCH: usize = 1_024;
 /// The pause before work that found the database gone is tried again.
 const HEAL: Span = Span::seconds(1);
+/// Rows that a commit lets go at most, and the incidents among them that begin to leave.
+const SLICE: u32 = 500;
+const LEAVING: u32 = 50;
 /// How often having heard of an incident again is written down.
 const HEARD_EVERY: Span = Span::minutes(1);
 
@@ -39,12 +47,18 @@ pub enum Work {
         row: Arc<DeliveryRow>,
         says: Said,
         done: oneshot::Sender<Result<(), EngineError>>,
+        room: OwnedSemaphorePermit,
     },
     Put(Put),
     /// Attempts that a shutdown found not begun.
     Release(Vec<i64>),
     /// The last commit of a life that ends in order: until then it was there.
     Farewell,
+    /// Let a slice of what is too old go, once nothing else waits; answers how much went, none if something else waited.
+    LetGo {
+        horizon: Horizon,
+        done: oneshot::Sender<Option<LetGo>>,
+    },
     /// What a worker needs to know for a job.
     Brief {
         job: Job,
@@ -62,9 +76,22 @@ pub struct Put {
     pub command: Command,
     /// The job that asked; settled in the same commit.
     pub settles: Option<i64>,
-    /// A person's idempotency key.
-    pub request: Option<String>,
+    /// A person's idempotency key, and what it was used for.
+    pub request: Option<Named>,
     pub done: Option<oneshot::Sender<Result<u64, EngineError>>>,
+}
+
+/// A request that has a name, and the digest of what it asks.
+pub struct Named {
+    pub key: String,
+    pub asked: String,
+}
+
+impl Named {
+    /// What is remembered: that the name was used, and for what.
+    fn rows(&self) -> [String; 2] {
+        [self.key.clone(), format!("{}\n{}", self.key, self.asked)]
+    }
 }
 
 /// What a delivery says, to be worked with the commit that stores it or, if that is refused, in one of its own.
@@ -91,14 +118,15 @@ pub struct Asked {
 
 struct Cached {
     key: Key,
-    state: Incident,
+    /// Shared with the commit that writes it, and nobody else's by the next decision.
+    state: Arc<Incident>,
     heard_saved_at: Timestamp,
 }
 
 impl Cached {
     fn new(key: Key, state: Incident) -> Self {
         let heard_saved_at = state.heard_at;
-        Self { key, state, heard_saved_at }
+        Self { key, state: Arc::new(state), heard_saved_at }
     }
 }
 
@@ -117,8 +145,12 @@ pub struct Writer {
     last_job: i64,
     last_delivery: i64,
     last_commit_at: Timestamp,
+    /// Over all incidents' chains.
+    seal: Digest,
     /// Worked before anything new: deliveries stored and not worked, and work that found the database gone.
     backlog: VecDeque<Backlog>,
+    /// Another node writes now: nothing that memory holds counts any more.
+    fenced: bool,
     /// Attempts that a shutdown found not begun, until that is on disk.
     released: Vec<(Vec<i64>, Beat)>,
 }
@@ -134,6 +166,8 @@ struct Arrival {
     says: Said,
     done: oneshot::Sender<Result<(), EngineError>>,
     beat: Beat,
+    /// What its bytes take up of what may wait. It goes when they go, not when the sender loses patience: its bytes stay in the queue.
+    _room: OwnedSemaphorePermit,
 }
 
 /// What one commit takes up.
@@ -150,6 +184,19 @@ struct Load {
     held: Vec<Beat>,
 }
 
+/// Why a commit was not made.
+enum Fault {
+    Store(StoreError),
+    /// Deciding about this incident panicked: a mistake of ours, and only one command's.
+    Panic(IncidentId),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl Load {
     fn is_empty(&self) -> bool {
         self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty() && !self.farewell
@@ -162,10 +209,18 @@ impl Load {
     /// Smaller loads in the same order; itself when there is nothing left to split.
     fn split(self) -> Result<Vec<Self>, Self> {
         let stored_at_once = self.only_store || self.deliveries.is_empty();
-        if self.commands() <= 1 && stored_at_once {
-            return Err(self);
-        }
         let alone = |entry| Self { backlog: vec![entry], ..Self::default() };
+        if self.commands() <= 1 && stored_at_once {
+            let held = self.held;
+            return match split_by_incident(self.backlog) {
+                Ok(parts) => Ok(parts
+                    .into_iter()
+                    .map(alone)
+                    .chain([Self { released: self.released, farewell: self.farewell, held, ..Self::default() }])
+                    .collect()),
+                Err(backlog) => Err(Self { backlog, held, ..self }),
+            };
+        }
         let only_stored = |deliveries| Self { deliveries, only_store: true, ..Self::default() };
         let mut parts: Vec<Self> = self.backlog.into_iter().map(alone).collect();
         if stored_at_once {
@@ -210,7 +265,9 @@ impl Writer {
             last_job: resumed.last_job,
             last_delivery: resumed.last_delivery,
             last_commit_at: resumed.last_commit_at,
+            seal: resumed.seal,
             backlog: VecDeque::new(),
+            fenced: false,
             released: Vec::new(),
         }
     }
@@ -225,7 +282,7 @@ impl Writer {
         self.backlog.push_back(Backlog::Put(put, beat));
     }
 
-    /// Works until every sender is gone and nothing is left.
+    /// Works until every sender is gone and nothing is left, or until another node writes.
     pub async fn work(mut self, mut queue: mpsc::Receiver<Item>) {
         let mut items = Vec::new();
         loop {
@@ -240,15 +297,21 @@ impl Writer {
                 items.push(item);
             }
             self.turn(std::mem::take(&mut items)).await;
+            if self.fenced {
+                return;
+            }
         }
     }
 
     async fn turn(&mut self, items: Vec<Item>) {
         let mut load = Load { backlog: self.backlog.drain(..).collect(), ..Load::default() };
         let mut briefs = Vec::new();
+        let mut slices = Vec::new();
         for item in items {
             match item.work {
-                Work::Deliver { row, says, done } => load.deliveries.push(Arrival { row, says, done, beat: item.beat }),
+                Work::Deliver { row, says, done, room } => {
+                    load.deliveries.push(Arrival { row, says, done, beat: item.beat, _room: room });
+                }
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
                 Work::Release(jobs) => self.released.push((jobs, item.beat)),
                 Work::Farewell => {
@@ -256,13 +319,50 @@ impl Writer {
                     load.held.push(item.beat);
                 }
                 Work::Brief { job, done } => briefs.push((job, done)),
+                Work::LetGo { horizon, done } => slices.push((horizon, done, item.beat)),
             }
         }
+        let idle = load.is_empty() && briefs.is_empty();
         load.released = self.released.iter().flat_map(|(jobs, _)| jobs.iter().copied()).collect();
         if !load.is_empty() || self.shared.is_failing() {
             self.carry(load).await;
         }
         self.answer_briefs(briefs).await;
+        for (horizon, done, _beat) in slices {
+            let went = if idle { self.let_go(horizon).await } else { None };
+            let _ = done.send(went);
+        }
+    }
+
+    /// Lets one slice of what is too old go. None when it has to wait: for a database that heals, or for whoever works with it.
+    async fn let_go(&mut self, horizon: Horizon) -> Option<LetGo> {
+        if self.shared.is_failing() || !self.backlog.is_empty() {
+            return None;
+        }
+        match self.try_let_go(horizon).await {
+            Ok(went) => Some(went),
+            Err(error) => {
+                tracing::error!(%error, "What is too old could not be let go");
+                // Whether it was made is read anew with the next commit.
+                self.shared.failing(&error);
+                None
+            }
+        }
+    }
+
+    async fn try_let_go(&mut self, horizon: Horizon) -> Result<LetGo, StoreError> {
+        let expired = match horizon.resolved {
+            Some(before) => self.journal.expired(before, LEAVING).await?,
+            None => Vec::new(),
+        };
+        // What memory holds is being worked with.
+        let leaving: Vec<_> = expired.into_iter().filter(|(id, _)| !self.incidents.contains_key(id)).collect();
+        let mut seal = self.seal;
+        leaving.iter().for_each(|(_, link)| seal ^= *link);
+        let slice = Slice { horizon, leaving: leaving.into_iter().map(|(id, _)| id).collect(), seal, rows: SLICE };
+        let went = self.journal.let_go(&slice).await?;
+        self.seal = seal;
+        Ok(went)
     }
 
     async fn answer_briefs(&mut self, briefs: Vec<(Job, Briefing)>) {
@@ -280,11 +380,12 @@ impl Writer {
                 }
                 self.answer(draft, load);
             }
-            Err(error) => Box::pin(self.heal(error, load)).await,
+            Err(Fault::Store(error)) => Box::pin(self.heal(error, load)).await,
+            Err(Fault::Panic(incident)) => Box::pin(self.single_out(incident, load)).await,
         }
     }
 
-    async fn commit_all(&mut self, load: &Load, now: Timestamp) -> Result<Draft, StoreError> {
+    async fn commit_all(&mut self, load: &Load, now: Timestamp) -> Result<Draft, Fault> {
         if self.shared.is_failing() {
             // The commit that failed may have been made all the same: what it asked for must not wait until somebody stumbles over it.
             self.catch_up().await?;
@@ -306,6 +407,7 @@ impl Writer {
             return Err(error);
         }
         self.last_commit_at = now;
+        self.seal = draft.batch.seal.unwrap_or(self.seal);
         self.last_position += i64::try_from(draft.batch.entries.len()).unwrap_or(0);
         self.last_delivery += i64::try_from(draft.batch.deliveries.len()).unwrap_or(0);
         self.ledger.forget(now, LONGEST_WINDOW);
@@ -314,17 +416,17 @@ impl Writer {
         Ok(draft)
     }
 
-    async fn draft_and_commit(&mut self, load: &Load, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
+    async fn draft_and_commit(&mut self, load: &Load, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         for entry in &load.backlog {
             match entry {
-                Backlog::Said(said, _) => self.hear(said, said.position, rulebook, now, draft),
+                Backlog::Said(said, _) => self.hear(said, said.position, rulebook, now, draft)?,
                 Backlog::Put(put, _) => self.put(put, rulebook, now, draft).await?,
             }
             self.let_next_begin(rulebook, now, draft).await?;
         }
         if !load.only_store {
             for (position, arrival) in (draft.batch.first_delivery..).zip(&load.deliveries) {
-                self.hear(&arrival.says, position, rulebook, now, draft);
+                self.hear(&arrival.says, position, rulebook, now, draft)?;
                 self.let_next_begin(rulebook, now, draft).await?;
             }
         }
@@ -385,7 +487,7 @@ impl Writer {
     }
 
     /// Works one delivery: each observation goes to its incident, or opens one.
-    fn hear(&mut self, said: &Said, position: i64, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) {
+    fn hear(&mut self, said: &Said, position: i64, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         for (key, observation) in &said.observations {
             let known = self.by_key.get(key).copied().filter(|id| self.still_answers(*id, rulebook, now));
             let id = known.unwrap_or_else(|| {
@@ -395,13 +497,14 @@ impl Writer {
             });
             let actor = Actor::Source(said.source.clone());
             // Observations are never refused.
-            let _ = self.decide(id, actor, Command::Observe(observation.clone()), rulebook, now, draft);
+            let _ = self.decide(id, actor, Command::Observe(observation.clone()), rulebook, now, draft)?;
             if self.incidents.get(&id).is_some_and(|cached| cached.state.seq == 0) {
                 self.forget(id);
                 draft.touched.remove(&id);
             }
         }
         draft.batch.worked_up_to = draft.batch.worked_up_to.max(Some(position));
+        Ok(())
     }
 
     /// Whether alerts of its key still belong to it: while it is open, and for a while after.
@@ -412,31 +515,50 @@ impl Writer {
         })
     }
 
-    async fn put(&mut self, put: &Put, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
-        if let Some(request) = &put.request {
-            let in_this_batch = draft.batch.requests.iter().any(|(key, _)| key == request);
-            if in_this_batch || self.journal.request_known(request).await? {
-                draft.results.push(self.version(put.incident));
+    async fn put(&mut self, put: &Put, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
+        if let Some(rows) = put.request.as_ref().map(Named::rows) {
+            let [used, for_this] = rows;
+            if self.knows(&used, draft).await? {
+                let same = self.knows(&for_this, draft).await?;
+                draft.results.push(if same { self.version(put.incident) } else { Err(EngineError::KeyReused) });
                 return Ok(());
             }
         }
+        if self.rang_before(put).await? {
+            draft.results.push(self.version(put.incident));
+            return Ok(());
+        }
         draft.batch.settled.extend(put.settles);
         let result = if self.incidents.contains_key(&put.incident) {
-            self.decide(put.incident, put.actor.clone(), put.command.clone(), rulebook, now, draft)
+            self.decide(put.incident, put.actor.clone(), put.command.clone(), rulebook, now, draft)?
                 .map_err(EngineError::from)
                 .and_then(|()| self.version(put.incident))
         } else {
             Err(EngineError::NotFound)
         };
         if let (Some(request), Ok(_)) = (&put.request, &result) {
-            draft.batch.requests.push((request.clone(), now));
+            draft.batch.requests.extend(request.rows().map(|row| (row, now)));
         }
         draft.results.push(result);
         Ok(())
     }
 
+    /// Whether a timer's job is settled on disk: the commit that carried it out was made although its answer was lost. Most timers find
+    /// that out by what they were to change; a message and a word about silence change nothing that could be looked at.
+    async fn rang_before(&self, put: &Put) -> Result<bool, StoreError> {
+        let (Some(job), Command::Wake(_), true) = (put.settles, &put.command, self.shared.is_failing()) else { return Ok(false) };
+        let from_there = self.journal.jobs_due(Timestamp(i64::MAX), job - 1, 1).await?;
+        Ok(from_there.first().is_none_or(|first| first.id != job))
+    }
+
+    /// Whether that was asked and done before. What was refused is not remembered: it may be asked again under the same name.
+    async fn knows(&self, request: &str, draft: &Draft) -> Result<bool, StoreError> {
+        let in_this_batch = draft.batch.requests.iter().any(|(key, _)| key == request);
+        Ok(in_this_batch || self.journal.request_known(request).await?)
+    }
+
     /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.
-    async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
+    async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         loop {
             self.let_next_run_begin(rulebook, now, draft).await?;
             // One that goes on may end its run, and one that ends may let go of a target.
@@ -446,18 +568,18 @@ impl Writer {
             }
             let wake = Wake::Step { run: place.run, step: Some(place.step), attempt: place.attempt };
             // A timer is never refused.
-            let _ = self.decide(place.incident, Actor::engine(), Command::Wake(wake), rulebook, now, draft);
+            let _ = self.decide(place.incident, Actor::engine(), Command::Wake(wake), rulebook, now, draft)?;
         }
     }
 
-    async fn let_next_run_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), StoreError> {
+    async fn let_next_run_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         while let Some(playbook) = draft.ended.pop_first() {
             while let Some(next) = self.ledger.next_in_line(&playbook) {
                 if !self.incidents.contains_key(&next.incident) {
                     self.bring_in(&[next.incident]).await?;
                 }
                 // Proceeding is never refused.
-                let _ = self.decide(next.incident, Actor::engine(), Command::Proceed { run: next.run }, rulebook, now, draft);
+                let _ = self.decide(next.incident, Actor::engine(), Command::Proceed { run: next.run }, rulebook, now, draft)?;
                 if self.ledger.next_in_line(&playbook) == Some(next) {
                     break;
                 }
@@ -478,13 +600,22 @@ impl Writer {
         rulebook: &Rulebook,
         now: Timestamp,
         draft: &mut Draft,
-    ) -> Result<(), Refusal> {
-        let Some(cached) = self.incidents.get_mut(&id) else { return Ok(()) };
+    ) -> Result<Result<(), Refusal>, Fault> {
+        let Some(cached) = self.incidents.get_mut(&id) else { return Ok(Ok(())) };
         let world = World { rulebook, ledger: &mut self.ledger, now, next_number: self.last_number + 1 };
-        let decision = decide(&mut cached.state, actor, command, world)?;
-        draft.touched.insert(id);
-        self.take(id, decision, draft);
-        Ok(())
+        let first = draft.touched.insert(id);
+        // What a panic leaves half done is touched: it is forgotten with all of this commit, and the ledger is as it was before.
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(Arc::make_mut(&mut cached.state), actor, command, world)));
+        match decided.map_err(|_| Fault::Panic(id))? {
+            Ok(decision) => self.take(id, decision, draft),
+            Err(refusal) => {
+                if first {
+                    draft.touched.remove(&id);
+                }
+                return Ok(Err(refusal));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Puts a decision into the commit in the making.
@@ -513,8 +644,30 @@ impl Writer {
         }
     }
 
+    /// Chains the entries, each to the one before it of its incident.
+    fn link(&mut self, batch: &mut Batch) {
+        if batch.entries.is_empty() {
+            return;
+        }
+        let mut seal = self.seal;
+        for (id, entry) in &batch.entries {
+            // Our own types have text keys and no failing serialisers.
+            let event = serde_json::to_string(&entry.event).unwrap_or_default();
+            let mut digest = Digest::default();
+            if let Some(cached) = self.incidents.get_mut(id) {
+                seal ^= cached.state.chain;
+                digest = cached.state.chain.then(&stored(*id, entry, &event));
+                Arc::make_mut(&mut cached.state).chain = digest;
+                seal ^= digest;
+            }
+            batch.links.push(Link { event, digest });
+        }
+        batch.seal = Some(seal);
+    }
+
     /// The rows that the facts lead to: one an incident, one an alert that changed.
     fn project(&mut self, draft: &mut Draft, now: Timestamp) {
+        self.link(&mut draft.batch);
         let changed: BTreeSet<IncidentId> = draft.batch.entries.iter().map(|(id, _)| *id).collect();
         for id in &draft.touched {
             let Some(cached) = self.incidents.get_mut(id) else { continue };
@@ -527,7 +680,7 @@ impl Writer {
                 continue;
             }
             cached.heard_saved_at = now;
-            draft.batch.incidents.push(IncidentRow { key: cached.key.clone(), state: cached.state.without_alerts() });
+            draft.batch.incidents.push(IncidentRow { key: cached.key.clone(), state: cached.state.clone() });
             for fingerprint in draft.alerts.remove(id).unwrap_or_default() {
                 if let Some(mark) = cached.state.alerts.get(&fingerprint) {
                     draft.batch.alerts.push(AlertRow { incident: *id, fingerprint, mark: mark.clone(), last_seen_at: now });
@@ -554,7 +707,7 @@ impl Writer {
         }
         for (id, entries) in facts {
             if let Some(cached) = self.incidents.get(&id) {
-                tally(&self.shared.metrics, &cached.state, &entries, self.shared.clock.now());
+                tally(&self.shared.metrics, rulebook, &cached.state, &entries, self.shared.clock.now());
                 narrate(&cached.state, &entries);
             }
         }
@@ -598,15 +751,44 @@ impl Writer {
 
     /// Nothing was committed; what is to become of it depends on whether the database or the thing itself was at fault.
     async fn heal(&mut self, error: StoreError, load: Load) {
+        match error {
+            // Whoever waits for an answer gets none, and is told so by that.
+            StoreError::Fenced(_) => self.fenced = true,
+            StoreError::Refused(_) => {
+                self.fails(&error);
+                self.untangle(error, load).await;
+            }
+            StoreError::Unavailable(_) => {
+                self.fails(&error);
+                self.put_off(error, load).await;
+            }
+        }
+    }
+
+    fn fails(&self, error: &StoreError) {
         if self.shared.is_failing() {
             tracing::debug!(%error, "Commits still fail");
         } else {
             tracing::error!(%error, "A commit failed; nothing of it was made true");
         }
-        self.shared.failing(&error);
-        match error {
-            StoreError::Refused(_) => self.untangle(error, load).await,
-            StoreError::Unavailable(_) => self.put_off(error, load).await,
+        self.shared.failing(error);
+    }
+
+    /// A mistake of ours in deciding one command is that command's alone: each is tried by itself, and what panics again is let go.
+    async fn single_out(&mut self, incident: IncidentId, load: Load) {
+        tracing::error!(%incident, "Deciding panicked, which is a mistake of Reynard's; nothing of that commit was made true");
+        match load.split() {
+            Ok(parts) => self.carry_each(parts).await,
+            Err(poisoned) => {
+                let mistake = EngineError::Mistake(format!("deciding about incident {incident} panicked"));
+                give_up(&mistake, poisoned, &self.shared.metrics);
+            }
+        }
+    }
+
+    async fn carry_each(&mut self, parts: Vec<Load>) {
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            self.carry(part).await;
         }
     }
 
@@ -614,12 +796,8 @@ impl Writer {
     async fn untangle(&mut self, error: StoreError, load: Load) {
         let parts = if self.catch_up().await.unwrap_or(false) { Ok(vec![load]) } else { load.split() };
         match parts {
-            Ok(parts) => {
-                for part in parts.into_iter().filter(|part| !part.is_empty()) {
-                    self.carry(part).await;
-                }
-            }
-            Err(poisoned) => give_up(&error, poisoned),
+            Ok(parts) => self.carry_each(parts).await,
+            Err(poisoned) => give_up(&EngineError::from(error), poisoned, &self.shared.metrics),
         }
     }
 
@@ -644,6 +822,8 @@ impl Writer {
     /// True when the disk was ahead of us and we have caught up: what is decided anew finds itself done already.
     async fn catch_up(&mut self) -> Result<bool, StoreError> {
         let resumed = self.journal.resume(self.shared.clock.now()).await?;
+        // Letting go moves no number, but it does change the seal.
+        self.seal = resumed.seal;
         let behind =
             resumed.last_position > self.last_position || resumed.last_job > self.last_job || resumed.last_delivery > self.last_delivery;
         if !behind {
@@ -688,20 +868,44 @@ impl Writer {
 }
 
 /// What can never be committed is said and let go, so that everything else goes on.
-fn give_up(error: &StoreError, poisoned: Load) {
+fn give_up(error: &EngineError, poisoned: Load, metrics: &Metrics) {
     for arrival in poisoned.deliveries {
-        let _ = arrival.done.send(Err(EngineError::from(error.clone())));
+        metrics.poisoned("delivery");
+        let _ = arrival.done.send(Err(error.clone()));
     }
     for entry in poisoned.backlog {
         match entry {
-            Backlog::Said(said, _) => tracing::error!(delivery = %said.delivery, %error, "The delivery cannot be worked; it stays on disk"),
+            Backlog::Said(said, _) => {
+                metrics.poisoned("delivery");
+                tracing::error!(delivery = %said.delivery, %error, "The delivery cannot be worked; it stays on disk");
+            }
             Backlog::Put(put, _) => {
-                tracing::error!(incident = %put.incident, %error, "The command cannot be committed");
+                metrics.poisoned("command");
+                tracing::error!(incident = %put.incident, job = put.settles, %error, "The command cannot be committed");
                 if let Some(done) = put.done {
-                    let _ = done.send(Err(EngineError::from(error.clone())));
+                    let _ = done.send(Err(error.clone()));
                 }
             }
         }
+    }
+}
+
+/// One delivery's words, an incident at a time, if it speaks of several: the others' are not lost with the one that is poisoned. Only
+/// the last says that the delivery is worked, so that a crash in between repeats it, which changes nothing that is done.
+fn split_by_incident(mut backlog: Vec<Backlog>) -> Result<Vec<Backlog>, Vec<Backlog>> {
+    match backlog.pop() {
+        Some(Backlog::Said(said, beat)) if said.observations.len() > 1 => {
+            let last = said.observations.len() - 1;
+            let part = |(at, (key, observation)): (usize, (Key, Arc<Observation>))| {
+                let position = if at == last { said.position } else { said.position - 1 };
+                Backlog::Said(
+                    Said { position, observations: [(key, observation)].into(), source: said.source.clone(), delivery: said.delivery },
+                    beat.clone(),
+                )
+            };
+            Ok(said.observations.clone().into_iter().enumerate().map(part).collect())
+        }
+        entry => Err(entry.into_iter().collect()),
     }
 }
 
@@ -716,6 +920,12 @@ fn ledger_of(resumed: &Resumed) -> Ledger {
     resumed.waiting.iter().for_each(|(playbook, waiter)| ledger.run_waits(playbook, *waiter));
     resumed.at_work.iter().for_each(|incident| ledger.targets.take(incident));
     ledger
+}
+
+/// An entry as the log keeps it.
+fn stored<'a>(incident: IncidentId, entry: &'a Entry, event: &'a str) -> Stored<'a> {
+    let Entry { seq, at, actor, event: fact } = entry;
+    Stored { incident, seq: *seq, at: at.0, kind: fact.kind(), actor_kind: actor.kind(), actor: actor.name(), event }
 }
 
 /// An id made at `now` sorts by it.

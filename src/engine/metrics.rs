@@ -31,6 +31,7 @@ pub struct Metrics {
     notifications: Family<NotificationLabels, Counter>,
     escalations: Family<LevelLabels, Counter>,
     jobs_pending: Family<KindLabels, Gauge>,
+    active: Gauge,
     timer_lag: Histogram,
     delivery_to_first_step: Histogram,
     http_request_duration: Family<RequestLabels, Histogram, Buckets>,
@@ -38,6 +39,8 @@ pub struct Metrics {
     store_batch_size: Histogram,
     acknowledge: Histogram,
     resolve: Histogram,
+    poisoned: Family<KindLabels, Counter>,
+    let_go: Family<KindLabels, Counter>,
 }
 
 impl Metrics {
@@ -54,6 +57,7 @@ impl Metrics {
             notifications: Family::default(),
             escalations: Family::default(),
             jobs_pending: Family::default(),
+            active: Gauge::default(),
             timer_lag: Buckets::Seconds.new_metric(),
             delivery_to_first_step: Buckets::Seconds.new_metric(),
             http_request_duration: Family::new_with_constructor(Buckets::Quick),
@@ -61,6 +65,8 @@ impl Metrics {
             store_batch_size: Buckets::Sizes.new_metric(),
             acknowledge: Buckets::Hours.new_metric(),
             resolve: Buckets::Hours.new_metric(),
+            poisoned: Family::default(),
+            let_go: Family::default(),
         };
         metrics.register();
         metrics
@@ -78,6 +84,7 @@ impl Metrics {
         registry.register("notifications", "Messages to people and channels, by how they went", self.notifications.clone());
         registry.register("escalations", "Escalation levels told", self.escalations.clone());
         registry.register("jobs_pending", "Work stored and not settled", self.jobs_pending.clone());
+        registry.register("active", "1 on the node that does the work, 0 on one that stands by", self.active.clone());
         registry.register("timer_lag_seconds", "How late timers were carried out", self.timer_lag.clone());
         let first_step = "From receiving a delivery to beginning the first step it caused";
         registry.register("delivery_to_first_step_seconds", first_step, self.delivery_to_first_step.clone());
@@ -87,6 +94,13 @@ impl Metrics {
         registry.register("store_batch_size", "Commands that shared one commit", self.store_batch_size.clone());
         registry.register("acknowledge_seconds", "From opening an incident to its acknowledgement", self.acknowledge.clone());
         registry.register("resolve_seconds", "From opening an incident to its end", self.resolve.clone());
+        let poisoned = "Deliveries and commands that could not be worked: a mistake of Reynard's, or the database refuses them";
+        registry.register("poisoned", poisoned, self.poisoned.clone());
+        // An alert on a counter needs its first step to be seen.
+        for kind in ["delivery", "command"] {
+            drop(self.poisoned.get_or_create(&KindLabels { kind }));
+        }
+        registry.register("let_go", "Rows too old to be kept that were deleted", self.let_go.clone());
     }
 
     /// A webhook call: `stored`, `unreadable`, `unauthorized`, `too_large`, `wrong_type` or `unavailable`.
@@ -127,9 +141,19 @@ impl Metrics {
         self.escalations.get_or_create(&LevelLabels { level }).inc();
     }
 
+    /// Whether this node does the work.
+    pub fn active(&self, active: bool) {
+        self.active.set(i64::from(active));
+    }
+
     /// How much work of a kind is stored and not settled now.
     pub fn jobs_pending(&self, kind: &'static str, count: u64) {
         self.jobs_pending.get_or_create(&KindLabels { kind }).set(signed(count));
+    }
+
+    /// Rows of a kind that were too old to be kept.
+    pub fn let_go(&self, kind: &'static str, rows: u64) {
+        self.let_go.get_or_create(&KindLabels { kind }).inc_by(rows);
     }
 
     pub fn timer_lag(&self, late: Span) {
@@ -157,6 +181,11 @@ impl Metrics {
 
     pub fn resolved(&self, after_opening: Span) {
         self.resolve.observe(after_opening.to_std().as_secs_f64());
+    }
+
+    /// What could never be worked: a `delivery` or a `command`.
+    pub fn poisoned(&self, kind: &'static str) {
+        self.poisoned.get_or_create(&KindLabels { kind }).inc();
     }
 
     /// All of it, as [`CONTENT_TYPE`].
@@ -252,6 +281,7 @@ mod tests {
         metrics.commit(4, Duration::from_millis(2));
         metrics.acknowledged(Span::minutes(3));
         metrics.resolved(Span::minutes(9));
+        metrics.poisoned("command");
         let text = metrics.text().expect("it can be written");
         for line in [
             "reynard_deliveries_total{source=\"prod\",outcome=\"stored\"} 1",
@@ -271,6 +301,8 @@ mod tests {
             "reynard_store_batch_size_sum 4",
             "reynard_acknowledge_seconds_sum 180",
             "reynard_resolve_seconds_sum 540",
+            "reynard_poisoned_total{kind=\"delivery\"} 0",
+            "reynard_poisoned_total{kind=\"command\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

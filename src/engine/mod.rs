@@ -1,17 +1,21 @@
 //! The thin durable runtime between the pure core and the outer rooms.
 
+pub mod archive;
 pub mod brief;
 pub mod clock;
 pub mod commit;
 pub mod intake;
 pub mod metrics;
 pub mod narrate;
+pub mod node;
 pub mod ports;
 pub mod pulse;
 pub mod recovery;
 pub mod render;
+mod retention;
 pub mod runtime;
 pub mod store;
 pub mod tally;
+pub mod verify;
 pub mod wire;
 pub mod worker;

@@ -37,6 +37,14 @@ impl Pulse {
     }
 }
 
+/// Work that is taken apart is as many pieces of work.
+impl Clone for Beat {
+    fn clone(&self) -> Self {
+        self.0.busy.fetch_add(1, Ordering::SeqCst);
+        Self(self.0.clone())
+    }
+}
+
 impl Drop for Beat {
     fn drop(&mut self) {
         if self.0.busy.fetch_sub(1, Ordering::SeqCst) == 1 {

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, RwLock};
 
 use futures_util::FutureExt;
+use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -14,13 +15,14 @@ use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
-use crate::engine::commit::{Item, Put, Said, Work, Writer};
+use crate::engine::commit::{Item, Named, Put, Said, Work, Writer};
 use crate::engine::intake;
 use crate::engine::metrics::Metrics;
 use crate::engine::ports::{Action, Clock, Sender};
 use crate::engine::pulse::Pulse;
 use crate::engine::recovery;
 use crate::engine::render::Messages;
+use crate::engine::retention;
 use crate::engine::store::{Change, Delivery, DeliveryRow, Journal, Reads, RejectedAlert, Resumed, StoreError};
 use crate::engine::wire;
 use crate::engine::worker::{Nudge, Worker};
@@ -52,14 +54,48 @@ pub enum EngineError {
     /// The body cannot be read; says where.
     #[error("{0}")]
     Unreadable(String),
+    #[error("this Idempotency-Key was used for another request; take a new key for a new wish")]
+    KeyReused,
     #[error("{0}")]
     Unavailable(String),
+    /// Another node does the work; its name.
+    #[error("this node stands by; {0} is active")]
+    StandingBy(String),
+    /// A mistake of ours; sending it again does not help.
+    #[error("Reynard made a mistake: {0}")]
+    Mistake(String),
 }
 
 impl From<StoreError> for EngineError {
     fn from(error: StoreError) -> Self {
         Self::Unavailable(error.to_string())
     }
+}
+
+/// The name of a wish, so that what is sent twice is done once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub key: String,
+    /// A digest of what was asked under that name; of the command itself, unless the asker knows better.
+    pub asked: Option<String>,
+}
+
+impl Request {
+    /// A name that means this wish alone: another one in the same form is another request.
+    pub fn of_its_own(key: &str, command: &Command) -> Self {
+        Self { key: format!("{key}:{}", digest(&format!("{command:?}"))), asked: None }
+    }
+}
+
+impl From<&str> for Request {
+    fn from(key: &str) -> Self {
+        Self { key: key.to_owned(), asked: None }
+    }
+}
+
+/// A short mark of what was asked, which tells two wishes apart.
+pub fn digest(asked: &str) -> String {
+    Sha256::digest(asked).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How the engine is.
@@ -70,6 +106,8 @@ pub struct Health {
     pub started: bool,
     /// Why it is not ready.
     pub detail: Option<String>,
+    /// The node that does the work while this one stands by.
+    pub standing_by: Option<String>,
     pub last_commit_at: Option<Timestamp>,
 }
 
@@ -109,8 +147,12 @@ impl Shared {
     }
 
     pub fn committed(&self, now: Timestamp) {
+        change(&self.health, |health| health.last_commit_at = Some(now));
+        self.healed();
+    }
+
+    fn healed(&self) {
         change(&self.health, |health| {
-            health.last_commit_at = Some(now);
             if health.started && health.detail.is_some() && !health.ready {
                 tracing::info!("The database takes commits again");
                 health.ready = true;
@@ -144,16 +186,38 @@ pub struct Runtime {
     pub reads: Arc<dyn Reads>,
     pub clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
+    lines: Arc<RwLock<Lines>>,
+    room: Arc<Semaphore>,
+}
+
+/// The ways to the loops that run now; whatever else is called over them finds nobody.
+#[derive(Clone)]
+struct Lines {
     queue: mpsc::Sender<Item>,
     nudges: mpsc::UnboundedSender<Nudge>,
-    room: Arc<Semaphore>,
+}
+
+impl Lines {
+    fn dead() -> Self {
+        Self { queue: mpsc::channel(1).0, nudges: mpsc::unbounded_channel().0 }
+    }
 }
 
 /// The engine's loops; they end when told to.
 pub struct Loops {
-    writer: JoinHandle<()>,
+    writer: JoinHandle<Over>,
     worker: JoinHandle<()>,
+    keeper: JoinHandle<()>,
     nudges: mpsc::UnboundedSender<Nudge>,
+}
+
+/// Why there is no writer any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Another node has taken its place.
+    Fenced,
+    /// A fault of ours.
+    Fell,
 }
 
 /// What an engine is started with.
@@ -167,11 +231,16 @@ pub struct Parts {
 }
 
 impl Runtime {
-    /// Picks up where the last life ended: what was stored is worked, what was cut off is said to be.
+    /// An engine that is at work at once.
     pub async fn start(parts: Parts) -> Result<(Self, Loops), StoreError> {
-        let resumed = parts.journal.resume(parts.clock.now()).await?;
-        parts.clock.not_before(resumed.last_commit_at);
-        let (changes, _) = broadcast::channel(CHANGES);
+        let journal = parts.journal.clone();
+        let runtime = Self::idle(parts);
+        let loops = runtime.take_over(journal).await?;
+        Ok((runtime, loops))
+    }
+
+    /// An engine that reads, and does nothing until it takes over.
+    pub fn idle(parts: Parts) -> Self {
         let shared = Arc::new(Shared {
             clock: parts.clock.clone(),
             pulse: Pulse::default(),
@@ -179,27 +248,51 @@ impl Runtime {
             rulebook: RwLock::new(parts.rulebook),
             hands: RwLock::new(parts.hands),
             health: RwLock::default(),
-            changes,
+            changes: broadcast::channel(CHANGES).0,
         });
+        let room = Arc::new(Semaphore::new(WAITING_KIB));
+        Self { reads: parts.reads, clock: parts.clock, shared, lines: Arc::new(RwLock::new(Lines::dead())), room }
+    }
+
+    /// Picks up where the last life ended, or another node's: what was stored is worked, what was cut off is said to be.
+    pub async fn take_over(&self, journal: Arc<dyn Journal>) -> Result<Loops, StoreError> {
+        let resumed = journal.resume(self.clock.now()).await?;
+        self.clock.not_before(resumed.last_commit_at);
+        let shared = &self.shared;
         let (queue, items) = mpsc::channel(QUEUE);
         let (nudges, nudged) = mpsc::unbounded_channel();
         let (asked, asks) = mpsc::unbounded_channel();
-        let mut writer = Writer::new(parts.journal.clone(), shared.clone(), asked, &resumed);
-        for put in recovery::first_words(parts.journal.as_ref(), &resumed, parts.clock.now()).await? {
+        let mut writer = Writer::new(journal.clone(), shared.clone(), asked, &resumed);
+        for put in recovery::first_words(journal.as_ref(), &resumed, self.clock.now()).await? {
             writer.recover(put, shared.pulse.begin());
         }
-        resume_deliveries(&mut writer, &shared, &resumed);
-        let worker = Worker::new(parts.journal, shared.clone(), queue.clone(), nudges.downgrade());
+        resume_deliveries(&mut writer, shared, &resumed);
+        let worker = Worker::new(journal, shared.clone(), queue.clone(), nudges.downgrade());
         let writer = tokio::spawn(watched(writer.work(items), shared.clone()));
         let worker = tokio::spawn(worker.work(asks, nudged));
+        let keeper = tokio::spawn(retention::keep(shared.clone(), queue.downgrade()));
+        change(&self.lines, |lines| *lines = Lines { queue, nudges: nudges.clone() });
+        shared.metrics.active(true);
         change(&shared.health, |health| {
             health.started = true;
             health.ready = true;
+            health.detail = None;
+            health.standing_by = None;
             health.last_commit_at = Some(resumed.last_commit_at).filter(|at| *at > Timestamp::default());
         });
-        let room = Arc::new(Semaphore::new(WAITING_KIB));
-        let runtime = Self { reads: parts.reads, clock: parts.clock, shared, queue, nudges: nudges.clone(), room };
-        Ok((runtime, Loops { writer, worker, nudges }))
+        Ok(Loops { writer, worker, keeper, nudges })
+    }
+
+    /// Leaves the work to another node.
+    pub fn stands_by(&self, node: &str) {
+        change(&self.lines, |lines| *lines = Lines::dead());
+        self.shared.metrics.active(false);
+        change(&self.shared.health, |health| {
+            health.started = true;
+            health.ready = false;
+            health.detail = None;
+            health.standing_by = Some(node.to_owned());
+        });
     }
 
     /// Stores a delivery and works it in one commit; answers once that is on disk.
@@ -207,7 +300,7 @@ impl Runtime {
         self.demand_ready()?;
         let parsed = wire::parse(&body).map_err(|error| EngineError::Unreadable(error.to_string()))?;
         let kib = u32::try_from(body.len() / 1024 + 1).unwrap_or(u32::MAX);
-        let _room = self.room.try_acquire_many(kib).map_err(|_| overloaded())?;
+        let room = self.room.clone().try_acquire_many_owned(kib).map_err(|_| overloaded())?;
         let now = self.clock.now();
         let id = DeliveryId(Uuid::now_v7());
         let receipt = Receipt { delivery: id, alerts: parsed.alerts.len(), rejected: parsed.rejected.clone() };
@@ -216,33 +309,42 @@ impl Runtime {
         let says = said(&delivery, parsed, &self.rulebook());
         let row = Arc::new(DeliveryRow { delivery, keys: says.observations.keys().cloned().collect(), rejected });
         let (done, answer) = oneshot::channel();
-        self.hand_in(Work::Deliver { row, says, done })?;
-        answer.await.map_err(|_| stopping())??;
+        self.hand_in(Work::Deliver { row, says, done, room })?;
+        answer.await.map_err(|_| self.nobody())??;
         Ok(receipt)
     }
 
-    /// Puts a command to an incident. With a request key that was seen before, nothing is done again.
-    /// Answers the incident's version.
-    pub async fn command(&self, id: IncidentId, actor: Actor, command: Command, request: Option<String>) -> Result<u64, EngineError> {
+    /// Puts a command to an incident. With a request key that was seen before nothing is done: the same wish is answered as done,
+    /// another one is refused. Answers the incident's version.
+    pub async fn command(&self, id: IncidentId, actor: Actor, command: Command, request: Option<Request>) -> Result<u64, EngineError> {
         let (done, answer) = oneshot::channel();
         // A key is one person's and one incident's, so that nobody's answers another's.
-        let request = request.map(|key| format!("{id}/{actor}/{key}"));
+        let request = request.map(|Request { key, asked }| {
+            let asked = asked.unwrap_or_else(|| digest(&format!("{command:?}")));
+            Named { key: format!("{id}/{actor}/{key}"), asked }
+        });
         self.hand_in(Work::Put(Put { incident: id, actor, command, settles: None, request, done: Some(done) }))?;
-        answer.await.map_err(|_| stopping())?
+        answer.await.map_err(|_| self.nobody())?
     }
 
     fn hand_in(&self, work: Work) -> Result<(), EngineError> {
         let beat = self.shared.pulse.begin();
-        self.queue.try_send(Item { work, beat }).map_err(|error| match error {
+        let queue = read(&self.lines).queue.clone();
+        queue.try_send(Item { work, beat }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => overloaded(),
-            mpsc::error::TrySendError::Closed(_) => stopping(),
+            mpsc::error::TrySendError::Closed(_) => self.nobody(),
         })
+    }
+
+    /// Why there is no writer to ask.
+    fn nobody(&self) -> EngineError {
+        self.health().standing_by.map_or_else(stopping, EngineError::StandingBy)
     }
 
     fn demand_ready(&self) -> Result<(), EngineError> {
         let health = self.health();
         // A database that failed is tried anew with the next delivery: that is how it is found to have healed.
-        if health.ready || health.detail.is_some() { Ok(()) } else { Err(stopping()) }
+        if health.ready || health.detail.is_some() { Ok(()) } else { Err(self.nobody()) }
     }
 
     /// The rules in force now.
@@ -254,6 +356,11 @@ impl Runtime {
     pub fn reload(&self, rulebook: Rulebook, hands: Hands) {
         change(&self.shared.rulebook, |current| *current = Arc::new(rulebook));
         change(&self.shared.hands, |current| *current = hands);
+    }
+
+    /// Puts other rules in force; the hands stay.
+    pub fn replace_rulebook(&self, rulebook: Rulebook) {
+        change(&self.shared.rulebook, |current| *current = Arc::new(rulebook));
     }
 
     /// Hears of every commit from now on.
@@ -277,7 +384,21 @@ impl Runtime {
             changes: broadcast::channel(1).0,
         });
         let room = Arc::new(Semaphore::new(WAITING_KIB));
-        Self { reads, clock, shared, queue: mpsc::channel(1).0, nudges: mpsc::unbounded_channel().0, room }
+        Self { reads, clock, shared, lines: Arc::new(RwLock::new(Lines::dead())), room }
+    }
+
+    /// Whether the database answers, learned without a commit. An engine that was closed stays closed.
+    pub fn database(&self, answer: Result<(), &StoreError>) {
+        match answer {
+            Ok(()) => self.shared.healed(),
+            Err(error) if self.health().ready || self.shared.is_failing() => self.shared.failing(error),
+            Err(_) => {}
+        }
+    }
+
+    /// Tells pages that are open here what another node has committed.
+    pub fn announce(&self, changes: Vec<Change>) {
+        self.shared.announce(changes.into_iter());
     }
 
     /// From now on no new work is taken.
@@ -293,7 +414,7 @@ impl Runtime {
         loop {
             self.shared.pulse.until_quiet().await;
             let (done, next) = oneshot::channel();
-            self.nudges.send(Nudge::Look(done)).ok()?;
+            read(&self.lines).nudges.send(Nudge::Look(done)).ok()?;
             let (next, busy) = next.await.ok()?;
             if !busy {
                 return next;
@@ -306,31 +427,41 @@ impl Loops {
     /// Lets what runs end, for so long at most; puts back what was not begun; commits; ends.
     pub async fn stop(self, runtime: Runtime, grace: Span) {
         runtime.close();
+        self.keeper.abort();
         let _ = self.nudges.send(Nudge::Stop(grace));
         let _ = self.worker.await;
         // A queue that is full means a database that stands still: then nothing is waited for.
-        let _ = runtime.queue.try_send(Item { work: Work::Farewell, beat: runtime.shared.pulse.begin() });
+        let queue = read(&runtime.lines).queue.clone();
+        let _ = queue.try_send(Item { work: Work::Farewell, beat: runtime.shared.pulse.begin() });
         // Pages that are still open hold on to the queue, so its end cannot be waited for; that nothing is under way can.
         let _ = tokio::time::timeout(LAST_COMMITS, runtime.shared.pulse.until_quiet()).await;
         self.writer.abort();
     }
 
+    /// Returns when there is no writer any more.
+    pub async fn over(&mut self) -> Over {
+        (&mut self.writer).await.unwrap_or(Over::Fell)
+    }
+
     /// Ends at once, as a crash would.
     pub fn abort(&self) {
+        self.keeper.abort();
         self.worker.abort();
         self.writer.abort();
     }
 }
 
 /// A writer that fell over takes nothing any more; whoever asks "ready?" must hear it, so that the process is started anew.
-async fn watched(work: impl Future<Output = ()>, shared: Arc<Shared>) {
+async fn watched(work: impl Future<Output = ()>, shared: Arc<Shared>) -> Over {
     if AssertUnwindSafe(work).catch_unwind().await.is_err() {
         tracing::error!("The writer fell over; nothing is taken until Reynard is started again");
         change(&shared.health, |health| {
             health.ready = false;
             health.detail = Some("the writer fell over; start Reynard again".to_owned());
         });
+        return Over::Fell;
     }
+    Over::Fenced
 }
 
 fn resume_deliveries(writer: &mut Writer, shared: &Arc<Shared>, resumed: &Resumed) {

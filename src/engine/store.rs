@@ -1,15 +1,18 @@
 //! What the engine needs of a database, as two traits: one for the single writer, one for everybody who reads.
 //! Knows no SQL; both databases answer the same verbs.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::domain::chain::Digest;
 use crate::domain::decide::command::Effect;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::limits::{Spent, Waiter};
+use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 
@@ -22,6 +25,9 @@ pub enum StoreError {
     /// This one thing cannot be stored, ever.
     #[error("the database refuses this: {0}")]
     Refused(String),
+    /// Another node writes now: nothing was changed, and nothing will be by this one.
+    #[error("fenced: {0}")]
+    Fenced(String),
 }
 
 /// A webhook call as it came in.
@@ -71,6 +77,10 @@ pub struct Batch {
     /// Deliveries are worked in the order they were stored, so the last one's position says it of all before.
     pub worked_up_to: Option<i64>,
     pub entries: Vec<(IncidentId, Entry)>,
+    /// What the log keeps of each entry, in the same order: its event as it is written, and its link in the incident's chain.
+    pub links: Vec<Link>,
+    /// The seal over all chains once this is committed; none when no chain grows.
+    pub seal: Option<Digest>,
     /// The states that the entries lead to, one an incident.
     pub incidents: Vec<IncidentRow>,
     /// Incidents that were only heard of again: nothing of theirs changed but that.
@@ -89,6 +99,29 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The runs that its entries speak of, as they are afterwards: one that ended weeks ago is not written again.
+    pub fn runs(&self) -> Vec<(IncidentId, &Run)> {
+        let spoken_of: BTreeSet<(IncidentId, RunId)> =
+            self.entries.iter().filter_map(|(id, entry)| entry.event.run().map(|run| (*id, run))).collect();
+        let runs = self.incidents.iter().flat_map(|row| row.state.runs.values().map(|run| (row.state.id, run)));
+        runs.filter(|(id, run)| spoken_of.contains(&(*id, run.id))).collect()
+    }
+
+    /// The rows that its entries are. One without a link is kept all the same: no fact is lost over it.
+    pub fn log(&self) -> Vec<LogRow<'_>> {
+        let links = self.links.iter().map(Some).chain(std::iter::repeat(None));
+        let rows = (self.first_position..).zip(&self.entries).zip(links);
+        rows.map(|((position, (incident, entry)), link)| LogRow {
+            position,
+            incident: *incident,
+            entry,
+            // Our own types have text keys and no failing serialisers.
+            event: link.map_or_else(|| serde_json::to_string(&entry.event).unwrap_or_default().into(), |link| link.event.as_str().into()),
+            digest: link.map(|link| link.digest.as_bytes()),
+        })
+        .collect()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.deliveries.is_empty()
             && self.worked_up_to.is_none()
@@ -101,6 +134,23 @@ impl Batch {
             && self.released.is_empty()
             && self.requests.is_empty()
     }
+}
+
+/// An entry's event as text, and the link that it adds to its incident's chain.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub event: String,
+    pub digest: Digest,
+}
+
+/// A row of the log.
+#[derive(Clone, Debug)]
+pub struct LogRow<'a> {
+    pub position: i64,
+    pub incident: IncidentId,
+    pub entry: &'a Entry,
+    pub event: Cow<'a, str>,
+    pub digest: Option<&'a [u8]>,
 }
 
 /// A delivery's row: what came, whom it belongs to, and what of it could not be read.
@@ -116,7 +166,7 @@ pub struct DeliveryRow {
 #[derive(Clone, Debug)]
 pub struct IncidentRow {
     pub key: String,
-    pub state: Incident,
+    pub state: Arc<Incident>,
 }
 
 /// An alert's row.
@@ -148,6 +198,64 @@ pub struct Resumed {
     pub last_delivery: i64,
     /// Attempts that were under way.
     pub interrupted: Vec<Job>,
+    /// The seal over all incidents' chains.
+    pub seal: Digest,
+}
+
+/// Up to when things are let go; none keeps them for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Horizon {
+    /// Deliveries that came before this, if they are worked.
+    pub deliveries: Option<Timestamp>,
+    /// Incidents that were resolved before this.
+    pub resolved: Option<Timestamp>,
+    /// Idempotency keys that came before this.
+    pub requests: Timestamp,
+    /// Destructive attempts that no limit looks back to any more.
+    pub spent: Timestamp,
+}
+
+/// One slice of letting go: a commit of its own, small enough that nobody waits for it.
+#[derive(Clone, Debug, Default)]
+pub struct Slice {
+    pub horizon: Horizon,
+    /// Incidents that leave. Their rows may be more than a slice takes; the rest go with the slices that follow.
+    pub leaving: Vec<IncidentId>,
+    /// The seal over the chains that stay.
+    pub seal: Digest,
+    /// Rows at most.
+    pub rows: u32,
+}
+
+/// Rows that a slice let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LetGo {
+    pub deliveries: u64,
+    pub incidents: u64,
+    pub entries: u64,
+    pub alerts: u64,
+    pub runs: u64,
+    pub requests: u64,
+    pub spent: u64,
+}
+
+impl LetGo {
+    pub fn rows(&self) -> u64 {
+        self.by_kind().iter().map(|(_, rows)| rows).sum()
+    }
+
+    /// What was let go, by the word for it.
+    pub fn by_kind(&self) -> [(&'static str, u64); 7] {
+        [
+            ("deliveries", self.deliveries),
+            ("incidents", self.incidents),
+            ("entries", self.entries),
+            ("alerts", self.alerts),
+            ("runs", self.runs),
+            ("requests", self.requests),
+            ("spent", self.spent),
+        ]
+    }
 }
 
 /// The writer's side. One owner at a time.
@@ -173,6 +281,43 @@ pub trait Journal: Send + Sync {
 
     /// The texts that open runs are pinned to: revision, slug, text.
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError>;
+
+    /// The oldest incidents that were resolved before `before`, at most `limit`, each with its last link. Never one that has a job
+    /// or a run under way, and neither the one with the last number nor the one with the last entry: numbers go on from them.
+    async fn expired(&self, _before: Timestamp, _limit: u32) -> Result<Vec<(IncidentId, Digest)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Lets go what one slice says, all or nothing. A store that does not know how keeps everything.
+    async fn let_go(&self, _slice: &Slice) -> Result<LetGo, StoreError> {
+        Ok(LetGo::default())
+    }
+
+    /// Whether an attempt may begin: nobody else can be the writer yet. True of a database that only one process can have.
+    fn may_begin(&self) -> bool {
+        true
+    }
+}
+
+/// Who writes, as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    Us,
+    /// Another node, by its name.
+    Node(String),
+}
+
+/// Who of several nodes may write. Its times are the database's; only a holder's commits are made.
+#[async_trait]
+pub trait Lease: Send + Sync {
+    /// Takes it if it is free or its holder has been silent for too long. `at_start`: also from a former life of this node.
+    async fn take(&self, at_start: bool) -> Result<Holder, StoreError>;
+
+    /// Says that this node lives, where no commit does.
+    async fn renew(&self) -> Result<(), StoreError>;
+
+    /// Gives it back, so that another node need not wait.
+    async fn release(&self) -> Result<(), StoreError>;
 }
 
 /// Which incidents a list shows.
@@ -231,6 +376,8 @@ pub struct Totals {
     pub last_delivery_at: Option<Timestamp>,
     /// The source that sent it.
     pub last_delivery_from: Option<String>,
+    /// Of the newest entry in the whole log.
+    pub last_position: i64,
 }
 
 /// Everybody else's side; it never waits for the writer.

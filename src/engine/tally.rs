@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use crate::domain::decide::observe::knows_type;
 use crate::domain::id::DeliveryId;
 use crate::domain::incident::Incident;
+use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Entry, Event, StepRef};
 use crate::engine::metrics::Metrics;
 
 /// Counts the facts of one commit about one incident, which is as they left it.
-pub fn tally(metrics: &Metrics, incident: &Incident, entries: &[&Entry], now: Timestamp) {
+pub fn tally(metrics: &Metrics, rulebook: &Rulebook, incident: &Incident, entries: &[&Entry], now: Timestamp) {
     let mut delivered = None;
     for entry in entries {
         match &entry.event {
@@ -21,16 +23,21 @@ pub fn tally(metrics: &Metrics, incident: &Incident, entries: &[&Entry], now: Ti
             }
             _ => {}
         }
-        count(metrics, incident, entry);
+        count(metrics, rulebook, incident, entry);
     }
 }
 
-fn count(metrics: &Metrics, incident: &Incident, entry: &Entry) {
+fn count(metrics: &Metrics, rulebook: &Rulebook, incident: &Incident, entry: &Entry) {
     let step = |at: &StepRef, status, ms| metrics.step(action_of(incident, at), status, Duration::from_millis(ms));
     match &entry.event {
         Event::AlertFired { alerts, .. } => metrics.alerts("firing", alerts.len() as u64),
         Event::AlertResolved { alerts, .. } => metrics.alerts("resolved", alerts.len() as u64),
-        Event::Classified { classification, again: false } => metrics.incident(classification.priority, &classification.kind),
+        Event::Classified { classification, again: false } => {
+            // A label may say anything, and each word of it would be a series for ever.
+            let kind = classification.kind.as_str();
+            let ruled = rulebook.rules.iter().any(|rule| rule.kind.as_deref() == Some(kind));
+            metrics.incident(classification.priority, if ruled || knows_type(rulebook, kind) { kind } else { "other" });
+        }
         Event::RunStarted { playbook, .. } => metrics.run(playbook, "started"),
         Event::RunSucceeded { playbook, .. } => metrics.run(playbook, "succeeded"),
         Event::RunFailed { playbook, .. } => metrics.run(playbook, "failed"),

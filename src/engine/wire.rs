@@ -21,6 +21,8 @@ pub const MAX_ALERTS: usize = 20_000;
 pub const MAX_LABELS: usize = 256;
 /// Bytes of text in one alert: names and values of labels and annotations, address, fingerprint.
 pub const MAX_TEXT: usize = 64 * 1024;
+/// Bytes of a fingerprint; Alertmanager's have 16. Databases look alerts up by it.
+const MAX_FINGERPRINT: usize = 256;
 
 /// A body that could be read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -149,7 +151,8 @@ fn accepted(sent: Sent) -> Result<WireAlert, String> {
         return Err(format!("its texts have {text} bytes; at most {MAX_TEXT} are taken"));
     }
     let labels = clean_labels(sent.labels);
-    let fingerprint = if sent.fingerprint.is_empty() { fingerprint(&labels) } else { clean(sent.fingerprint) };
+    let usable = (1..=MAX_FINGERPRINT).contains(&sent.fingerprint.len());
+    let fingerprint = if usable { clean(sent.fingerprint) } else { fingerprint(&labels) };
     Ok(WireAlert {
         fingerprint,
         firing,
@@ -533,6 +536,8 @@ mod tests {
         let again = r#"{"status":"resolved","labels":{"a":"1","b":"2"}}"#;
         let (one, two) = (read(format!(r#"{{"alerts":[{alert}]}}"#)), read(format!(r#"{{"alerts":[{again}]}}"#)));
         assert_eq!(one.alerts[0].fingerprint, two.alerts[0].fingerprint);
+        let long = format!(r#"{{"status":"firing","labels":{{"b":"2","a":"1"}},"fingerprint":"{}"}}"#, "f".repeat(MAX_FINGERPRINT + 1));
+        assert_eq!(read(format!(r#"{{"alerts":[{long}]}}"#)).alerts[0].fingerprint, one.alerts[0].fingerprint);
         assert_eq!(one.group_key, "{}:{a=\"1\", b=\"2\"}");
         assert_eq!(one.alerts[0].starts_at, Timestamp(0));
         assert_eq!(read(format!(r#"{{"alerts":[{alert}],"groupLabels":{{"a":"1"}}}}"#)).group_key, "{}:{a=\"1\"}");

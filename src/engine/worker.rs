@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::domain::decide::command::{Command, Effect, Failure, Performed, Told, ToldOutcome};
@@ -58,6 +58,8 @@ pub struct Worker {
     tasks: TaskTracker,
     limits: Limits,
     closing: CancellationToken,
+    /// A worker that is gone has nothing begun either.
+    _closes: DropGuard,
 }
 
 /// How much may be under way at once, of attempts and of each channel's messages.
@@ -90,6 +92,7 @@ impl Worker {
         queue: mpsc::Sender<Item>,
         nudges: mpsc::WeakUnboundedSender<Nudge>,
     ) -> Self {
+        let closing = CancellationToken::new();
         Self {
             journal,
             hand: Hand { shared, queue, nudges },
@@ -101,7 +104,8 @@ impl Worker {
             beyond: true,
             tasks: TaskTracker::new(),
             limits: Limits { senders: Arc::default(), attempts: Arc::new(Semaphore::new(ATTEMPTS)) },
-            closing: CancellationToken::new(),
+            _closes: closing.clone().drop_guard(),
+            closing,
         }
     }
 
@@ -204,6 +208,7 @@ impl Worker {
         }
         let limits = self.limits.clone();
         let closing = self.closing.clone();
+        let journal = self.journal.clone();
         let beat = hand.shared.pulse.begin();
         self.tasks.spawn(async move {
             // Which limit holds is only known with the brief: a message that waited must not take an attempt's place.
@@ -218,6 +223,7 @@ impl Worker {
                 permit = limits.of(brief.as_ref()).acquire_owned() => permit.ok(),
                 () = closing.cancelled() => None,
             };
+            hand.until_sure(journal.as_ref(), &closing).await;
             // Not begun, and shutting down: the job stays on disk, an attempt as if it had never been handed out.
             if permit.is_none() || closing.is_cancelled() {
                 return hand.release(&job);
@@ -295,6 +301,16 @@ impl Hand {
             let item = Item { work: Work::Release(vec![job.id]), beat: self.shared.pulse.begin() };
             let queue = self.queue.clone();
             tokio::spawn(async move { queue.send(item).await });
+        }
+    }
+
+    /// Whoever may have lost the work to another node begins nothing: a moment later it is sure again, or there is a new worker.
+    async fn until_sure(&self, journal: &dyn Journal, closing: &CancellationToken) {
+        while !journal.may_begin() && !closing.is_cancelled() {
+            tokio::select! {
+                () = self.shared.clock.wait_until(self.shared.clock.now() + LOOK_AGAIN) => {}
+                () = closing.cancelled() => {}
+            }
         }
     }
 

@@ -1,3 +1,5 @@
 //! Databases: each answers the verbs of `engine::store` in its own dialect.
 
+pub mod catalog;
+pub mod postgres;
 pub mod sqlite;

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod assets;
 pub mod extract;
+pub mod hosts;
 pub mod live;
 pub mod pages;
 pub mod problem;

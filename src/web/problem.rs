@@ -85,11 +85,23 @@ impl From<EngineError> for Problem {
             EngineError::Refused(refusal @ (Refusal::UnknownRun | Refusal::UnknownStep(_))) => {
                 Self::new(StatusCode::NOT_FOUND, refusal.to_string())
             }
+            EngineError::Refused(Refusal::Invalid(why)) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why),
             EngineError::Refused(refusal) => Self::conflict(refusal.to_string()),
             EngineError::NotFound => Self::missing("incident"),
+            reused @ EngineError::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, reused.to_string()),
             EngineError::Unreadable(why) => Self::unreadable(why),
             EngineError::Unavailable(cause) => Self::unavailable(cause),
+            EngineError::StandingBy(node) => Self::new(StatusCode::SERVICE_UNAVAILABLE, standing_by(&node)),
+            EngineError::Mistake(cause) => Self::fault(cause),
         }
+    }
+}
+
+/// In the log this is one line for each change of the active node, and not one for each answer.
+fn standing_by(node: &str) -> String {
+    match node {
+        "" => "this node stands by and another is about to be active; send it again in a few seconds".to_owned(),
+        node => format!("this node stands by; {node} is active: send it there, or again in a few seconds"),
     }
 }
 
@@ -131,8 +143,11 @@ mod tests {
         for (error, status, said) in [
             (EngineError::Refused(Refusal::Resolved), 409, "reopen it first"),
             (EngineError::NotFound, 404, "no such incident"),
+            (EngineError::Refused(Refusal::Invalid("at most a week".to_owned())), 422, "a week"),
+            (EngineError::KeyReused, 422, "take a new key"),
             (EngineError::Unreadable("line 3".to_owned()), 400, "line 3"),
             (EngineError::Unavailable("select * from jobs".to_owned()), 503, "again in a few seconds"),
+            (EngineError::StandingBy("b:5001".to_owned()), 503, "b:5001 is active"),
         ] {
             let problem = Problem::from(error);
             assert_eq!(problem.status.as_u16(), status);

@@ -10,10 +10,11 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
@@ -31,14 +32,30 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// Everything the server answers. `pages` keeps its own answer for addresses that nobody knows.
 pub fn router(state: WebState, pages: Router<WebState>) -> Router {
     let bounded = |router: Router<WebState>| router.layer(DefaultBodyLimit::max(MAX_BODY)).layer(from_fn(in_time));
-    bounded(pages)
+    let routes = bounded(pages)
         .layer(CompressionLayer::new())
-        .merge(bounded(api()))
-        .merge(webhooks())
+        .merge(bounded(api()).merge(webhooks()))
         .layer(CsrfLayer::new().with_rejection_response(foreign))
+        .layer(from_fn_with_state(state.clone(), by_its_name))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), observed))
-        .with_state(state)
+        .with_state(state);
+    // Addresses are looked up after they have been tidied, so all of it lies behind.
+    Router::new().fallback_service(routes.map_request(tidied))
+}
+
+/// `//api/v1/webhooks/alertmanager/` is meant as it reads: settings join addresses with a slash too many, proxies add one at the end,
+/// and an alert is not to be lost over it. Elsewhere an empty name in an address is a name that somebody forgot to fill in.
+fn tidied(mut request: Request) -> Request {
+    let names: Vec<&str> = request.uri().path().split('/').filter(|name| !name.is_empty()).collect();
+    let path = format!("/{}", names.join("/"));
+    if path != request.uri().path() && (path == "/" || path.starts_with("/api/v1/webhooks/")) {
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = format!("{path}{query}").parse().ok();
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    }
+    request
 }
 
 fn webhooks() -> Router<WebState> {
@@ -102,6 +119,17 @@ fn foreign(_: ProtectionError) -> Response<Body> {
 fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response<Body> {
     let words = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
     Problem::fault(format!("panic: {}", words.unwrap_or("without words"))).into_response()
+}
+
+/// Whoever asks for another name was sent here by somebody who made that name mean this machine. A sender with a token has shown
+/// who it is, by whichever name it knows us.
+async fn by_its_name(State(web): State<WebState>, request: Request, next: Next) -> Response {
+    let shown_by_token = request.uri().path() == "/" || request.uri().path().starts_with("/api/v1/webhooks/");
+    let is_sender = shown_by_token && request.method() == Method::POST && !web.sources.now().is_empty();
+    match web.hosts.admit(&request) {
+        Err(foreign) if !is_sender => foreign.into_response(),
+        _ => next.run(request).await,
+    }
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

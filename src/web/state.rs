@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::settings::Source;
 use crate::engine::metrics::Metrics;
 use crate::engine::runtime::Runtime;
+use crate::web::hosts::Hosts;
 
 /// Deliveries being read at once, in KiB; what comes on top is asked to come again.
 const INTAKE_KIB: usize = 256 * 1024;
@@ -22,6 +23,8 @@ pub struct Parts {
     pub runtime: Runtime,
     /// Who may post deliveries; none: only this machine.
     pub sources: Sources,
+    /// By which names this server is called; any, until it is told.
+    pub hosts: Hosts,
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server shuts down; streams end on it.
     pub closing: CancellationToken,
@@ -31,7 +34,8 @@ pub struct Parts {
 
 impl WebState {
     pub fn new(runtime: Runtime, sources: Vec<Source>, metrics: Arc<Metrics>, closing: CancellationToken) -> Self {
-        Self(Arc::new(Parts { runtime, sources: Sources::new(sources), metrics, closing, intake: Semaphore::new(INTAKE_KIB) }))
+        let (sources, hosts) = (Sources::new(sources), Hosts::default());
+        Self(Arc::new(Parts { runtime, sources, hosts, metrics, closing, intake: Semaphore::new(INTAKE_KIB) }))
     }
 }
 

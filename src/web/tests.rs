@@ -221,6 +221,78 @@ async fn without_sources_only_this_machine_may_post() {
 }
 
 #[tokio::test]
+async fn a_page_that_made_its_own_name_mean_this_machine_gets_nothing() {
+    let state = web(Memory::default(), &[]);
+    state.hosts.follow([127, 0, 0, 1].into(), "http://reynard.test:5001", &["incidents.example.com".to_owned()]);
+    let hosts = state.hosts.clone();
+    let app = router(state, Router::new());
+    let asked = async |host: &str, method: &str, path: &str| {
+        let mut request = call(method, path).body(Body::from(BODY)).expect("a request");
+        request.headers_mut().insert("host", host.parse().expect("a header"));
+        ask(&app, request).await
+    };
+    for (method, path) in
+        [("GET", "/api/v1/incidents"), ("POST", "/api/v1/incidents/2/resolve"), ("POST", "/"), ("POST", HOOK), ("GET", "/metrics")]
+    {
+        let (status, problem) = asked("evil.example:5001", method, path).await;
+        assert_eq!(status, 421, "{path}");
+        let words = problem["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(words.contains("evil.example") && words.contains("server.hosts"), "{words}");
+        for ours in ["reynard.test", "localhost:5001", "127.0.0.1:5001", "[::1]:5001", "192.0.2.1", "incidents.example.com"] {
+            assert_ne!(asked(ours, method, path).await.0, 421, "{ours} {path}");
+        }
+    }
+    hosts.follow([0, 0, 0, 0].into(), "http://reynard.test:5001", &[]);
+    assert_eq!(asked("alertmanager-knows-me-as-this", "GET", "/api/v1/incidents").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_sender_with_a_token_may_know_us_by_any_name() {
+    let state = web(Memory::default(), &[("eu", "secret")]);
+    state.hosts.follow([127, 0, 0, 1].into(), "http://reynard.test", &[]);
+    let app = router(state, Router::new());
+    let said = async |path: &str, token: &str| {
+        let mut request = call("POST", path).header("authorization", format!("Bearer {token}")).body(Body::from(BODY)).expect("a request");
+        request.headers_mut().insert("host", "upstream".parse().expect("a header"));
+        ask(&app, request).await.0
+    };
+    assert_eq!(
+        (said(HOOK, "secret").await, said("/", "secret").await, said(HOOK, "wrong").await),
+        (503.try_into().unwrap(), 503.try_into().unwrap(), 401.try_into().unwrap())
+    );
+    assert_eq!(said("/api/v1/incidents/2/resolve", "secret").await, 421);
+}
+
+#[tokio::test]
+async fn an_address_with_a_slash_too_many_is_meant_as_it_reads() {
+    let app = app();
+    for path in [
+        "/api/v1/webhooks/alertmanager/",
+        "//api/v1/webhooks/alertmanager",
+        "//api//v1/webhooks///alertmanager//",
+        "/api/v1/webhooks/alertmanager/eu/",
+        "//",
+    ] {
+        // 503: the engine of these tests takes nothing.
+        assert_eq!(post(&app, call("POST", path), BODY).await, 503, "{path}");
+    }
+    for (method, path, status) in [
+        ("GET", HOOK, 405),
+        ("HEAD", HOOK, 405),
+        ("OPTIONS", HOOK, 405),
+        ("PUT", "//api/v1/webhooks/alertmanager/", 405),
+        ("HEAD", "/api/openapi.json", 200),
+    ] {
+        let request = call(method, path).body(Body::empty()).expect("a request");
+        let response = app.clone().oneshot(request).await.expect("routers do not fail");
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(response.headers().get("allow").is_some_and(|allow| allow == "POST"), status == 405, "{method} {path}");
+    }
+    assert_eq!(get("/api/v1/nothing/").await.0, 404);
+    assert_eq!(get("/api/v1/incidents//timeline").await.0, 404, "whose?");
+}
+
+#[tokio::test]
 async fn a_token_is_changed_while_the_server_runs() {
     let state = web(Memory::default(), &[("eu", "old")]);
     let sources = state.sources.clone();

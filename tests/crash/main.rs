@@ -1,25 +1,24 @@
 //! kill -9 under load, again and again; afterwards what the senders and the called remember must agree with the log.
-//! Ten kills in the plain test; `REYNARD_KILLS=1000` for a long night, `REYNARD_SEED` to have the same chances again.
+//! Ten kills in the plain test; `REYNARD_KILLS=1000` for a long night, `REYNARD_SEED` to have the same chances again,
+//! `REYNARD_DATABASE_URL` (a superuser's) to do it on PostgreSQL.
 
 mod chance;
+mod database;
 mod load;
 mod server;
 mod sink;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use reynard::domain::incident::{Incident, NotificationStatus, Status};
 use reynard::domain::run::RunStatus;
 use reynard::domain::time::Timestamp;
 use reynard::domain::timeline::{Entry, Event};
-use reynard::engine::store::{IncidentQuery, Reads};
-use reynard::store::sqlite::open::SqliteStore;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, SqliteConnection};
+use reynard::engine::store::IncidentQuery;
 
 use crate::chance::Chance;
+use crate::database::Database;
 use crate::load::{Senders, Tally};
 use crate::server::{Server, client, until};
 use crate::sink::Sink;
@@ -59,10 +58,12 @@ escalation:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_again_and_again_under_load_it_loses_nothing() {
     let kills = number("REYNARD_KILLS").unwrap_or(10);
-    let seed = number("REYNARD_SEED").unwrap_or_else(|| Timestamp::from(chrono::DateTime::from(SystemTime::now())).0.unsigned_abs());
+    let seed = number("REYNARD_SEED").unwrap_or_else(|| now().0.unsigned_abs());
     println!("REYNARD_SEED={seed} REYNARD_KILLS={kills}");
     let (sink, sink_url) = Sink::start().await;
     let mut server = Server::prepare(&[("reynard.yaml", &settings(&sink_url)), ("playbooks/service_down.yaml", PLAYBOOK)]);
+    let database = Database::empty(server.database()).await;
+    server.environment.push(("REYNARD_DATABASE_URL", database.url()));
     let senders = Senders::default();
     server.start().await;
     let sending = senders.start(&server.url, seed, SENDERS);
@@ -79,9 +80,9 @@ async fn killed_again_and_again_under_load_it_loses_nothing() {
     }
     let tally = senders.tally();
     all_worked(&server, &tally).await;
-    at_rest(&server.database()).await;
+    at_rest(&database).await;
     assert!(server.stop().await.success(), "it ends in order");
-    let story = Story::read(&server.database()).await;
+    let story = Story::read(&database).await;
     println!(
         "{kills} kills: {} posts, {} taken, {} not; {} incidents, {} entries, {} pokes, {} in doubt, {} pages, longest outage {longest_outage:?}",
         tally.posts,
@@ -121,18 +122,16 @@ async fn all_worked(server: &Server, tally: &Tally) {
 }
 
 /// Waits until nothing is asked for but what a person or a far-off hour must bring.
-async fn at_rest(database: &Path) {
-    const NEAR: &str = "select count(*) from jobs where due_at < (unixepoch('subsec') + 60) * 1000";
-    let mut connection = reader(database).await;
+async fn at_rest(database: &Database) {
     until("all that is due is done", SETTLE_WITHIN, async || {
-        let near: i64 = sqlx::query_scalar(NEAR).fetch_one(&mut connection).await.ok()?;
-        (near == 0).then_some(())
+        let near = format!("select 'near', count(*) from jobs where due_at < {}", now().0 + 60_000);
+        (database.counts(near).await["near"] == 0).then_some(())
     })
     .await;
 }
 
-async fn reader(database: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(database).read_only(true).connect().await.expect("the file can be read")
+fn now() -> Timestamp {
+    Timestamp::from(chrono::DateTime::from(SystemTime::now()))
 }
 
 /// No key of the step that must ask came twice.
@@ -142,7 +141,7 @@ fn asked_once(sink: &Sink) {
     assert!(!pokes.is_empty() && twice.is_empty(), "sent more than once: {twice:?}");
 }
 
-/// Everything in the file, read after the end.
+/// Everything in the database, read after the end.
 struct Story {
     incidents: Vec<(Incident, Vec<Entry>)>,
     /// How many jobs each incident still has.
@@ -151,27 +150,21 @@ struct Story {
 }
 
 impl Story {
-    async fn read(database: &Path) -> Story {
-        let store = SqliteStore::open(database).await.expect("the file opens again");
-        let stopped_at = Timestamp::from(chrono::DateTime::from(SystemTime::now()));
+    async fn read(database: &Database) -> Story {
+        let store = database.open().await;
+        let stopped_at = now();
         let query = IncidentQuery { limit: u32::MAX, ..IncidentQuery::default() };
         let mut incidents = Vec::new();
         for incident in store.incidents(&query).await.expect("readable") {
             let log = store.timeline(incident.id, 0, u32::MAX).await.expect("readable");
             incidents.push((incident, log));
         }
-        let mut connection = reader(database).await;
-        let sound: String = sqlx::query_scalar("pragma integrity_check").fetch_one(&mut connection).await.expect("readable");
-        assert_eq!(sound, "ok");
-        let unworked: i64 = sqlx::query_scalar(
-            "select count(*) from deliveries where position > (select cast(value as integer) from meta where name = 'worked_up_to')",
-        )
-        .fetch_one(&mut connection)
-        .await
-        .expect("readable");
-        assert_eq!(unworked, 0, "every stored delivery is worked");
-        let jobs = sqlx::query_as("select incident, count(*) from jobs group by incident").fetch_all(&mut connection).await;
-        Story { incidents, jobs: jobs.expect("readable").into_iter().collect(), stopped_at }
+        database.assert_sound().await;
+        let unworked = "select 'unworked', count(*) from deliveries
+            where position > (select cast(value as bigint) from meta where name = 'worked_up_to')";
+        assert_eq!(database.counts(unworked.to_owned()).await["unworked"], 0, "every stored delivery is worked");
+        let jobs = database.counts("select incident, count(*) from jobs group by incident".to_owned()).await;
+        Story { incidents, jobs, stopped_at }
     }
 
     fn count(&self, kind: &str) -> usize {
@@ -188,6 +181,7 @@ impl Story {
             }
             folded.alerts.clear();
             folded.heard_at = incident.heard_at;
+            folded.chain = incident.chain;
             assert_eq!(&folded, incident, "the log of #{} adds up to something else", incident.number);
         }
         let mut numbers: Vec<u64> = self.incidents.iter().map(|(incident, _)| incident.number).collect();

@@ -16,6 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 pub struct Server {
     pub folder: TempDir,
     pub url: String,
+    /// What the child has in its environment beside our own.
+    pub environment: Vec<(&'static str, String)>,
     port: u16,
     child: Option<Child>,
     lives: u32,
@@ -31,7 +33,7 @@ impl Server {
             fs::write(path, text).expect("a file");
         }
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port").port();
-        Server { folder, url: format!("http://127.0.0.1:{port}"), port, child: None, lives: 0 }
+        Server { folder, url: format!("http://127.0.0.1:{port}"), environment: Vec::new(), port, child: None, lives: 0 }
     }
 
     pub fn database(&self) -> PathBuf {
@@ -44,6 +46,7 @@ impl Server {
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary());
         command.args(["serve", "--config", "reynard.yaml", "--listen", &format!("127.0.0.1:{port}")]);
         command.current_dir(self.folder.path()).env("RUST_LOG", "reynard=warn").env_remove("REYNARD_CONFIG").stdin(Stdio::null());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

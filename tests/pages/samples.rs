@@ -66,7 +66,7 @@ pub fn every_kind() -> Sample {
     tale.run_started(1, "database_connection_failure");
     let events = vec![
         Event::AlertResolved { delivery: DeliveryId::default(), alerts: Vec::new(), truncated: 2 },
-        Event::PriorityChanged { from: Priority::P2, to: Priority::P1, reason: reason.clone() },
+        Event::PriorityChanged { from: Priority::P2, to: Priority::P1, reason: reason.clone(), next_at: None },
         Event::StepFailed { at: at.clone(), title: title.clone(), reason: reason.clone(), retry_at: Some(NOW), duration_ms: 3 },
         Event::StepFailed { at: at.clone(), title: title.clone(), reason: reason.clone(), retry_at: None, duration_ms: 3 },
         Event::StepSkipped { at: at.clone(), title: title.clone(), reason: reason.clone() },
@@ -104,7 +104,7 @@ pub fn every_kind() -> Sample {
         Event::AutomationReleased { reason: reason.clone() },
         Event::Recovered { down_for_ms: 192_000, late_ms: 61_000 },
         Event::Resolved { reason: reason.clone() },
-        Event::Reopened { reason },
+        Event::Reopened { reason, acknowledged: false },
     ];
     for event in events {
         tale.by("ana", event);

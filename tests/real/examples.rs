@@ -24,6 +24,12 @@ fn promtool_accepts_the_tests_of_the_alert_rules() -> Result<()> {
 }
 
 #[test]
+fn promtool_accepts_the_rules_about_reynard_itself_and_their_tests() -> Result<()> {
+    accepts("promtool", &["check", "rules", "prometheus/reynard.yml"])?;
+    accepts("promtool", &["test", "rules", "prometheus/reynard.test.yml"])
+}
+
+#[test]
 fn amtool_accepts_the_alertmanager_configuration() -> Result<()> {
     accepts("amtool", &["check-config", "alertmanager/alertmanager.yml"])
 }

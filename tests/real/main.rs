@@ -2,7 +2,10 @@
 //! `tests/run` plays them; without `REYNARD_REAL=1` each is skipped with a word, so that `cargo test` needs no server.
 
 mod access;
+mod database_away;
 mod examples;
+mod load;
+mod nodes;
 mod pages;
 mod pair;
 mod parts;

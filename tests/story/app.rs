@@ -2,7 +2,6 @@
 //! Its actions and channels are fakes that record what they were asked.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,9 +11,11 @@ use reynard::config::files::{Files, TextFile};
 use reynard::config::load;
 use reynard::config::secrets::NoSecrets;
 use reynard::domain::action::Spec;
+use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::Command;
 use reynard::domain::id::IncidentId;
 use reynard::domain::incident::Incident;
+use reynard::domain::secret::Secret;
 use reynard::domain::settings::Settings;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, Entry};
@@ -22,9 +23,11 @@ use reynard::engine::clock::HandClock;
 use reynard::engine::metrics::Metrics;
 use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender, Verdict};
 use reynard::engine::runtime::{EngineError, Hands, Loops, Parts, Receipt, Runtime};
-use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, Reads, Resumed, StoreError};
-use reynard::store::sqlite::open::SqliteStore;
+use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, LetGo, Reads, Resumed, Slice, StoreError};
+use reynard::engine::verify::{Fault, Listener, Verified, verify};
+use reynard::store::catalog as databases;
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::trouble::{Shaky, Trouble};
 
@@ -141,6 +144,18 @@ impl Journal for Mortal {
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
         self.inner.pinned_revisions().await
     }
+
+    async fn expired(&self, before: Timestamp, limit: u32) -> Result<Vec<(IncidentId, Digest)>, StoreError> {
+        self.inner.expired(before, limit).await
+    }
+
+    async fn let_go(&self, slice: &Slice) -> Result<LetGo, StoreError> {
+        self.inner.let_go(slice).await
+    }
+
+    fn may_begin(&self) -> bool {
+        self.inner.may_begin()
+    }
 }
 
 pub struct App {
@@ -150,9 +165,10 @@ pub struct App {
     pub world: Arc<World>,
     pub trouble: Arc<Trouble>,
     pub loops: Option<Loops>,
-    store: Option<Arc<SqliteStore>>,
+    pub store: Option<Arc<dyn Journal>>,
     settings: Settings,
-    folder: tempfile::TempDir,
+    url: Secret,
+    _folder: tempfile::TempDir,
 }
 
 impl App {
@@ -183,8 +199,10 @@ impl App {
         let clock = Arc::new(HandClock::at(START));
         let world = Arc::new(World::default());
         let trouble = Arc::new(Trouble::default());
-        let (runtime, loops, store, mortal) = start(folder.path(), &settings, (&clock, &world, &trouble), commits).await;
-        Self { mortal: Some(mortal), runtime, clock, world, trouble, loops: Some(loops), store: Some(store), settings, folder }
+        let url = Secret::new(empty_database(&folder).await);
+        let (runtime, loops, store, mortal) = start(&url, &settings, (&clock, &world, &trouble), commits).await;
+        let (mortal, loops, store) = (Some(mortal), Some(loops), Some(store));
+        Self { mortal, runtime, clock, world, trouble, loops, store, settings, url, _folder: folder }
     }
 
     /// What the next attempts of an action answer, in order; afterwards they succeed.
@@ -272,7 +290,7 @@ impl App {
     pub async fn comes_back_for(&mut self, commits: i64) {
         self.dies().await;
         let world = (&self.clock, &self.world, &self.trouble);
-        let (runtime, loops, store, mortal) = start(self.folder.path(), &self.settings, world, commits).await;
+        let (runtime, loops, store, mortal) = start(&self.url, &self.settings, world, commits).await;
         (self.runtime, self.loops, self.store, self.mortal) = (runtime, Some(loops), Some(store), Some(mortal));
     }
 
@@ -325,14 +343,40 @@ impl App {
         self.entries(id).await.iter().map(|entry| entry.event.sentence(&entry.actor)).collect()
     }
 
-    /// The state that the log adds up to is the state that is stored.
+    /// The state that the log adds up to is the state that is stored, and everything on disk fits together.
     pub async fn assert_fold_is_state(&self, id: IncidentId) {
         let mut folded = Incident::blank(id);
         self.entries(id).await.iter().for_each(|entry| folded.apply(entry));
         folded.alerts.clear();
         let mut stored = self.runtime.reads.incident(IncidentName::Id(id)).await.expect("readable").expect("there");
         stored.heard_at = folded.heard_at;
+        // Whoever stores the log links it; `verify` looks at the links.
+        stored.chain = folded.chain;
         assert_eq!(folded, stored);
+        self.assert_verified().await;
+    }
+
+    /// Everything on disk fits together.
+    pub async fn assert_verified(&self) -> Verified {
+        let (verified, faults) = self.verified().await;
+        assert_eq!(faults, [""; 0]);
+        verified
+    }
+
+    /// What `reynard verify` finds.
+    pub async fn verified(&self) -> (Verified, Vec<String>) {
+        let archive = databases::archive(&self.url).await.expect("readable");
+        let mut heard = Heard::default();
+        let verified = verify(archive.as_ref(), &mut heard).await.expect("readable");
+        (verified, heard.0)
+    }
+
+    pub fn url(&self) -> &str {
+        self.url.expose()
+    }
+
+    pub fn hands(&self) -> Hands {
+        hands(&self.settings, &self.world)
     }
 
     pub fn sent(&self) -> Vec<String> {
@@ -344,11 +388,30 @@ impl App {
     }
 }
 
-type Started = (Runtime, Loops, Arc<SqliteStore>, Arc<Mortal>);
+#[derive(Default)]
+struct Heard(Vec<String>);
+
+impl Listener for Heard {
+    fn fault(&mut self, fault: &Fault) {
+        self.0.push(fault.to_string());
+    }
+}
+
+type Started = (Runtime, Loops, Arc<dyn Journal>, Arc<Mortal>);
 type Around<'a> = (&'a Arc<HandClock>, &'a Arc<World>, &'a Arc<Trouble>);
 
-async fn start(folder: &Path, settings: &Settings, (clock, world, trouble): Around<'_>, commits: i64) -> Started {
-    let store = Arc::new(SqliteStore::open(&folder.join("reynard.db")).await.expect("a database"));
+/// A file in the folder; with `REYNARD_STORY_DATABASE_URL` (a superuser's) a schema in that PostgreSQL.
+async fn empty_database(folder: &tempfile::TempDir) -> String {
+    let Ok(server) = std::env::var("REYNARD_STORY_DATABASE_URL") else {
+        return format!("sqlite://{}", folder.path().join("reynard.db").display());
+    };
+    let schema = format!("story_{}", uuid::Uuid::new_v4().simple());
+    let mut admin = PgConnection::connect(&server).await.expect("the server answers");
+    sqlx::raw_sql(AssertSqlSafe(format!("create schema {schema}"))).execute(&mut admin).await.expect("a schema");
+    format!("{server}{}options[search_path]={schema}", if server.contains('?') { '&' } else { '?' })
+}
+
+fn hands(settings: &Settings, world: &Arc<World>) -> Hands {
     let actions = settings
         .rulebook
         .specs
@@ -359,12 +422,20 @@ async fn start(folder: &Path, settings: &Settings, (clock, world, trouble): Arou
         .channels
         .keys()
         .map(|name| (name.clone(), Arc::new(Mailbox { name: name.clone(), world: world.clone() }) as Arc<dyn Sender>));
-    let hands = Hands { actions, senders: senders.collect(), ..Hands::default() };
+    Hands { actions, senders: senders.collect(), ..Hands::default() }
+}
+
+async fn start(url: &Secret, settings: &Settings, (clock, world, trouble): Around<'_>, commits: i64) -> Started {
+    let databases::Opened { journal: store, reads, lease } = databases::open(url, "story").await.expect("a database");
+    if let Some(lease) = lease {
+        lease.take(true).await.expect("a former life's lease is ours");
+    }
+    let hands = hands(settings, world);
     let shaky = Arc::new(Shaky { store: store.clone(), trouble: trouble.clone() });
     let mortal = Arc::new(Mortal { inner: shaky, left: AtomicI64::new(commits), dead: tokio::sync::Notify::new() });
     let parts = Parts {
         journal: mortal.clone(),
-        reads: store.clone(),
+        reads,
         clock: clock.clone(),
         rulebook: Arc::new(settings.rulebook.clone()),
         hands,

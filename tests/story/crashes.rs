@@ -75,7 +75,7 @@ impl Gesture {
                 let id = app.newest().await.id;
                 let who = Actor::Person("ana".to_owned());
                 let command = Command::Acknowledge { note: String::new() };
-                app.runtime.command(id, who, command, Some("once".to_owned())).await.expect("taken");
+                app.runtime.command(id, who, command, Some("once".into())).await.expect("taken");
                 app.settles().await;
             }
         }

@@ -1,7 +1,10 @@
 //! Who is told, when, and what stops it.
 
 use reynard::domain::decide::command::Command;
+use reynard::domain::incident::Status;
+use reynard::domain::priority::Priority;
 use reynard::domain::time::Span;
+use reynard::engine::ports::ActionError;
 
 use crate::app::{App, alert, body};
 
@@ -96,5 +99,110 @@ async fn an_incident_follows_the_first_policy_that_is_for_it_and_keeps_it() {
     // The team's label is not common to all its alerts any more; whose it is stays.
     app.posts(&body(&[alert("ServiceDown", "critical", "firing", 2)])).await;
     assert_eq!(app.incident(incident.number).await.escalation.policy, "payments");
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn a_message_shows_the_alerts_that_fire_before_those_that_are_over() {
+    let app = App::new().await;
+    let all = |status: &str| (0..25).map(|instance| alert("ServiceDown", "critical", status, instance)).collect::<Vec<_>>();
+    let incident = p1(&app).await;
+    app.posts(&body(&all("firing"))).await;
+    let over: Vec<_> = all("resolved").into_iter().take(22).collect();
+    app.posts(&body(&over)).await;
+    let state = app.runtime.reads.alerts(incident.id, 100).await.expect("readable");
+    let mut whole = app.incident(incident.number).await;
+    whole.alerts = state.into_iter().map(|row| (row.fingerprint, row.mark)).collect();
+    let data = reynard::engine::brief::message_data(&whole, &app.runtime.rulebook(), "it opened", None);
+    let firing: Vec<bool> = data["alerts"].as_array().expect("a list").iter().map(|alert| alert["firing"] == true).collect();
+    assert_eq!((firing.len(), &firing[..4]), (20, &[true, true, true, false][..]));
+}
+
+fn acknowledge() -> Command {
+    Command::Acknowledge { note: String::new() }
+}
+
+#[tokio::test]
+async fn a_snooze_of_an_acknowledged_incident_brings_it_back_when_it_is_over() {
+    let app = App::new().await;
+    let incident = p1(&app).await;
+    app.puts(incident.id, "ana", acknowledge()).await.expect("taken");
+    app.puts(incident.id, "ana", Command::Snooze { span: Span::hours(1) }).await.expect("taken");
+    app.passes(Span::minutes(59)).await;
+    assert_eq!(app.sent().len(), 1);
+    app.passes(Span::minutes(1)).await;
+    let back = app.incident(incident.number).await;
+    assert_eq!((back.status, app.sent().len()), (Status::Triggered, 2), "nobody said that it is done");
+    assert!(app.sentences(incident.id).await.contains(&"The snooze is over: it counts as not acknowledged any more".to_owned()));
+    app.assert_fold_is_state(incident.id).await;
+    // An acknowledgement ends a snooze for good.
+    app.puts(incident.id, "ana", acknowledge()).await.expect("taken");
+    app.puts(incident.id, "ana", Command::Snooze { span: Span::hours(1) }).await.expect("taken");
+    app.puts(incident.id, "ana", acknowledge()).await.expect("taken");
+    app.passes(Span::hours(2)).await;
+    assert_eq!((app.incident(incident.number).await.status, app.sent().len()), (Status::Acknowledged, 2));
+}
+
+#[tokio::test]
+async fn a_resolve_that_is_taken_back_leaves_it_as_it_was() {
+    let app = App::new().await;
+    let incident = p1(&app).await;
+    app.puts(incident.id, "bo", acknowledge()).await.expect("taken");
+    app.puts(incident.id, "ana", Command::Resolve { note: String::new() }).await.expect("taken");
+    let told = app.sent().len();
+    app.puts(incident.id, "ana", Command::Unresolve).await.expect("taken");
+    app.passes(Span::hours(1)).await;
+    let now = app.incident(incident.number).await;
+    assert_eq!((now.status, now.acknowledged_by.as_deref(), app.sent().len()), (Status::Acknowledged, Some("bo"), told));
+    app.assert_fold_is_state(incident.id).await;
+    // Nobody was on that one, so somebody is told again.
+    app.puts(incident.id, "ana", Command::Unacknowledge).await.expect("taken");
+    app.puts(incident.id, "ana", Command::Resolve { note: String::new() }).await.expect("taken");
+    let told = app.sent().len();
+    app.puts(incident.id, "ana", Command::Unresolve).await.expect("taken");
+    assert_eq!((app.incident(incident.number).await.status, app.sent().len()), (Status::Triggered, told + 1));
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn what_is_shown_to_come_next_follows_a_lower_priority() {
+    let plans = "      P2: { respond_within: 1h, levels: [ { notify: [on-call], after: 0s }, { notify: [bo], after: 2h } ] }\n";
+    let app = App::with_settings(&format!("{}{plans}", crate::app::PEOPLE), &[]).await;
+    let incident = p1(&app).await;
+    let next = async || app.incident(incident.number).await.escalation.next_at;
+    assert_eq!(next().await, Some(crate::app::START + Span::minutes(15)));
+    app.puts(incident.id, "ana", Command::SetPriority { priority: Priority::P2, note: String::new() }).await.expect("taken");
+    assert_eq!(next().await, Some(crate::app::START + Span::hours(2)));
+    app.assert_fold_is_state(incident.id).await;
+    app.passes(Span::hours(2)).await;
+    assert!(app.sent()[1].starts_with("bo: "), "{:?}", app.sent());
+    assert_eq!(app.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn a_page_about_failed_automation_goes_all_a_persons_ways_though_it_is_acknowledged() {
+    let two_ways = crate::app::PEOPLE
+        .replace(
+            "ana@example.com, notify: [ { channel: email } ]",
+            "ana@example.com, notify: [ { channel: email }, { channel: hook, after: 5m } ]",
+        )
+        .replace("channels:\n", "channels:\n  hook: { kind: webhook, url: 'http://localhost:9000/page' }\n");
+    let playbook = "
+title: Look
+on: { type: service_down }
+steps:
+  - { id: pause, wait: 10m }
+  - { id: look, action: http.check, target: orders-admin, with: { path: /health } }
+";
+    let app = App::with_settings(&two_ways, &[("look", playbook)]).await;
+    app.answers("http.check", vec![Err(ActionError::Fatal("no".to_owned()))]);
+    let incident = p1(&app).await;
+    app.puts(incident.id, "ana", acknowledge()).await.expect("taken");
+    app.passes(Span::minutes(9)).await;
+    assert_eq!(app.sent().len(), 1, "the second way was not needed any more");
+    app.passes(Span::minutes(1)).await;
+    assert_eq!(app.sent().len(), 2, "it failed: {:?}", app.sentences(incident.id).await);
+    app.passes(Span::minutes(5)).await;
+    assert_eq!(app.sent().len(), 3, "and she is told the second way");
     app.assert_fold_is_state(incident.id).await;
 }

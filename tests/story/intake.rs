@@ -170,3 +170,21 @@ async fn a_signal_that_nobody_could_tell_is_asked_for_again_at_the_next_delivery
     assert_eq!(app.calls().len(), 3, "what is known is not asked for again");
     app.assert_fold_is_state(incident.id).await;
 }
+
+#[tokio::test]
+async fn whatever_labels_call_it_the_metrics_have_a_bounded_number_of_series() {
+    let app = App::new().await;
+    for (number, kind) in ["service_down", "made-up-1", "made-up-2"].into_iter().enumerate() {
+        let mut alert = alert("Anything", "critical", "firing", number as u32);
+        alert["labels"]["type"] = kind.into();
+        let mut post = body(&[alert]);
+        post["groupKey"] = kind.into();
+        app.posts(&post).await;
+        assert_eq!(app.newest().await.kind, kind, "the incident keeps the label's word");
+    }
+    let text = app.world.metrics.text().expect("text");
+    let series: Vec<&str> = text.lines().filter(|line| line.starts_with("reynard_incidents_total")).collect();
+    let mut types: Vec<&str> = series.iter().filter_map(|line| line.split("type=\"").nth(1)?.split('"').next()).collect();
+    types.sort_unstable();
+    assert_eq!(types, ["other", "service_down"]);
+}

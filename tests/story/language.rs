@@ -565,7 +565,7 @@ async fn makes(app: &App, gesture: &str, (post, over): (&Value, &Value)) {
         "approve" => {
             let command = Command::AnswerApproval { run: the_run(app).await.id, step: "ask".to_owned(), yes: true, note: String::new() };
             let (id, who) = (app.newest().await.id, Actor::Person("ana".to_owned()));
-            app.runtime.command(id, who, command, Some("once".to_owned())).await.expect("taken");
+            app.runtime.command(id, who, command, Some("once".into())).await.expect("taken");
             app.settles().await;
         }
         "time" => until(Span::minutes(5)).await,

@@ -1,10 +1,12 @@
 //! Stories on a clock turned by hand: alerts come in, time passes, people act, and the timeline tells what happened.
-//! The store is a real SQLite file; targets and channels are recorders written for these tests.
+//! The store is a real SQLite file, or PostgreSQL (`REYNARD_STORY_DATABASE_URL`); targets and channels are recorders
+//! written for these tests.
 
 mod app;
 mod chance;
 mod crashes;
 mod escalation;
+mod flapping;
 mod fuzz;
 mod intake;
 mod language;
@@ -12,5 +14,8 @@ mod outages;
 mod pages;
 mod playbooks;
 mod races;
+mod requests;
+mod retention;
 mod trouble;
+mod verify;
 mod web;

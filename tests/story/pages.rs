@@ -74,6 +74,7 @@ async fn what_was_done_by_mistake_is_taken_back() {
     assert_eq!(app.newest().await.status, Status::Resolved);
     browser.undoes(&page).await;
     assert_eq!(app.newest().await.status, Status::Triggered);
+    app.settles().await;
     app.assert_fold_is_state(incident.id).await;
 }
 
@@ -174,4 +175,17 @@ async fn an_incident_is_told_as_markdown() {
     browser.sends("/incidents/1/comment", "text=*+see+%3Cb%3E").await;
     let text = browser.page("/incidents/1.md").await;
     assert!(text.starts_with("# P2 ") && text.contains("**someone on this machine:** \\* see \\<b\\>"), "{text}");
+}
+
+#[tokio::test]
+async fn a_priority_that_a_person_chose_is_explained_by_the_person_first() {
+    let app = App::new().await;
+    let incident = app.fires("ServiceDown", "critical").await;
+    let browser = Browser::of(&app);
+    assert!(browser.page("/incidents/1").await.contains(">Why P1</h2><p>Rule <b>"));
+    app.puts(incident.id, "ana", Command::SetPriority { priority: Priority::P2, note: String::new() }).await.expect("taken");
+    let page = browser.page("/incidents/1").await;
+    let card = crate::web::between(&page, "id=\"class\"", "</section>");
+    assert!(card.contains(">P2, because ana set it</h2>") && !card.contains("Why P1"), "{card}");
+    assert!(card.contains("The rules say P1: rule <b>"), "{card}");
 }

@@ -1,36 +1,48 @@
 //! A database that stumbles: what failed did not happen, what was to happen happens once, and the log has no gap.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
+use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::Command;
+use reynard::domain::escalation::{Level, Plan, Policy};
 use reynard::domain::id::IncidentId;
-use reynard::domain::incident::{Incident, NotificationStatus};
+use reynard::domain::incident::{Incident, NotificationStatus, Status};
+use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::Actor;
-use reynard::engine::ports::Delivered;
+use reynard::engine::ports::{Clock, Delivered};
 use reynard::engine::runtime::EngineError;
-use reynard::engine::store::{Batch, Job, Journal, Resumed, StoreError};
-use reynard::store::sqlite::open::SqliteStore;
+use reynard::engine::store::{Batch, Job, Journal, LetGo, Resumed, Slice, StoreError};
 
 use crate::app::{App, alert, body};
 
 /// The verbs that are to fail, in the order in which they are asked; a verb that is not next goes well.
 #[derive(Default)]
-pub struct Trouble(Mutex<VecDeque<&'static str>>);
+pub struct Trouble {
+    planned: Mutex<VecDeque<&'static str>>,
+    /// Whether another node may be the writer already.
+    unsure: AtomicBool,
+}
 
 impl Trouble {
     pub fn comes(&self, verbs: &[&'static str]) {
-        self.0.lock().expect("no panics").extend(verbs);
+        self.planned.lock().expect("no panics").extend(verbs);
     }
 
     fn at(&self, verb: &'static str) -> Result<(), StoreError> {
-        let mut planned = self.0.lock().expect("no panics");
+        let mut planned = self.planned.lock().expect("no panics");
         match planned.front() {
             Some(next) if *next == verb => {
                 planned.pop_front();
                 Err(StoreError::Unavailable("it stumbles".to_owned()))
+            }
+            Some(&"commit fenced") if verb == "commit" => {
+                planned.pop_front();
+                Err(StoreError::Fenced("another node writes now".to_owned()))
             }
             // A commit that goes well is planned by its own word, so that a later one can be meant.
             Some(next) if *next == "good commit" && verb == "commit" => {
@@ -43,7 +55,7 @@ impl Trouble {
 
     /// Facts that the database refuses, as it would a poisoned command's; what has none is let through.
     fn with(&self, batch: &Batch) -> Result<(), StoreError> {
-        let mut planned = self.0.lock().expect("no panics");
+        let mut planned = self.planned.lock().expect("no panics");
         if planned.front() == Some(&"refused facts") && !batch.entries.is_empty() {
             planned.pop_front();
             return Err(StoreError::Refused("it does not like these facts".to_owned()));
@@ -52,13 +64,13 @@ impl Trouble {
     }
 
     fn is_over(&self) -> bool {
-        self.0.lock().expect("no panics").is_empty()
+        self.planned.lock().expect("no panics").is_empty()
     }
 }
 
 /// The real store, stumbling as planned.
 pub struct Shaky {
-    pub store: Arc<SqliteStore>,
+    pub store: Arc<dyn Journal>,
     pub trouble: Arc<Trouble>,
 }
 
@@ -101,6 +113,21 @@ impl Journal for Shaky {
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
         self.store.pinned_revisions().await
+    }
+
+    async fn expired(&self, before: Timestamp, limit: u32) -> Result<Vec<(IncidentId, Digest)>, StoreError> {
+        self.store.expired(before, limit).await
+    }
+
+    async fn let_go(&self, slice: &Slice) -> Result<LetGo, StoreError> {
+        self.trouble.at("let go")?;
+        let went = self.store.let_go(slice).await?;
+        self.trouble.at("let go answered")?;
+        Ok(went)
+    }
+
+    fn may_begin(&self) -> bool {
+        !self.trouble.unsure.load(Ordering::SeqCst)
     }
 }
 
@@ -170,7 +197,7 @@ async fn a_batch_that_fails_half_decided_is_forgotten_whole() {
     // Both wait for the writer before it looks: one batch, whose second command cannot be decided.
     let (first, second) = tokio::join!(
         app.runtime.command(incident.id, ana(), comment("first"), None),
-        app.runtime.command(incident.id, ana(), comment("second"), Some("key".to_owned())),
+        app.runtime.command(incident.id, ana(), comment("second"), Some("key".into())),
     );
     assert!(first.is_err() && second.is_err(), "{first:?} {second:?}");
     app.heals().await;
@@ -284,6 +311,72 @@ async fn an_alert_without_a_start_began_when_it_was_heard_of() {
     assert_eq!(app.newest().await.counts.firing, 1);
 }
 
+const LOOKS: &str = "
+title: Look
+on: { type: service_down }
+steps:
+  - { id: poke, action: http.request, target: orders-admin, with: { method: POST, path: /poke } }
+";
+
+impl App {
+    /// Until the log says so; nothing need come to rest.
+    async fn tells(&self, kind: &str) {
+        let told = async {
+            while !self.incidents().await.iter().any(|incident| !incident.runs.is_empty()) {
+                tokio::task::yield_now().await;
+            }
+            while !self.kinds(self.newest().await.id).await.iter().any(|told| told == kind) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), told).await.expect("the log tells it");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_may_have_lost_the_work_begins_nothing_until_it_is_sure_again() {
+    let app = App::with(&[("service_down", LOOKS)]).await;
+    app.trouble.unsure.store(true, Ordering::SeqCst);
+    let body = body(&[alert("ServiceDown", "critical", "firing", 0)]).to_string().into_bytes();
+    app.runtime.deliver("am", body).await.expect("what is committed is committed");
+    app.tells("step_started").await;
+    for _ in 0..100 {
+        app.clock.set(app.clock.now() + Span::seconds(1));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((app.calls(), app.sent()), (vec![], vec![]), "neither steps nor messages");
+    app.trouble.unsure.store(false, Ordering::SeqCst);
+    app.clock.set(app.clock.now() + Span::seconds(1));
+    app.settles().await;
+    assert_eq!(app.calls(), ["http.request orders-admin #1"]);
+}
+
+#[tokio::test]
+async fn a_fenced_node_drops_what_it_had_in_hand_and_goes_on_from_the_disk_when_it_takes_over_again() {
+    let mut app = App::with(&[("service_down", LOOKS)]).await;
+    let incident = app.fires("ServiceDown", "critical").await;
+    let before = app.entries(incident.id).await.len();
+    app.trouble.comes(&["commit fenced"]);
+    let answer = app.runtime.command(incident.id, ana(), comment("too late"), None).await;
+    assert!(matches!(answer, Err(EngineError::Unavailable(_))), "{answer:?}");
+    let mut loops = app.loops.take().expect("they run");
+    tokio::time::timeout(std::time::Duration::from_secs(20), loops.over()).await.expect("there is no writer any more");
+    loops.abort();
+    app.runtime.stands_by("b:5001");
+    let answer = app.runtime.command(incident.id, ana(), comment("to the wrong one"), None).await;
+    assert!(matches!(answer, Err(EngineError::StandingBy(node)) if node == "b:5001"));
+    let delivered = app.runtime.deliver("am", body(&[alert("X", "critical", "firing", 0)]).to_string().into_bytes()).await;
+    assert!(matches!(delivered, Err(EngineError::StandingBy(_))));
+    assert_eq!(app.entries(incident.id).await.len(), before, "nothing was made of what it had in hand");
+
+    let journal = app.store.clone().expect("it is open");
+    app.loops = Some(app.runtime.take_over(journal).await.expect("taken over"));
+    app.settles().await;
+    app.puts(incident.id, "ana", comment("in time")).await.expect("it works again");
+    app.assert_fold_is_state(incident.id).await;
+    assert_eq!(app.calls().len(), 1, "no step was done again");
+}
+
 #[tokio::test]
 async fn a_delivery_whose_answer_was_lost_is_worked_as_soon_as_the_database_is_back() {
     let app = App::with(&[("one", ONE_AT_A_TIME)]).await;
@@ -326,4 +419,118 @@ async fn what_a_commit_asked_for_is_done_although_its_answer_was_lost() {
         assert_eq!(app.sent().len(), 2, "{goods}: the timer of the next level rings, too");
         app.assert_fold_is_state(incident.id).await;
     }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_disk_that_stands_still_takes_up_room_until_it_is_gone() {
+    let app = App::that_dies_after(1, crate::app::PEOPLE, &[]).await;
+    let large = || {
+        let mut post = body(&[alert("Anything", "critical", "firing", 0)]).to_string().into_bytes();
+        post.resize(15 * 1024 * 1024, b' ');
+        post
+    };
+    // The disk does not answer, and each sender in turn loses patience at once.
+    for _ in 0..4 {
+        assert!(app.runtime.deliver("am", large()).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    let full = app.runtime.deliver("am", large()).now_or_never();
+    assert!(matches!(full, Some(Err(EngineError::Unavailable(_)))), "64 MiB wait already: {full:?}");
+}
+
+/// Rules with a mistake in them that nothing looks out for: deciding whom to page for such incidents panics.
+fn with_a_mistake(app: &App) -> Rulebook {
+    let mut rules = (*app.runtime.rulebook()).clone();
+    let level = Level { notify: vec!["ana".to_owned()], after: Span(u64::MAX) };
+    let plan = Plan { respond_within: Span::minutes(1), levels: vec![level], repeat: 1 };
+    let matchers = vec!["service=cursed".parse().expect("a matcher")];
+    rules
+        .policies
+        .insert(0, Policy { name: "cursed".to_owned(), matchers, plans: (1..=4).map(|priority| (priority, plan.clone())).collect() });
+    rules
+}
+
+fn cursed(instance: u32) -> serde_json::Value {
+    let mut alert = alert("Cursed", "critical", "firing", instance);
+    alert["labels"]["service"] = "cursed".into();
+    alert
+}
+
+#[tokio::test]
+async fn a_mistake_in_deciding_one_delivery_stops_nobody_else() {
+    let mut app = App::new().await;
+    let healthy = app.fires("Before", "critical").await;
+    app.runtime.reload(with_a_mistake(&app), app.hands());
+    // One batch: the cursed delivery, which also speaks of a healthy incident, and a command and a delivery of others.
+    let mixed = body(&[cursed(0), alert("Beside", "critical", "firing", 1)]).to_string().into_bytes();
+    let other = body(&[alert("Other", "critical", "firing", 2)]).to_string().into_bytes();
+    let (stored, commented, also) = tokio::join!(
+        app.runtime.deliver("am", mixed),
+        app.runtime.command(healthy.id, ana(), comment("meanwhile"), None),
+        app.runtime.deliver("am", other),
+    );
+    let stored = stored.expect("it is on disk");
+    assert!(commented.is_ok() && also.is_ok(), "{commented:?} {also:?}");
+    app.settles().await;
+    let mut titles: Vec<String> = app.incidents().await.into_iter().map(|incident| incident.title).collect();
+    titles.sort();
+    assert_eq!(titles, ["Before on orders", "Beside on orders", "Other on orders"]);
+    let numbers: Vec<u64> = app.incidents().await.iter().map(|incident| incident.number).collect();
+    assert_eq!(numbers, [3, 2, 1], "no number is lost");
+    assert!(app.runtime.reads.delivery(stored.delivery).await.expect("readable").is_some(), "what came is kept");
+    assert!(app.world.metrics.text().expect("text").contains("reynard_poisoned_total{kind=\"delivery\"} 1"));
+    assert!(app.runtime.health().ready, "the database is not at fault");
+    for incident in app.incidents().await {
+        app.assert_fold_is_state(incident.id).await;
+    }
+    // Neither at the next start; and once the mistake is out, the sender's repeat is heard.
+    app.crashes().await;
+    app.fires("After", "critical").await;
+    app.posts(&body(&[cursed(0)])).await;
+    assert_eq!(app.newest().await.title, "Cursed on orders");
+}
+
+#[tokio::test]
+async fn a_mistake_in_deciding_a_command_changes_nothing_of_its_incident() {
+    let app = App::new().await;
+    let good = (*app.runtime.rulebook()).clone();
+    let mut rules = with_a_mistake(&app);
+    app.runtime.reload(Rulebook { policies: good.policies.clone(), ..rules.clone() }, app.hands());
+    app.posts(&body(&[cursed(0)])).await;
+    let id = app.newest().await.id;
+    app.puts(id, "ana", Command::Acknowledge { note: String::new() }).await.expect("taken");
+    // Taking the acknowledgement back begins the escalation anew, by the policy that is cursed now.
+    rules.policies[0].name = "default".to_owned();
+    app.runtime.reload(rules, app.hands());
+    let mistake = app.puts(id, "ana", Command::Unacknowledge).await;
+    assert!(matches!(mistake, Err(EngineError::Mistake(_))), "{mistake:?}");
+    assert_eq!(app.newest().await.status, Status::Acknowledged);
+    app.puts(id, "ana", comment("still here")).await.expect("taken");
+    assert!(app.world.metrics.text().expect("text").contains("reynard_poisoned_total{kind=\"command\"} 1"));
+    app.assert_fold_is_state(id).await;
+}
+
+#[tokio::test]
+async fn a_timer_whose_commit_lost_its_answer_rings_once() {
+    let two_ways =
+        crate::app::PEOPLE.replace("notify: [ { channel: email } ] }", "notify: [ { channel: email }, { channel: hook, after: 5m } ] }");
+    let two_ways = two_ways.replace("channels:\n", "channels:\n  hook: { kind: webhook, url: 'http://localhost:9000/page' }\n");
+    let app = App::with_settings(&two_ways, &[]).await;
+    let incident = app.fires("ServiceDown", "critical").await;
+    app.passes(Span::minutes(4)).await;
+    app.trouble.comes(&["commit answered"]);
+    app.clock.turn(Span::minutes(1));
+    app.heals().await;
+    assert_eq!(app.sent().len(), 2, "the second way once: {:#?}", app.sentences(incident.id).await);
+    // Nothing else is due now but the word about silence.
+    app.puts(incident.id, "ana", Command::Acknowledge { note: String::new() }).await.expect("taken");
+    app.passes(Span::hours(11)).await;
+    app.trouble.comes(&["commit answered"]);
+    app.clock.turn(Span::hours(1));
+    app.heals().await;
+    let silences = async || app.sentences(incident.id).await.iter().filter(|said| said.starts_with("No news")).count();
+    assert_eq!(silences().await, 1);
+    app.passes(Span::hours(12)).await;
+    assert_eq!(silences().await, 2, "and one watch goes on, not two");
+    app.assert_fold_is_state(incident.id).await;
 }

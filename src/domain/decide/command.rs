@@ -66,6 +66,8 @@ pub enum Command {
     Resolve {
         note: String,
     },
+    /// Takes a resolve back.
+    Unresolve,
     Reopen {
         note: String,
     },

@@ -7,7 +7,7 @@ use crate::domain::decide::command::{Effect, Observation, ObservedAlert, Wake};
 use crate::domain::decide::turn::Turn;
 use crate::domain::incident::Status;
 use crate::domain::labels::Labels;
-use crate::domain::settings::SignalSource;
+use crate::domain::settings::{Rulebook, SignalSource};
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{AlertRef, Event};
 
@@ -42,7 +42,7 @@ impl Turn<'_, '_> {
             self.emit(Event::AlertResolved { delivery: observation.delivery, alerts, truncated: observation.truncated });
         }
         if reopening {
-            self.emit(Event::Reopened { reason: "it fires again".to_owned() });
+            self.emit(Event::Reopened { reason: "it fires again".to_owned(), acknowledged: false });
         }
         if !fired.is_empty() || (truncation_changed && resolved.is_empty() && self.state.is_open()) {
             let alerts = refs(&fired);
@@ -174,7 +174,7 @@ impl Turn<'_, '_> {
         let alertname = self.state.labels.get("alertname").cloned().unwrap_or_default();
         let kind = match self.state.labels.get("type").or_else(|| self.state.labels.get("incident_type")) {
             Some(named) => named.clone(),
-            None => type_of_alert(&alertname, |kind| self.knows_type(kind)),
+            None => type_of_alert(&alertname, |kind| knows_type(self.rulebook, kind)),
         };
         let mut classification = classify(&self.rulebook.rules, &scope, &kind, &signals);
         classification.unmeasured = !warnings.is_empty();
@@ -198,14 +198,10 @@ impl Turn<'_, '_> {
         let reason = format!("rule \"{}\": {}", classification.rule, classification.reason);
         self.emit_engine(Event::Classified { classification, again: true });
         if rises {
-            self.emit_engine(Event::PriorityChanged { from: current, to: priority, reason });
+            self.emit_engine(Event::PriorityChanged { from: current, to: priority, reason, next_at: None });
             self.priority_rose();
         }
         self.start_matching_runs();
-    }
-
-    fn knows_type(&self, kind: &str) -> bool {
-        SHIPPED_TYPES.contains(&kind) || self.rulebook.playbooks.values().any(|playbook| playbook.trigger.types.iter().any(|t| t == kind))
     }
 
     /// Labels and annotations first, then what was measured.
@@ -263,6 +259,11 @@ impl Turn<'_, '_> {
         self.emit_engine(Event::Commented { text });
         self.watch_over_silence(self.now);
     }
+}
+
+/// Whether a type is one that playbooks or the shipped rules speak of, rather than whatever a label says.
+pub fn knows_type(rulebook: &Rulebook, kind: &str) -> bool {
+    SHIPPED_TYPES.contains(&kind) || rulebook.playbooks.values().any(|playbook| playbook.trigger.types.iter().any(|t| t == kind))
 }
 
 /// The labels that all have alike.

@@ -53,6 +53,13 @@ impl Letter {
     }
 }
 
+/// As much of a reason as a message has room for; the whole of it stands on the timeline.
+fn begin_of(reason: &str) -> String {
+    const ROOM: usize = 400;
+    let begin: String = reason.chars().take(ROOM).collect();
+    if begin.len() == reason.len() { begin } else { format!("{} …", begin.trim_end()) }
+}
+
 impl Turn<'_, '_> {
     /// Writes one message for each person and channel that the names reach.
     pub(super) fn page(&mut self, page: &Page<'_>) {
@@ -66,7 +73,7 @@ impl Turn<'_, '_> {
     }
 
     fn write(&mut self, channel: String, person: Option<String>, after: Span, page: &Page<'_>) {
-        let (template, text, reason) = (page.template.to_owned(), page.text.clone(), page.reason.to_owned());
+        let (template, text, reason) = (page.template.to_owned(), page.text.clone(), begin_of(page.reason));
         let letter = Letter { channel, person, after, template, text, reason };
         if !self.letters.iter_mut().any(|earlier| earlier.take_in(&letter)) {
             self.letters.push(letter);
@@ -89,7 +96,10 @@ impl Turn<'_, '_> {
 
     pub(super) fn tell_later(&mut self, wake: Wake) {
         let Wake::Tell { generation, channel, person, template, text, reason } = wake else { return };
-        if self.state.escalation.generation == generation && self.state.status == Status::Triggered {
+        // An acknowledgement in between has changed the generation. A page that came after it, because automation needs somebody,
+        // goes all its ways; a playbook's own words need not be said twice to whoever is on it.
+        let wanted = self.state.status == Status::Triggered || (self.state.is_open() && template != ONLY_WORDS);
+        if self.state.escalation.generation == generation && wanted {
             self.write(channel, person, Span::ZERO, &Page { to: &[], template: &template, text, reason: &reason });
         }
     }

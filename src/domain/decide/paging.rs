@@ -6,6 +6,7 @@ use crate::domain::decide::turn::Turn;
 use crate::domain::directory::Recipient;
 use crate::domain::escalation::{Due, Plan};
 use crate::domain::incident::{Notification, NotificationStatus, Status};
+use crate::domain::priority::Priority;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Event, recipient};
 
@@ -23,7 +24,11 @@ pub(super) struct Reached {
 
 impl Turn<'_, '_> {
     fn plan(&self) -> Option<Plan> {
-        self.rulebook.policy(&self.state.escalation.policy).and_then(|policy| policy.plan(self.state.priority)).cloned()
+        self.plan_at(self.state.priority)
+    }
+
+    fn plan_at(&self, priority: Priority) -> Option<Plan> {
+        self.rulebook.policy(&self.state.escalation.policy).and_then(|policy| policy.plan(priority)).cloned()
     }
 
     pub(super) fn begin_escalation_if_classified(&mut self, reason: &str) {
@@ -42,32 +47,38 @@ impl Turn<'_, '_> {
     /// A timer of the plan rang, or the time of several passed while nobody was there to hear.
     pub(super) fn escalation_due(&mut self, generation: u64) {
         let escalation = &self.state.escalation;
-        if escalation.generation != generation || self.state.status != Status::Triggered {
+        if escalation.generation != generation || !self.state.is_open() {
             return;
         }
         if let Some(until) = escalation.snoozed_until {
+            if self.state.status == Status::Acknowledged {
+                self.emit_engine(Event::Unacknowledged { next_at: None });
+            }
             return self.begin_escalation(until, "the snooze is over");
+        }
+        if self.state.status != Status::Triggered {
+            return;
         }
         let (Some(start), Some(plan)) = (escalation.started_at, self.plan()) else { return };
         match plan.due(start, escalation.done, self.now) {
             Some(due) => self.carry_out(&plan, start, &due, "nobody has acknowledged"),
             // The plan is another than the one this timer was set by: a lower priority, other settings.
-            None => self.await_next_moment(&plan, start),
+            None => drop(self.await_next_moment(&plan, start)),
         }
     }
 
-    /// Sets the ladder's timer by a plan that has come into force since the last one was set.
-    fn await_next_moment(&mut self, plan: &Plan, start: Timestamp) {
-        if let Some(moment) = plan.moment(start, self.state.escalation.done) {
-            self.wake_at(moment.due_at, Wake::Escalate { generation: self.state.escalation.generation });
-        }
+    /// Sets the ladder's timer by a plan that has come into force since the last one was set. Answers when it rings.
+    fn await_next_moment(&mut self, plan: &Plan, start: Timestamp) -> Option<Timestamp> {
+        let moment = plan.moment(start, self.state.escalation.done)?;
+        self.wake_at(moment.due_at, Wake::Escalate { generation: self.state.escalation.generation });
+        Some(moment.due_at)
     }
 
     /// A lower priority keeps the rung that was reached and goes on at its own pace, which may also be the faster one.
-    pub(super) fn priority_fell(&mut self) {
-        if let (Status::Triggered, Some(start), Some(plan)) = (self.state.status, self.state.escalation.started_at, self.plan()) {
-            self.await_next_moment(&plan, start);
-        }
+    pub(super) fn priority_falls(&mut self, to: Priority) -> Option<Timestamp> {
+        let start = self.state.escalation.started_at.filter(|_| self.state.status == Status::Triggered)?;
+        let plan = self.plan_at(to)?;
+        self.await_next_moment(&plan, start)
     }
 
     fn carry_out(&mut self, plan: &Plan, start: Timestamp, due: &Due, reason: &str) {

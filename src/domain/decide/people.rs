@@ -17,6 +17,11 @@ impl Turn<'_, '_> {
     pub(super) fn acknowledge(&mut self, note: String) -> Answer {
         match self.state.status {
             Status::Resolved => Err(Refusal::Resolved),
+            // Whoever is on it ends its snooze: it stays acknowledged and does not come back by itself.
+            Status::Acknowledged if self.state.escalation.snoozed_until.is_some() => {
+                self.emit(Event::Acknowledged { note });
+                Ok(())
+            }
             Status::Acknowledged => Err(Refusal::AlreadyAcknowledged { by: self.state.acknowledged_by.clone().unwrap_or_default() }),
             Status::Triggered => {
                 self.emit(Event::Acknowledged { note });
@@ -63,10 +68,25 @@ impl Turn<'_, '_> {
             return Err(Refusal::NotResolved);
         }
         let reason = if note.is_empty() { format!("by {}", self.actor) } else { format!("by {}: {note}", self.actor) };
-        self.emit(Event::Reopened { reason });
-        self.watch_over_silence(self.now);
-        self.begin_escalation(self.now, "it was reopened");
+        self.reopen(reason, false);
         Ok(())
+    }
+
+    /// Takes a resolve back: it is as it was before, and whoever was on it still is.
+    pub(super) fn unresolve(&mut self) -> Answer {
+        if self.state.is_open() {
+            return Err(Refusal::NotResolved);
+        }
+        self.reopen(format!("{} took the resolve back", self.actor), self.state.acknowledged_at.is_some());
+        Ok(())
+    }
+
+    fn reopen(&mut self, reason: String, acknowledged: bool) {
+        self.emit(Event::Reopened { reason, acknowledged });
+        self.watch_over_silence(self.now);
+        if !acknowledged {
+            self.begin_escalation(self.now, "it was reopened");
+        }
     }
 
     pub(super) fn snooze(&mut self, span: Span) -> Answer {
@@ -88,11 +108,10 @@ impl Turn<'_, '_> {
         }
         let from = self.state.priority;
         let reason = if note.is_empty() { format!("set by {}", self.actor) } else { format!("set by {}: {note}", self.actor) };
-        self.emit(Event::PriorityChanged { from, to: priority, reason });
+        let next_at = if from.outranks(priority) { self.priority_falls(priority) } else { None };
+        self.emit(Event::PriorityChanged { from, to: priority, reason, next_at });
         if priority.outranks(from) {
             self.priority_rose();
-        } else if priority != from {
-            self.priority_fell();
         }
         if priority != from {
             self.start_matching_runs();

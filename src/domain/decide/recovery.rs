@@ -3,6 +3,7 @@
 
 use crate::domain::decide::command::{Due, Effect, Wake};
 use crate::domain::decide::turn::Turn;
+use crate::domain::escalation::ONLY_WORDS;
 use crate::domain::incident::{NotificationStatus, Status};
 use crate::domain::run::{StepState, StepStatus};
 use crate::domain::time::Span;
@@ -47,8 +48,13 @@ impl Turn<'_, '_> {
     fn is_awaited(&self, wake: &Wake) -> bool {
         let step_of = |run, step: &str| self.state.runs.get(run).filter(|run| !run.status.is_over()).and_then(|run| run.steps.get(step));
         match wake {
-            Wake::Escalate { generation } | Wake::Tell { generation, .. } => {
-                self.state.escalation.generation == *generation && self.state.status == Status::Triggered
+            Wake::Escalate { generation } => {
+                let awaited = self.state.status == Status::Triggered || self.state.escalation.snoozed_until.is_some();
+                self.state.escalation.generation == *generation && awaited
+            }
+            Wake::Tell { generation, template, .. } => {
+                let awaited = self.state.status == Status::Triggered || (self.state.is_open() && template != ONLY_WORDS);
+                self.state.escalation.generation == *generation && awaited
             }
             Wake::Settle { since } => self.state.quiet_since == Some(*since) && self.state.is_open(),
             Wake::Stale { since } => {

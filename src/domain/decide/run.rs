@@ -63,7 +63,7 @@ impl Turn<'_, '_> {
     }
 
     pub(super) fn start_run(&mut self, playbook: &Arc<Playbook>, start: Start) {
-        let ordinal = u32::try_from(self.state.runs.len()).unwrap_or(u32::MAX) + 1;
+        let ordinal = self.state.runs.values().map(|run| run.ordinal).max().unwrap_or(0) + 1;
         let run = RunId::derive(self.state.id, ordinal);
         self.emit(Event::RunStarted {
             run,

@@ -9,6 +9,9 @@ use crate::domain::settings::Rulebook;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, Entry, Event};
 
+/// The longest note that goes with what a person does: it is copied into the sentences of several facts.
+const LONGEST_NOTE: usize = 2_048;
+
 /// What an incident answers to a command.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
@@ -61,6 +64,12 @@ pub fn decide(state: &mut Incident, actor: Actor, command: Command, world: World
 
 impl Turn<'_, '_> {
     fn answer(&mut self, command: Command) -> Result<(), Refusal> {
+        if let Some(note) = note_of(&command).filter(|note| note.len() > LONGEST_NOTE) {
+            return Err(Refusal::Invalid(format!(
+                "a note has at most {LONGEST_NOTE} bytes, this one has {}; a comment may have more, or link to where it stands",
+                note.len()
+            )));
+        }
         match command {
             Command::Observe(observation) => self.observe(&observation),
             Command::Measured { signals, warnings } => self.measured(signals, warnings),
@@ -73,6 +82,7 @@ impl Turn<'_, '_> {
             Command::Acknowledge { note } => return self.acknowledge(note),
             Command::Unacknowledge => return self.unacknowledge(),
             Command::Resolve { note } => return self.resolve_by_person(note),
+            Command::Unresolve => return self.unresolve(),
             Command::Reopen { note } => return self.reopen_by_person(note),
             Command::Snooze { span } => return self.snooze(span),
             Command::SetPriority { priority, note } => return self.set_priority(priority, note),
@@ -129,5 +139,21 @@ impl Turn<'_, '_> {
 
     pub(super) fn wake_at(&mut self, at: Timestamp, wake: Wake) {
         self.ask_at(at, Effect::Wake { wake });
+    }
+}
+
+/// The words that a person left with a command.
+fn note_of(command: &Command) -> Option<&str> {
+    match command {
+        Command::Acknowledge { note }
+        | Command::Resolve { note }
+        | Command::Reopen { note }
+        | Command::SetPriority { note, .. }
+        | Command::Escalate { note }
+        | Command::CancelRun { note, .. }
+        | Command::SettleStep { note, .. }
+        | Command::RetryStep { note, .. }
+        | Command::SkipStep { note, .. } => Some(note),
+        _ => None,
     }
 }

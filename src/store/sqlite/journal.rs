@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
+use tokio::sync::MutexGuard;
 
+use crate::domain::chain::Digest;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Spent};
-use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
-use crate::domain::timeline::Entry;
-use crate::engine::store::{Batch, DeliveryRow, Job, Journal, Resumed, StoreError};
+use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
 use crate::store::sqlite::open::{SqliteStore, store_error};
+use crate::store::sqlite::retention;
 use crate::store::sqlite::rows::{self, Insert};
 
 const NEWEST_OF_KEYS: &str = "
@@ -64,7 +65,8 @@ const JOBS_DUE: &str = "
 
 static INTO_DELIVERIES: Insert = Insert::new("insert into deliveries (position, id, source, received_at, keys, rejected, body)", 7, "");
 
-static INTO_TIMELINE: Insert = Insert::new("insert into timeline (position, incident, seq, at, kind, actor_kind, actor, event)", 8, "");
+static INTO_TIMELINE: Insert =
+    Insert::new("insert into timeline (position, incident, seq, at, kind, actor_kind, actor, event, digest)", 9, "");
 
 static INTO_INCIDENTS: Insert = Insert::new(
     "insert into incidents (id, number, key, status, priority, type, service, title, opened_at, heard_at, seq, state)",
@@ -101,23 +103,9 @@ impl Journal for SqliteStore {
     }
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        let mut connection = match writer.take() {
-            Some(connection) => connection,
-            None => SqliteConnection::connect_with(&self.options).await.map_err(store_error)?,
-        };
+        let (place, mut connection) = self.take_writer().await?;
         let written = write(&mut connection, batch, now).await;
-        match written {
-            Ok(()) => {
-                *writer = Some(connection);
-                Ok(())
-            }
-            Err(error) => {
-                // Whatever state the connection is in, a new one knows better; SQLite has rolled back what was not committed.
-                let _ = connection.close().await;
-                Err(store_error(error))
-            }
-        }
+        give_back(place, connection, written).await
     }
 
     async fn newest_of_keys(&self, keys: &[String]) -> Result<Vec<(String, Incident)>, StoreError> {
@@ -164,9 +152,30 @@ impl Journal for SqliteStore {
                                   or exists (select 1 from jobs where jobs.incident = i.id))";
         sqlx::query_as(PINNED).fetch_all(&self.readers).await.map_err(store_error)
     }
+
+    async fn expired(&self, before: Timestamp, limit: u32) -> Result<Vec<(IncidentId, Digest)>, StoreError> {
+        let mut reader = self.readers.acquire().await.map_err(store_error)?;
+        retention::expired(&mut reader, before, limit).await.map_err(store_error)
+    }
+
+    async fn let_go(&self, slice: &Slice) -> Result<LetGo, StoreError> {
+        let (place, mut connection) = self.take_writer().await?;
+        let went = retention::let_go(&mut connection, slice).await;
+        give_back(place, connection, went).await
+    }
 }
 
 impl SqliteStore {
+    /// The writer's connection, and the place where it is missed meanwhile.
+    async fn take_writer(&self) -> Result<(Place<'_>, SqliteConnection), StoreError> {
+        let mut place = self.writer.lock().await;
+        let connection = match place.take() {
+            Some(connection) => connection,
+            None => SqliteConnection::connect_with(&self.options).await.map_err(store_error)?,
+        };
+        Ok((place, connection))
+    }
+
     async fn incidents_with_alerts(&self, text: &'static str, names: String) -> Result<Vec<(String, Incident)>, sqlx::Error> {
         let mut found = Vec::new();
         for row in sqlx::query(text).bind(names).fetch_all(&self.readers).await? {
@@ -191,6 +200,11 @@ impl SqliteStore {
             last_job: number("select max(coalesce((select max(id) from jobs), 0), coalesce((select cast(value as integer) from meta where name = 'last_job'), 0))").await?,
             last_delivery: number("select coalesce(max(position), 0) from deliveries").await?,
             last_commit_at: Timestamp(number("select coalesce((select cast(value as integer) from meta where name = 'last_commit_at'), 0)").await?),
+            seal: sqlx::query_scalar::<_, String>("select value from meta where name = 'seal'")
+                .fetch_optional(&self.readers)
+                .await?
+                .and_then(|text| text.parse().ok())
+                .unwrap_or_default(),
             ..Resumed::default()
         };
         for row in sqlx::query("select at, playbook, target from spent where at > $1 order by at")
@@ -229,6 +243,22 @@ impl SqliteStore {
     }
 }
 
+type Place<'a> = MutexGuard<'a, Option<SqliteConnection>>;
+
+async fn give_back<T>(mut place: Place<'_>, connection: SqliteConnection, written: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+    match written {
+        Ok(answer) => {
+            *place = Some(connection);
+            Ok(answer)
+        }
+        Err(error) => {
+            // Whatever state the connection is in, a new one knows better; SQLite has rolled back what was not committed.
+            let _ = connection.close().await;
+            Err(store_error(error))
+        }
+    }
+}
+
 async fn write(connection: &mut SqliteConnection, batch: &Batch, now: Timestamp) -> Result<(), sqlx::Error> {
     let mut tx = connection.begin_with("begin immediate").await?;
     write_deliveries(&mut tx, batch).await?;
@@ -257,17 +287,18 @@ async fn write_deliveries(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Re
 }
 
 async fn write_log(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
-    let numbered: Vec<(i64, &(IncidentId, Entry))> = (batch.first_position..).zip(&batch.entries).collect();
+    let log = batch.log();
     INTO_TIMELINE
-        .rows(tx, &numbered, |q, (position, (incident, entry))| {
-            q.bind(position)
-                .bind(incident.to_string())
-                .bind(entry.seq.cast_signed())
-                .bind(entry.at.0)
-                .bind(entry.event.kind())
-                .bind(entry.actor.kind())
-                .bind(entry.actor.name())
-                .bind(rows::to_json(&entry.event))
+        .rows(tx, &log, |q, row| {
+            q.bind(row.position)
+                .bind(row.incident.to_string())
+                .bind(row.entry.seq.cast_signed())
+                .bind(row.entry.at.0)
+                .bind(row.entry.event.kind())
+                .bind(row.entry.actor.kind())
+                .bind(row.entry.actor.name())
+                .bind(row.event.as_ref())
+                .bind(row.digest)
         })
         .await
 }
@@ -295,7 +326,7 @@ async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Res
                 .bind(i.opened_at.0)
                 .bind(i.heard_at.0)
                 .bind(i.seq.cast_signed())
-                .bind(rows::to_json(i))
+                .bind(rows::to_json(i.as_ref()))
         })
         .await?;
     INTO_ALERTS
@@ -310,8 +341,7 @@ async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Res
                 .bind(rows::to_json(&row.mark.annotations))
         })
         .await?;
-    let runs: Vec<(IncidentId, &Run)> =
-        batch.incidents.iter().flat_map(|row| row.state.runs.values().map(|run| (row.state.id, run))).collect();
+    let runs = batch.runs();
     INTO_RUNS
         .rows(tx, &runs, |q, (incident, run)| {
             q.bind(run.id.to_string())
@@ -346,11 +376,12 @@ async fn write_jobs(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(
 async fn write_rest(tx: &mut Transaction<'_, Sqlite>, batch: &Batch, now: Timestamp) -> Result<(), sqlx::Error> {
     INTO_SPENT.rows(tx, &batch.spent, |q, s| q.bind(s.at.0).bind(&s.playbook).bind(&s.target)).await?;
     INTO_REQUESTS.rows(tx, &batch.requests, |q, (key, at)| q.bind(key).bind(at.0)).await?;
-    let mut marks = vec![("last_commit_at", now.0)];
-    marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position)));
+    let mut marks = vec![("last_commit_at", now.0.to_string())];
+    marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position.to_string())));
+    marks.extend(batch.seal.map(|seal| ("seal", seal.to_string())));
     // Ids of jobs are never used twice, even when the newest one is settled before a restart.
-    marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id)));
-    INTO_META.rows(tx, &marks, |q, (name, value)| q.bind(*name).bind(value.to_string())).await
+    marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id.to_string())));
+    INTO_META.rows(tx, &marks, |q, (name, value)| q.bind(*name).bind(value)).await
 }
 
 fn kind_of(job: &Job) -> &'static str {

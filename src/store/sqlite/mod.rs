@@ -1,6 +1,9 @@
 //! SQLite, the embedded default: one file, one owner, one writer; readers never wait for it.
 
+pub mod archive;
+pub mod backup;
 pub mod journal;
 pub mod open;
 pub mod reads;
+pub mod retention;
 pub mod rows;

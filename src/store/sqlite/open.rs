@@ -8,7 +8,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::Mutex;
 
-use crate::engine::store::StoreError;
+use crate::engine::store::{Reads, StoreError};
+use crate::store::sqlite::archive::SqliteArchive;
 
 /// The first release without the bug that could corrupt a database when two connections reset the log at once.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -23,7 +24,8 @@ pub struct SqliteStore {
     pub(super) writer: Mutex<Option<SqliteConnection>>,
     pub(super) readers: SqlitePool,
     /// Held for as long as the store lives: a second process on the same file is refused.
-    _lock: File,
+    /// None for one that only reads beside it.
+    _lock: Option<File>,
 }
 
 /// Why the file cannot be had.
@@ -33,6 +35,8 @@ pub enum OpenError {
     InUse { path: PathBuf },
     #[error("cannot open {path}: {why}")]
     Unusable { path: PathBuf, why: String },
+    #[error("{path} is no database of Reynard's: {why}")]
+    Foreign { path: PathBuf, why: String },
     #[error("SQLite {0} is older than 3.51.3 and may corrupt the file; build against the bundled one")]
     TooOld(String),
 }
@@ -60,16 +64,64 @@ impl SqliteStore {
         demand_version(&mut writer).await?;
         MIGRATIONS.run(&mut writer).await.map_err(|error| unusable(error.to_string()))?;
         demand_writable(&mut writer).await.map_err(|error| unusable(store_error(error).to_string()))?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .min_connections(0)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_lazy_with(options.clone().read_only(true).create_if_missing(false).pragma("query_only", "on"));
-        Ok(Self { options, writer: Mutex::new(Some(writer)), readers, _lock: lock })
+        let readers = readers(&options);
+        Ok(Self { options, writer: Mutex::new(Some(writer)), readers, _lock: Some(lock) })
+    }
+
+    /// Only for reading, beside whoever has the file; it must be there and have the tables of this version.
+    pub async fn beside(path: &Path) -> Result<impl Reads + use<>, OpenError> {
+        drop(SqliteArchive::open(path).await?);
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5)).disable_statement_logging();
+        let readers = readers(&options);
+        Ok(Self { options, writer: Mutex::new(None), readers, _lock: None })
     }
 }
 
-fn lock(path: &Path) -> Result<File, OpenError> {
+fn readers(options: &SqliteConnectOptions) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .min_connections(0)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_lazy_with(options.clone().read_only(true).create_if_missing(false).pragma("query_only", "on"))
+}
+
+/// Which tables a file may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tables {
+    /// Those of this version.
+    Ours,
+    /// Those of an earlier one, too: they can be brought up to date.
+    OursOrOlder,
+}
+
+/// Brings the tables up to date.
+pub(super) async fn bring_up_to_date(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let unusable = |error: sqlx::migrate::MigrateError| OpenError::Unusable { path: path.to_owned(), why: error.to_string() };
+    MIGRATIONS.run(connection).await.map_err(unusable)
+}
+
+/// A file with other tables is not looked into: what it says would be misunderstood.
+pub(super) async fn demand_tables(connection: &mut SqliteConnection, path: &Path, wanted: Tables) -> Result<(), OpenError> {
+    let foreign = |why: String| OpenError::Foreign { path: path.to_owned(), why };
+    let known: Vec<(i64, Vec<u8>)> = MIGRATIONS.iter().map(|step| (step.version, step.checksum.to_vec())).collect();
+    let made: Vec<(i64, Vec<u8>)> = sqlx::query_as("select version, checksum from _sqlx_migrations where success order by version")
+        .fetch_all(connection)
+        .await
+        .map_err(|error| foreign(error.to_string()))?;
+    let versions = (made.last().map_or(0, |(version, _)| *version), known.last().map_or(0, |(version, _)| *version));
+    match versions {
+        (theirs, ours) if theirs > ours => {
+            Err(foreign(format!("a newer Reynard made its tables (version {theirs}, this one knows {ours}); use that one")))
+        }
+        _ if !known.starts_with(&made) => Err(foreign("its tables are others".to_owned())),
+        (theirs, ours) if theirs < ours && wanted == Tables::Ours => Err(foreign(format!(
+            "an older Reynard made its tables (version {theirs}, this one has {ours}); use that one, or start the server of this one on it: it brings them up to date"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let beside = path.with_extension("lock");
     let unusable = |why: String| OpenError::Unusable { path: beside.clone(), why };
     let file = File::options().create(true).truncate(false).write(true).open(&beside).map_err(|error| unusable(error.to_string()))?;

@@ -58,7 +58,7 @@ const ALERTS: &str = "
     select *
     from alerts
     where incident = $1
-    order by firing desc, starts_at
+    order by firing desc, starts_at, fingerprint
     limit $2";
 
 /// A delivery belongs to the incident of each of its keys that was open when it came; one that it opened is a moment younger.
@@ -102,7 +102,8 @@ const TOTALS: &str = "
         (select count(*) from jobs) as jobs_pending,
         (select max(position) from deliveries) as deliveries,
         (select received_at from deliveries order by position desc limit 1) as last_delivery_at,
-        (select source from deliveries order by position desc limit 1) as last_delivery_from";
+        (select source from deliveries order by position desc limit 1) as last_delivery_from,
+        (select max(position) from timeline) as last_position";
 
 #[async_trait]
 impl Reads for SqliteStore {
@@ -188,6 +189,7 @@ impl Reads for SqliteStore {
             deliveries: number("deliveries")?,
             last_delivery_at: row.try_get::<Option<i64>, _>("last_delivery_at").map_err(store_error)?.map(Timestamp),
             last_delivery_from: row.try_get("last_delivery_from").map_err(store_error)?,
+            last_position: row.try_get::<Option<i64>, _>("last_position").map_err(store_error)?.unwrap_or(0),
         })
     }
 }

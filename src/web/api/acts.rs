@@ -83,7 +83,7 @@ pub struct Start {
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn acknowledge(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Note>) -> Answer {
     act(&web, name, asking, wish.by, Command::Acknowledge { note: wish.note }).await
 }
@@ -93,7 +93,7 @@ pub async fn acknowledge(State(web): State<WebState>, Named(name): Named, asking
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn unacknowledge(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Note>) -> Answer {
     act(&web, name, asking, wish.by, Command::Unacknowledge).await
 }
@@ -103,7 +103,7 @@ pub async fn unacknowledge(State(web): State<WebState>, Named(name): Named, aski
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn resolve(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Note>) -> Answer {
     act(&web, name, asking, wish.by, Command::Resolve { note: wish.note }).await
 }
@@ -113,7 +113,7 @@ pub async fn resolve(State(web): State<WebState>, Named(name): Named, asking: As
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn reopen(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Note>) -> Answer {
     act(&web, name, asking, wish.by, Command::Reopen { note: wish.note }).await
 }
@@ -123,9 +123,10 @@ pub async fn reopen(State(web): State<WebState>, Named(name): Named, asking: Ask
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn snooze(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Snooze>) -> Answer {
     let span = span(&wish, web.runtime.clock.now())?;
+    let asking = asking.in_words(&format!("{:?} {:?}", wish.r#for, wish.until));
     act(&web, name, asking, wish.by, Command::Snooze { span }).await
 }
 
@@ -134,7 +135,7 @@ pub async fn snooze(State(web): State<WebState>, Named(name): Named, asking: Ask
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn priority(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<PriorityWish>) -> Answer {
     let priority = wish.priority.parse::<Priority>().map_err(Problem::unreadable)?;
     act(&web, name, asking, wish.by, Command::SetPriority { priority, note: wish.reason }).await
@@ -145,7 +146,7 @@ pub async fn priority(State(web): State<WebState>, Named(name): Named, asking: A
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn comment(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Comment>) -> Answer {
     let text = filled("text", &wish.text)?;
     act(&web, name, asking, wish.by, Command::Comment { text }).await
@@ -156,7 +157,7 @@ pub async fn comment(State(web): State<WebState>, Named(name): Named, asking: As
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn assign(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Assignment>) -> Answer {
     let to = filled("to", &wish.to)?;
     act(&web, name, asking, wish.by, Command::Assign { to }).await
@@ -167,7 +168,7 @@ pub async fn assign(State(web): State<WebState>, Named(name): Named, asking: Ask
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn escalate(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Note>) -> Answer {
     act(&web, name, asking, wish.by, Command::Escalate { note: wish.note }).await
 }
@@ -177,7 +178,7 @@ pub async fn escalate(State(web): State<WebState>, Named(name): Named, asking: A
     params(("id" = String, Path, description = "The UUID or the short number"),
         ("Idempotency-Key" = Option<String>, Header), ("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = IncidentBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn start_run(State(web): State<WebState>, Named(name): Named, asking: Asking, Wish(wish): Wish<Start>) -> Answer {
     let playbook = filled("playbook", &wish.playbook)?;
     act(&web, name, asking, wish.by, Command::StartRun { playbook, vars: wish.vars }).await

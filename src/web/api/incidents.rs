@@ -374,7 +374,7 @@ impl ActorBody {
 }
 
 impl AlertBody {
-    fn new(row: AlertRow) -> Self {
+    pub fn new(row: AlertRow) -> Self {
         Self {
             fingerprint: row.fingerprint,
             status: if row.mark.firing { "firing" } else { "resolved" },

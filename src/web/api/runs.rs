@@ -21,6 +21,9 @@ use crate::web::extract::{Asking, OfRun, OfStep, Wish};
 use crate::web::problem::{Problem, ProblemBody};
 use crate::web::state::WebState;
 
+/// Entries read at once while looking for an old run.
+const PAGE: u32 = 1_000;
+
 /// One execution of a playbook.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct RunBody {
@@ -104,12 +107,28 @@ pub struct Settlement {
     responses((status = 200, body = RunBody), (status = 404, body = ProblemBody)))]
 pub async fn one(State(web): State<WebState>, OfRun(id): OfRun) -> Result<Json<RunBody>, Problem> {
     let incident = incident_of(&web, id).await?;
-    body(&web, &incident, id)
+    match incident.runs.contains_key(&id) {
+        true => body(&web, &incident, id),
+        false => retold(&web, &incident, id).await,
+    }
+}
+
+/// A run that its incident does not hold any more is on the log.
+async fn retold(web: &WebState, incident: &Incident, id: RunId) -> Result<Json<RunBody>, Problem> {
+    let (mut told, mut after) = (Vec::new(), 0);
+    while after < incident.seq {
+        let page = web.runtime.reads.timeline(incident.id, after, PAGE).await?;
+        let Some(last) = page.last().map(|entry| entry.seq) else { break };
+        after = last;
+        told.extend(page.into_iter().filter(|entry| entry.event.run() == Some(id)));
+    }
+    let run = Run::retold(&told, id).ok_or_else(|| Problem::missing("run"))?;
+    Ok(Json(RunBody::new(incident, &run, &web.runtime.rulebook())))
 }
 
 /// Ends the run; the step under way is let end.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", tag = "runs", params(("id" = String, Path)), request_body = Note,
-    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn cancel(
     State(web): State<WebState>,
     OfRun(id): OfRun,
@@ -121,7 +140,7 @@ pub async fn cancel(
 
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/skip", tag = "runs",
     params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
-    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn skip(
     State(web): State<WebState>,
     OfRun(id): OfRun,
@@ -134,7 +153,7 @@ pub async fn skip(
 
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/retry", tag = "runs",
     params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
-    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn retry(
     State(web): State<WebState>,
     OfRun(id): OfRun,
@@ -148,7 +167,7 @@ pub async fn retry(
 /// Answers a step in doubt: did it take effect?
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/settle", tag = "runs",
     params(("id" = String, Path), ("step" = String, Path)), request_body = Settlement,
-    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn settle(
     State(web): State<WebState>,
     OfRun(id): OfRun,
@@ -162,7 +181,7 @@ pub async fn settle(
 /// Says yes to a step that asks for approval; not for whoever asked for the run.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/approve", tag = "runs",
     params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
-    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn approve(
     State(web): State<WebState>,
     OfRun(id): OfRun,
@@ -176,7 +195,7 @@ pub async fn approve(
 /// Says no to a step that asks for approval: it fails.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/reject", tag = "runs",
     params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
-    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn reject(
     State(web): State<WebState>,
     OfRun(id): OfRun,

@@ -11,7 +11,7 @@ use crate::domain::decide::command::Command;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::{Incident, Status};
 use crate::domain::timeline::Outcome;
-use crate::engine::runtime::EngineError;
+use crate::engine::runtime::{EngineError, Request};
 use crate::web::pages::fault::Fault;
 use crate::web::pages::incident::parse_name;
 use crate::web::pages::visitor::{Notice, Undo, Visitor, local};
@@ -89,10 +89,11 @@ async fn put(web: &WebState, wish: Result<Wish, String>, visitor: &Visitor, fiel
     let notice = match wish {
         Err(words) => Notice::refused(words),
         Ok(wish) => {
-            let request = fields.request(&wish.deed);
+            let request = fields.request(&wish.deed, &wish.command);
             match web.runtime.command(wish.id, visitor.actor(), wish.command, request).await {
                 Ok(_) => Notice::done(wish.done, wish.undo),
                 Err(EngineError::Refused(no)) => Notice::refused(format!("Nothing was changed: {no}.")),
+                Err(EngineError::Mistake(_)) => Notice::refused("Not done: Reynard made a mistake; the log has more.".to_owned()),
                 Err(error) => Notice::refused(format!("Not done: {error}. Try again in a moment.")),
             }
         }
@@ -106,9 +107,10 @@ impl Fields {
         self.note.as_deref().unwrap_or_default().trim().to_owned()
     }
 
-    fn request(&self, deed: &str) -> Option<String> {
+    /// Going back in the browser and writing something else into the same form is another request.
+    fn request(&self, deed: &str, command: &Command) -> Option<Request> {
         let id = self._action_id.as_deref()?.parse::<Uuid>().ok()?;
-        Some(format!("{id}:{deed}"))
+        Some(Request::of_its_own(&format!("{id}:{deed}"), command))
     }
 }
 
@@ -119,6 +121,7 @@ fn wish(verb: &str, fields: &Fields) -> Result<Command, String> {
         "acknowledge" => Command::Acknowledge { note },
         "unacknowledge" => Command::Unacknowledge,
         "resolve" => Command::Resolve { note },
+        "unresolve" => Command::Unresolve,
         "reopen" => Command::Reopen { note },
         "snooze" => {
             Command::Snooze { span: said(&fields.span).parse().map_err(|error: crate::domain::time::SpanError| error.to_string())? }
@@ -158,6 +161,7 @@ fn done(verb: &str) -> &'static str {
         "acknowledge" => "Acknowledged: it is yours, nobody else is paged.",
         "unacknowledge" => "Taken back: escalation begins again.",
         "resolve" => "Resolved.",
+        "unresolve" => "Open again, as it was before.",
         "reopen" => "Reopened: escalation begins again.",
         "snooze" => "Snoozed.",
         "priority" => "Priority set; your choice stays.",
@@ -179,11 +183,12 @@ fn opposite(verb: &str, incident: &Incident) -> Option<Undo> {
     match verb {
         "acknowledge" => Some(to("unacknowledge")),
         "unacknowledge" => Some(to("acknowledge")),
-        "resolve" => Some(to("reopen")),
-        "reopen" => Some(to("resolve")),
+        "resolve" => Some(to("unresolve")),
+        "reopen" | "unresolve" => Some(to("resolve")),
         "priority" => Some(to("priority").with("priority", incident.priority.to_string())),
         // A snooze cannot be unsaid, but it can be over.
         "snooze" if incident.status == Status::Triggered => Some(to("snooze").with("for", AT_ONCE)),
+        "snooze" if incident.status == Status::Acknowledged => Some(to("acknowledge")),
         _ => None,
     }
 }
@@ -225,7 +230,7 @@ mod tests {
         let incident = Incident { number: 7, priority: Priority::P2, ..Incident::default() };
         for (verb, way) in [
             ("acknowledge", Some("/incidents/7/unacknowledge")),
-            ("resolve", Some("/incidents/7/reopen")),
+            ("resolve", Some("/incidents/7/unresolve")),
             ("priority", Some("/incidents/7/priority")),
             ("snooze", Some("/incidents/7/snooze")),
             ("comment", None),
@@ -239,8 +244,10 @@ mod tests {
     #[test]
     fn a_form_sent_twice_is_one_request() {
         let fields = Fields { _action_id: Some("0b0e7a1c-31c5-4b38-9f3c-5a0e1d2f7a66".to_owned()), ..Fields::default() };
-        assert_eq!(fields.request("acknowledge"), fields.request("acknowledge"));
-        assert_ne!(fields.request("acknowledge"), fields.request("resolve"));
-        assert_eq!(Fields { _action_id: Some("x".repeat(9_000)), ..Fields::default() }.request("resolve"), None);
+        let (mine, yours) = (Command::Comment { text: "mine".to_owned() }, Command::Comment { text: "yours".to_owned() });
+        assert_eq!(fields.request("comment", &mine), fields.request("comment", &mine));
+        assert_ne!(fields.request("comment", &mine), fields.request("comment", &yours));
+        assert_ne!(fields.request("comment", &mine), fields.request("resolve", &mine));
+        assert_eq!(Fields { _action_id: Some("x".repeat(9_000)), ..Fields::default() }.request("comment", &mine), None);
     }
 }

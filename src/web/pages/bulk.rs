@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::future::try_join_all;
 
 use crate::domain::decide::command::Command;
-use crate::engine::runtime::EngineError;
+use crate::engine::runtime::{EngineError, Request};
 use crate::engine::store::IncidentName;
 use crate::web::pages::fault::Fault;
 use crate::web::pages::view::list::PAGE;
@@ -48,7 +48,8 @@ fn verb(word: &str) -> Option<Verb> {
     Some(match word {
         "acknowledge" => Verb { command: Command::Acknowledge { note }, done: "Acknowledged", undo: "unacknowledge" },
         "unacknowledge" => Verb { command: Command::Unacknowledge, done: "Taken back", undo: "acknowledge" },
-        "resolve" => Verb { command: Command::Resolve { note }, done: "Resolved", undo: "reopen" },
+        "resolve" => Verb { command: Command::Resolve { note }, done: "Resolved", undo: "unresolve" },
+        "unresolve" => Verb { command: Command::Unresolve, done: "Open again", undo: "resolve" },
         "reopen" => Verb { command: Command::Reopen { note }, done: "Reopened", undo: "resolve" },
         _ => return None,
     })
@@ -59,7 +60,7 @@ async fn one(web: &WebState, visitor: &Visitor, verb: &Verb, (number, key): (&st
     let Some(incident) = web.runtime.reads.incident(IncidentName::Number(number)).await? else {
         return Ok((number, Err("there is no such incident".to_owned())));
     };
-    let request = key.and_then(|key| key.parse::<uuid::Uuid>().ok()).map(|key| format!("{key}:{}", verb.done));
+    let request = key.and_then(|key| key.parse::<uuid::Uuid>().ok()).map(|key| Request::of_its_own(&key.to_string(), &verb.command));
     let answer = web.runtime.command(incident.id, visitor.actor(), verb.command.clone(), request).await;
     Ok((number, answer.map(drop).map_err(why)))
 }
@@ -67,7 +68,10 @@ async fn one(web: &WebState, visitor: &Visitor, verb: &Verb, (number, key): (&st
 fn why(error: EngineError) -> String {
     match error {
         EngineError::Refused(no) => no.to_string(),
+        EngineError::KeyReused => "the same form was sent for something else".to_owned(),
         EngineError::NotFound => "there is no such incident".to_owned(),
+        EngineError::StandingBy(_) => error.to_string(),
+        EngineError::Mistake(_) => "Reynard made a mistake; the log has more".to_owned(),
         EngineError::Unreadable(_) | EngineError::Unavailable(_) => "it cannot be stored just now".to_owned(),
     }
 }

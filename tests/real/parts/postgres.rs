@@ -15,8 +15,14 @@ use crate::parts::process::{Process, program};
 pub struct Postgres {
     pub port: u16,
     process: Process,
-    _folder: TempDir,
+    data: PathBuf,
+    folder: TempDir,
+    /// Whether a commit is synced to disk; stories do without, because they never take the power away.
+    synced: &'static str,
 }
+
+const SYNCED: &str = "fsync=on";
+const NOT_SYNCED: &str = "fsync=off";
 
 #[derive(Clone, Copy)]
 struct Account {
@@ -26,20 +32,52 @@ struct Account {
 
 impl Postgres {
     pub async fn start() -> Result<Postgres> {
+        Self::start_as(NOT_SYNCED).await
+    }
+
+    /// One whose commits are as durable, and as slow, as they are meant to be.
+    pub async fn start_synced() -> Result<Postgres> {
+        Self::start_as(SYNCED).await
+    }
+
+    async fn start_as(synced: &'static str) -> Result<Postgres> {
         let folder = tempfile::tempdir()?;
         let account = account()?;
         let data = make_home(folder.path(), account)?;
-        let binaries = binaries()?;
-        initialise(&binaries.join("initdb"), &data, account)?;
-        let build = |port: u16| {
-            let mut command = run_as(&binaries.join("postgres"), account, &data);
-            command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
-            command.args(["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=30"]);
-            command
-        };
-        let ready = async |port| Ok(PgConnection::connect(&url(port, "admin")).await.is_ok());
-        let (process, port) = Process::serve("postgres", folder.path(), build, ready).await?;
-        Ok(Postgres { port, process, _folder: folder })
+        initialise(&binaries()?.join("initdb"), &data, account)?;
+        Self::serve(folder, data, synced).await
+    }
+
+    /// A standby that follows this server and may be promoted.
+    pub async fn standby(&self) -> Result<Postgres> {
+        let folder = tempfile::tempdir()?;
+        let account = account()?;
+        let data = make_home(folder.path(), account)?;
+        let mut copy = run_as(&binaries()?.join("pg_basebackup"), account, &data);
+        copy.arg("-D").arg(&data).args(["-d", &self.url("admin"), "-R", "-X", "stream", "--checkpoint=fast", "--no-sync"]);
+        let made = copy.output()?;
+        ensure!(made.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&made.stderr));
+        Self::serve(folder, data, self.synced).await
+    }
+
+    async fn serve(folder: TempDir, data: PathBuf, synced: &'static str) -> Result<Postgres> {
+        let (program, account) = (binaries()?.join("postgres"), account()?);
+        let (process, port) =
+            Process::serve("postgres", folder.path(), |port| command(&program, account, &data, (port, synced)), ready).await?;
+        Ok(Postgres { port, process, data, folder, synced })
+    }
+
+    /// Stops it: `INT` is pg_ctl's "fast", `QUIT` its "immediate", which is a crash of the database.
+    pub fn stop(&mut self, signal: &str) {
+        self.process.end(signal);
+    }
+
+    /// Starts it again where it was.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let program = binaries()?.join("postgres");
+        let mut command = command(&program, account()?, &self.data, (self.port, self.synced));
+        self.process = Process::start("postgres", self.folder.path(), &mut command)?.until_ready(self.port, &ready).await?;
+        Ok(())
     }
 
     /// The address for a role; `admin` is the superuser.
@@ -56,6 +94,17 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.process.end("INT"); // TERM would wait for every session to leave
     }
+}
+
+fn command(program: &Path, account: Option<Account>, data: &Path, (port, synced): (u16, &str)) -> Command {
+    let mut command = run_as(program, account, data);
+    command.arg("-D").arg(data).args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
+    command.args(["-c", "unix_socket_directories=", "-c", synced, "-c", "max_connections=60"]);
+    command
+}
+
+async fn ready(port: u16) -> Result<bool> {
+    Ok(PgConnection::connect(&url(port, "admin")).await.is_ok())
 }
 
 fn url(port: u16, role: &str) -> String {

@@ -49,7 +49,7 @@ impl Process {
         Ok((process, port))
     }
 
-    async fn until_ready(mut self, port: u16, ready: &impl AsyncFn(u16) -> Result<bool>) -> Result<Process> {
+    pub async fn until_ready(mut self, port: u16, ready: &impl AsyncFn(u16) -> Result<bool>) -> Result<Process> {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {

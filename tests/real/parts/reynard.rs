@@ -13,7 +13,7 @@ use crate::parts::process::Process;
 
 pub struct Reynard {
     pub url: String,
-    process: Process,
+    pub process: Process,
     folder: TempDir,
 }
 
@@ -27,6 +27,15 @@ pub struct Setup<'a> {
 
 impl Reynard {
     pub async fn start(setup: Setup<'_>) -> Result<Reynard> {
+        Self::until(setup, "ready").await
+    }
+
+    /// A node that need not be the active one.
+    pub async fn node(setup: Setup<'_>) -> Result<Reynard> {
+        Self::until(setup, "startup").await
+    }
+
+    async fn until(setup: Setup<'_>, well: &str) -> Result<Reynard> {
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("reynard.yaml"), setup.settings)?;
         fs::create_dir(folder.path().join("playbooks"))?;
@@ -39,9 +48,13 @@ impl Reynard {
             command.args(["serve", "--config", "reynard.yaml", "--listen", &format!("127.0.0.1:{port}")]);
             command
         };
-        let ready = async |port| http::answers(&format!("http://127.0.0.1:{port}/ready")).await;
+        let ready = async |port| http::answers(&format!("http://127.0.0.1:{port}/{well}")).await;
         let (process, port) = Process::serve("reynard", folder.path(), build, ready).await?;
         Ok(Reynard { url: format!("http://127.0.0.1:{port}"), process, folder })
+    }
+
+    pub async fn is_ready(&self) -> bool {
+        http::answers(&format!("{}/ready", self.url)).await.unwrap_or(false)
     }
 
     /// Writes a file of its folder anew.

@@ -133,6 +133,9 @@ pub struct AlertView {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct ClassificationView {
+    pub heading: String,
+    /// What the rules say where another priority holds.
+    pub instead: Option<String>,
     pub rule: String,
     pub priority: String,
     pub kind: String,
@@ -350,6 +353,8 @@ fn alert(row: &AlertRow, common: &Labels, lens: Lens) -> AlertView {
 
 fn classification(said: &Classification, incident: &Incident) -> ClassificationView {
     ClassificationView {
+        heading: heading(said, incident),
+        instead: (said.priority != incident.priority).then(|| said.priority.to_string()),
         rule: said.rule.clone(),
         priority: said.priority.to_string(),
         kind: said.kind.clone(),
@@ -357,7 +362,25 @@ fn classification(said: &Classification, incident: &Incident) -> ClassificationV
         next: said.next.clone(),
         signals: signals(said),
         warnings: said.warnings.clone(),
-        overruled: incident.priority_by.as_ref().map(|name| format!("{name} set {}; the person's choice stays", incident.priority)),
+        overruled: overruled(said, incident),
+    }
+}
+
+/// What holds comes first; what the rules would have said comes after it.
+fn heading(said: &Classification, incident: &Incident) -> String {
+    match &incident.priority_by {
+        Some(name) if said.priority != incident.priority => format!("{}, because {name} set it", incident.priority),
+        None if said.priority != incident.priority => format!("{}, from before", incident.priority),
+        _ => format!("Why {}", incident.priority),
+    }
+}
+
+fn overruled(said: &Classification, incident: &Incident) -> Option<String> {
+    match &incident.priority_by {
+        Some(name) if said.priority == incident.priority => Some(format!("{name} set {} too; a person's choice stays", incident.priority)),
+        Some(_) => Some("A person's choice stays, whatever the rules say later.".to_owned()),
+        None if said.priority != incident.priority => Some("A priority does not fall by itself; a person may lower it.".to_owned()),
+        None => None,
     }
 }
 

@@ -1,0 +1,68 @@
+//! How far a long look has come, as a bar on a terminal, and what it finds; quiet about the former in a pipe.
+
+use std::io::{IsTerminal, Write};
+
+use crate::engine::archive::Extent;
+use crate::engine::verify::{Fault, Listener};
+
+const WIDTH: u64 = 30;
+
+/// Shows the bar on the error stream and the faults on the output.
+pub struct Progress {
+    is_shown: bool,
+    /// In thousandths, so that it is drawn only when it moves.
+    drawn: Option<u64>,
+}
+
+impl Progress {
+    pub fn new() -> Self {
+        Self { is_shown: std::io::stderr().is_terminal(), drawn: None }
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&mut self) {
+        if self.drawn.take().is_some() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+impl Listener for Progress {
+    fn fault(&mut self, fault: &Fault) {
+        self.clear();
+        println!("{fault}");
+    }
+
+    fn progress(&mut self, done: Extent, all: Extent) {
+        let thousandths = (done.entries * 1_000).checked_div(all.entries).unwrap_or(1_000).min(1_000);
+        if self.is_shown && self.drawn != Some(thousandths) {
+            self.drawn = Some(thousandths);
+            eprint!("\r\x1b[K{} {} of {} entries", bar(thousandths), done.entries, all.entries);
+            let _ = std::io::stderr().flush();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn bar(thousandths: u64) -> String {
+    let full = thousandths * WIDTH / 1_000;
+    let signs: String = (0..WIDTH).map(|at| if at < full { '█' } else { '░' }).collect();
+    format!("{signs} {:>3} %", thousandths / 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_says_how_far_it_is() {
+        assert_eq!(bar(0), format!("{}   0 %", "░".repeat(30)));
+        assert_eq!(bar(500), format!("{}{}  50 %", "█".repeat(15), "░".repeat(15)));
+        assert_eq!(bar(1_000), format!("{} 100 %", "█".repeat(30)));
+    }
+}

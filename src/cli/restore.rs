@@ -1,0 +1,39 @@
+//! `reynard restore`: a backup in the database's place. What it replaces is kept.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::cli::database::Database;
+use crate::cli::progress::Progress;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: reynard restore /var/backups/reynard-2026-11-24.db\nStop the server first. The backup is checked before anything is touched, and what it replaces is kept beside it."
+)]
+pub struct Args {
+    /// The backup.
+    file: PathBuf,
+    #[command(flatten)]
+    database: Database,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut progress = Progress::new();
+    let restored = super::block_on(args.database.keeper()?.restore(&args.file, &mut progress))?;
+    progress.clear();
+    println!("{}", restored.verified);
+    if restored.verified.faults > 0 {
+        println!("Nothing was restored: the backup is not whole. Take an earlier one.");
+        return Ok(ExitCode::from(1));
+    }
+    println!("Restored {}.", restored.database.display());
+    if let Some(kept) = restored.kept {
+        println!("What was there lies at {}; delete it once you do not need it.", kept.display());
+    }
+    println!(
+        "Next: start the server. It knows nothing of what happened since the backup: timers that became due are due at once,
+steps that were under way then are tried again or asked about, and alerts come back as Alertmanager repeats them.
+Look at open incidents before you believe them."
+    );
+    Ok(ExitCode::SUCCESS)
+}

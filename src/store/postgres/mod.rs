@@ -1,0 +1,9 @@
+//! PostgreSQL, for several nodes and for what must outlive a machine: the twin of SQLite, file by file and verb by verb.
+
+pub mod archive;
+pub mod journal;
+pub mod lease;
+pub mod open;
+pub mod reads;
+pub mod retention;
+pub mod rows;

@@ -1,0 +1,117 @@
+//! Rows to values and back, and sets of rows as columns. Knows no verbs.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use crate::domain::id::{DeliveryId, IncidentId};
+use crate::domain::incident::{AlertMark, Incident};
+use crate::domain::limits::Waiter;
+use crate::domain::time::Timestamp;
+use crate::domain::timeline::{Actor, Entry};
+use crate::engine::store::{AlertRow, Delivery, Job};
+
+/// One column of a set of rows, for `unnest`: one statement takes them all, however many they are.
+pub(super) fn column<'q, T, V>(rows: &'q [T], of: impl Fn(&'q T) -> V) -> Vec<V> {
+    rows.iter().map(of).collect()
+}
+
+/// A text as PostgreSQL can hold it: NUL becomes U+FFFD. Inside JSON it is an escape, and stays.
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
+/// What an incident's key is looked for by. Two keys may share it; the key itself is compared as well.
+pub(super) fn key_hash(key: &str) -> i64 {
+    hash(Sha256::new_with_prefix(plain(key).as_bytes()))
+}
+
+/// The same for a type and a service.
+pub(super) fn family_hash(kind: &str, service: &str) -> i64 {
+    hash(Sha256::new_with_prefix(plain(kind).as_bytes()).chain_update([0]).chain_update(plain(service).as_bytes()))
+}
+
+fn hash(text: Sha256) -> i64 {
+    let digest = text.finalize();
+    digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | i64::from(*byte))
+}
+
+pub(super) fn to_json(value: &impl Serialize) -> String {
+    // Our own types have text keys and no failing serialisers.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+pub(super) fn incident(row: &PgRow) -> Result<Incident, sqlx::Error> {
+    let mut state: Incident = from_json(row.try_get("state")?)?;
+    state.heard_at = Timestamp(row.try_get("heard_at")?);
+    Ok(state)
+}
+
+pub(super) fn alert(row: &PgRow) -> Result<AlertRow, sqlx::Error> {
+    Ok(AlertRow {
+        incident: incident_id(row, "incident")?,
+        fingerprint: row.try_get("fingerprint")?,
+        last_seen_at: Timestamp(row.try_get("last_seen_at")?),
+        mark: AlertMark {
+            firing: row.try_get("firing")?,
+            starts_at: Timestamp(row.try_get("starts_at")?),
+            changed_at: Timestamp(row.try_get("changed_at")?),
+            labels: from_json(row.try_get("labels")?)?,
+            annotations: from_json(row.try_get("annotations")?)?,
+        },
+    })
+}
+
+pub(super) fn entry(row: &PgRow) -> Result<Entry, sqlx::Error> {
+    let name: String = row.try_get("actor")?;
+    let actor = match row.try_get("actor_kind")? {
+        "person" => Actor::Person(name),
+        "source" => Actor::Source(name),
+        _ => Actor::Engine(name),
+    };
+    let seq: i64 = row.try_get("seq")?;
+    Ok(Entry { seq: seq.unsigned_abs(), at: Timestamp(row.try_get("at")?), actor, event: from_json(row.try_get("event")?)? })
+}
+
+pub(super) fn job(row: &PgRow) -> Result<Job, sqlx::Error> {
+    Ok(Job {
+        id: row.try_get("id")?,
+        incident: incident_id(row, "incident")?,
+        due_at: Timestamp(row.try_get("due_at")?),
+        effect: from_json(row.try_get("effect")?)?,
+        started: row.try_get("started")?,
+    })
+}
+
+/// None for a run that waits for something else than its turn.
+pub(super) fn waiter(row: &PgRow) -> Result<Option<(String, Waiter)>, sqlx::Error> {
+    let run: &str = row.try_get("id")?;
+    let run = run.parse().map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))?;
+    let state = incident(row)?;
+    let began = state.runs.get(&run).is_some_and(|run| run.current.is_some());
+    let playbook = row.try_get("playbook")?;
+    Ok((!began).then_some((playbook, Waiter { incident: state.id, run })))
+}
+
+pub(super) fn delivery(row: &PgRow) -> Result<Delivery, sqlx::Error> {
+    let id: &str = row.try_get("id")?;
+    Ok(Delivery {
+        id: id.parse::<DeliveryId>().map_err(|error| sqlx::Error::Decode(error.into()))?,
+        source: row.try_get("source")?,
+        received_at: Timestamp(row.try_get("received_at")?),
+        body: row.try_get("body")?,
+    })
+}
+
+pub(super) fn incident_id(row: &PgRow, column: &str) -> Result<IncidentId, sqlx::Error> {
+    let text: &str = row.try_get(column)?;
+    text.parse().map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
+}

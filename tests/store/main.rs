@@ -1,0 +1,13 @@
+//! Both databases through the same stories, and then through the same chances: whatever can be read must be the same.
+//! SQLite always; PostgreSQL where `REYNARD_REAL=1` says that real servers are wanted (`tests/run` does), at
+//! `REYNARD_TEST_POSTGRES_URL` (a superuser's) or as a server of the test's own.
+
+mod databases;
+mod lease;
+mod lost;
+#[allow(dead_code, reason = "shared with tests/real, which needs more of it")]
+mod parts;
+mod proxy;
+mod twins;
+mod verbs;
+mod writing;
