@@ -1,6 +1,6 @@
 //! What people do to an incident: acknowledge, resolve, reopen, snooze, set its priority, comment, assign, escalate.
 
-use crate::domain::decide::command::{Refusal, Wake};
+use crate::domain::decide::command::Refusal;
 use crate::domain::decide::turn::Turn;
 use crate::domain::incident::Status;
 use crate::domain::priority::Priority;
@@ -78,7 +78,7 @@ impl Turn<'_, '_> {
         }
         let until = self.now + span;
         self.emit(Event::Snoozed { until });
-        self.wake_at(until, Wake::Escalate { generation: self.state.escalation.generation });
+        self.ring_at(until, None);
         Ok(())
     }
 

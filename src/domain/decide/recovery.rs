@@ -47,7 +47,7 @@ impl Turn<'_, '_> {
     fn is_awaited(&self, wake: &Wake) -> bool {
         let step_of = |run, step: &str| self.state.runs.get(run).filter(|run| !run.status.is_over()).and_then(|run| run.steps.get(step));
         match wake {
-            Wake::Escalate { generation } | Wake::Tell { generation, .. } => {
+            Wake::Escalate { generation, .. } | Wake::Tell { generation, .. } => {
                 self.state.escalation.generation == *generation && self.state.status == Status::Triggered
             }
             Wake::Settle { since } => self.state.quiet_since == Some(*since) && self.state.is_open(),
