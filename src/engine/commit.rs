@@ -119,6 +119,8 @@ pub struct Writer {
     last_commit_at: Timestamp,
     /// Worked before anything new: deliveries stored and not worked, and work that found the database gone.
     backlog: VecDeque<Backlog>,
+    /// What was due and not settled when a commit turned out to be made although its answer was lost, until the next one is made.
+    unsettled: Option<BTreeSet<i64>>,
     /// Attempts that a shutdown found not begun, until that is on disk.
     released: Vec<(Vec<i64>, Beat)>,
 }
@@ -211,6 +213,7 @@ impl Writer {
             last_delivery: resumed.last_delivery,
             last_commit_at: resumed.last_commit_at,
             backlog: VecDeque::new(),
+            unsettled: None,
             released: Vec::new(),
         }
     }
@@ -306,6 +309,7 @@ impl Writer {
             return Err(error);
         }
         self.last_commit_at = now;
+        self.unsettled = None;
         self.last_position += i64::try_from(draft.batch.entries.len()).unwrap_or(0);
         self.last_delivery += i64::try_from(draft.batch.deliveries.len()).unwrap_or(0);
         self.ledger.forget(now, LONGEST_WINDOW);
@@ -420,6 +424,10 @@ impl Writer {
                 return Ok(());
             }
         }
+        if put.settles.is_some_and(|job| self.is_settled(job)) {
+            draft.results.push(self.version(put.incident));
+            return Ok(());
+        }
         draft.batch.settled.extend(put.settles);
         let result = if self.incidents.contains_key(&put.incident) {
             self.decide(put.incident, put.actor.clone(), put.command.clone(), rulebook, now, draft)
@@ -433,6 +441,11 @@ impl Writer {
         }
         draft.results.push(result);
         Ok(())
+    }
+
+    /// Whether a commit whose answer was lost has settled this job: then what it asks for is done already.
+    fn is_settled(&self, job: i64) -> bool {
+        self.unsettled.as_ref().is_some_and(|unsettled| !unsettled.contains(&job))
     }
 
     /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.
@@ -654,8 +667,10 @@ impl Writer {
     }
 
     /// Hands the worker the jobs of commits that nobody knew were made; none of them can have been begun.
-    async fn hand_out_after(&self, last_job: i64, resumed: &Resumed) -> Result<(), StoreError> {
+    async fn hand_out_after(&mut self, last_job: i64, resumed: &Resumed) -> Result<(), StoreError> {
+        let due = self.journal.jobs_due(self.shared.now(), 0, u32::MAX).await?;
         let mut jobs = self.journal.jobs_due(Timestamp(i64::MAX), last_job, u32::MAX).await?;
+        self.unsettled = Some(due.iter().chain(&resumed.interrupted).map(|job| job.id).collect());
         jobs.extend(resumed.interrupted.iter().filter(|job| job.id > last_job).cloned());
         let asked = jobs.into_iter().map(|job| Asked { job, brief: None }).collect();
         let _ = self.asked.send((asked, self.shared.pulse.begin()));

@@ -9,7 +9,7 @@ use reynard::domain::id::IncidentId;
 use reynard::domain::incident::{Incident, NotificationStatus};
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::Actor;
-use reynard::engine::ports::Delivered;
+use reynard::engine::ports::{ActionError, Delivered};
 use reynard::engine::runtime::EngineError;
 use reynard::engine::store::{Batch, Job, Journal, Resumed, StoreError};
 use reynard::store::sqlite::open::SqliteStore;
@@ -326,4 +326,31 @@ async fn what_a_commit_asked_for_is_done_although_its_answer_was_lost() {
         assert_eq!(app.sent().len(), 2, "{goods}: the timer of the next level rings, too");
         app.assert_fold_is_state(incident.id).await;
     }
+}
+
+const LOOKS: &str = "
+title: Looks
+on: { type: service_down }
+steps:
+  - id: restart
+    action: http.request
+    target: orders-admin
+    with: { method: POST, path: /restart }
+    on_interrupt: check
+    check: { action: http.check, target: orders-admin, with: { path: /health } }
+";
+
+#[tokio::test]
+async fn a_look_is_asked_for_once_though_the_answer_of_its_commit_was_lost() {
+    let app = App::with(&[("looks", LOOKS)]).await;
+    app.answers("http.request", vec![Err(ActionError::Unknown("the answer was lost".to_owned()))]);
+    app.holds("http.request");
+    app.hands_in(&body(&[alert("ServiceDown", "critical", "firing", 0)])).await;
+    app.is_asked(1).await;
+    app.trouble.comes(&["commit answered"]);
+    app.lets_go("http.request");
+    app.heals().await;
+    let looks = app.calls().iter().filter(|call| call.starts_with("check ")).count();
+    assert_eq!(looks, 1, "{:?}", app.calls());
+    app.assert_fold_is_state(app.newest().await.id).await;
 }
