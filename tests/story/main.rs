@@ -2,7 +2,6 @@
 //! The store is a real SQLite file; targets and channels are recorders written for these tests.
 
 mod app;
-mod chance;
 mod crashes;
 mod escalation;
 mod fuzz;
