@@ -88,6 +88,9 @@ pub struct StepState {
     /// Whether an attempt at taking it back is under way or waits to be repeated.
     #[serde(default)]
     pub undoing: bool,
+    /// Whether an attempt failed of which nobody knows that it did nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsure: bool,
 }
 
 /// One execution of a playbook.
@@ -161,9 +164,11 @@ impl Run {
                 state.retry_at = *retry_at;
                 state.undoing = retry_at.is_some();
             }
-            Event::StepFailed { at: step, title, reason, retry_at, .. } => {
+            Event::StepFailed { at: step, title, reason, retry_at, unsure, .. } => {
                 let status = if retry_at.is_some() { StepStatus::Waiting } else { StepStatus::Failed };
-                self.ended(at, step, title, status, Some(reason)).retry_at = *retry_at;
+                let state = self.ended(at, step, title, status, Some(reason));
+                state.retry_at = *retry_at;
+                state.unsure |= *unsure;
                 self.goes_on(if retry_at.is_some() { RunStatus::Waiting } else { RunStatus::Running });
             }
             Event::StepSkipped { at: step, title, reason } => {
@@ -181,7 +186,10 @@ impl Run {
                 self.ended(at, step, title, status, Some(note));
                 self.status = RunStatus::Running;
             }
-            Event::StepUndone { at: step, title, .. } => self.ended(at, step, title, StepStatus::Undone, None).undoing = false,
+            Event::StepUndone { at: step, title, .. } => {
+                let state = self.ended(at, step, title, StepStatus::Undone, None);
+                (state.undoing, state.unsure) = (false, false);
+            }
             Event::LimitHit { step, limit, .. } => {
                 self.status = RunStatus::Waiting;
                 self.reason = Some(format!("held back by the limit {limit}"));
@@ -214,6 +222,7 @@ impl Run {
             attempt: step.attempt,
             params: params.clone(),
             started_at: Some(at),
+            unsure: state.unsure,
             ..StepState::default()
         };
         self.current = Some(step.step.clone());

@@ -176,6 +176,7 @@ impl Turn<'_, '_> {
                     reason: format!("a parameter could not be filled in: {error}"),
                     retry_at: None,
                     duration_ms: 0,
+                    unsure: false,
                 });
                 return self.after_failure(run.id, step);
             }
@@ -275,7 +276,7 @@ impl Turn<'_, '_> {
     /// A step that the core does has failed. True when the run goes on.
     fn fail_here(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String) -> bool {
         let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
-        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0 });
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0, unsure: false });
         self.after_failure(run, step)
     }
 
@@ -358,13 +359,12 @@ impl Turn<'_, '_> {
                 self.undo_later(run.id, &step);
                 self.advance(run.id);
             }
-            Err(Failure::Retry(reason)) if again => self.try_later(run.id, &step, attempt.attempt, reason, duration_ms),
+            Err(Failure::Retry(reason)) if again => self.try_later(run.id, &step, attempt.attempt, (reason, false), duration_ms),
             Err(Failure::Unknown(reason)) if step.on_interrupt == OnInterrupt::Retry && again => {
-                self.try_later(run.id, &step, attempt.attempt, reason, duration_ms)
+                self.try_later(run.id, &step, attempt.attempt, (reason, true), duration_ms)
             }
             Err(Failure::Unknown(reason)) if step.on_interrupt == OnInterrupt::Retry => {
-                self.fail(run.id, &step, attempt.attempt, reason, duration_ms);
-                self.undo_unsure(run.id, &step);
+                self.fail(run.id, &step, attempt.attempt, (reason, true), duration_ms)
             }
             // A look that is not admitted has seen nothing, which is no failure of what it was to look at.
             Err(Failure::Barred(reason)) if step.on_failure == OnFailure::Continue => {
@@ -373,15 +373,16 @@ impl Turn<'_, '_> {
             }
             Err(Failure::Unknown(reason)) => self.cut_off(&run, &step, attempt.attempt, reason, duration_ms),
             Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => {
-                self.fail(run.id, &step, attempt.attempt, reason, duration_ms)
+                self.fail(run.id, &step, attempt.attempt, (reason, false), duration_ms)
             }
         }
     }
 
-    fn try_later(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String, duration_ms: u64) {
+    /// With the reason goes whether it may be in force all the same.
+    fn try_later(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, (reason, unsure): (String, bool), duration_ms: u64) {
         let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
         let retry_at = self.now + pause(step.retry.backoff, step.retry.max_backoff, attempt, self.state.number);
-        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(retry_at), duration_ms });
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(retry_at), duration_ms, unsure });
         self.wake_at(retry_at, Wake::Step { run, step: Some(step.id.clone()), attempt: attempt + 1 });
     }
 
@@ -399,11 +400,12 @@ impl Turn<'_, '_> {
                 if step.undo == Undo::OnFailure { self.undo_due(id, &step.id) } else { self.undo_later(id, &step) }
             }
             Err(Failure::Unknown(reason)) => {
-                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms, unsure: true });
                 self.undo_unsure(id, &step);
             }
             Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => {
-                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms, unsure: false });
+                self.undo_unsure(id, &step);
             }
         }
     }
@@ -431,10 +433,10 @@ impl Turn<'_, '_> {
                 let at = StepRef { run: run.id, step: step.id.clone(), attempt, undo: false };
                 let out_of_tries = attempt >= step.retry.attempts.max(3);
                 if out_of_tries || !self.goes_on(run) {
-                    self.fail(run.id, step, attempt, reason, duration_ms);
-                    return self.undo_unsure(run.id, step);
+                    return self.fail(run.id, step, attempt, (reason, true), duration_ms);
                 }
-                self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(self.now), duration_ms });
+                let title = step.title.clone();
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(self.now), duration_ms, unsure: true });
                 self.wake_at(self.now, Wake::Step { run: run.id, step: Some(step.id.clone()), attempt: attempt + 1 });
             }
             OnInterrupt::Check if step.check.is_some() => {
@@ -442,16 +444,15 @@ impl Turn<'_, '_> {
                 self.ask(Effect::Perform { attempt });
             }
             OnInterrupt::Check | OnInterrupt::Ask => self.doubt(run.id, step, attempt, reason),
-            OnInterrupt::Fail => {
-                self.fail(run.id, step, attempt, reason, duration_ms);
-                self.undo_unsure(run.id, step);
-            }
+            OnInterrupt::Fail => self.fail(run.id, step, attempt, (reason, true), duration_ms),
         }
     }
 
-    /// It has failed and may be in force all the same: what can be taken back is, for that is the same when there is nothing to take back.
+    /// It has failed and, by this attempt or an earlier one, may be in force all the same: what can be taken back is, for that is the
+    /// same when there is nothing to take back.
     fn undo_unsure(&mut self, run: RunId, step: &Step) {
-        if step.undo != Undo::Never {
+        let state = self.state.runs.get(&run).and_then(|run| run.steps.get(&step.id));
+        if step.undo != Undo::Never && state.is_some_and(|state| state.unsure && !state.undoing) {
             self.begin_undo(run, step);
         }
     }
@@ -481,9 +482,9 @@ impl Turn<'_, '_> {
                 let reason = format!("the check says it did not take effect: {reason}");
                 let goes_on = self.state.runs.get(&run).is_some_and(|run| self.goes_on(run));
                 if attempt < step.retry.attempts && goes_on {
-                    return self.try_later(run, step, attempt, reason, performed.duration_ms);
+                    return self.try_later(run, step, attempt, (reason, false), performed.duration_ms);
                 }
-                self.fail(run, step, attempt, reason, performed.duration_ms)
+                self.fail(run, step, attempt, (reason, false), performed.duration_ms)
             }
             Err(Failure::Retry(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
                 self.doubt(run, step, attempt, format!("the check could not tell: {reason}"))
@@ -491,12 +492,13 @@ impl Turn<'_, '_> {
         }
     }
 
-    fn fail(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String, duration_ms: u64) {
+    fn fail(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, (reason, unsure): (String, bool), duration_ms: u64) {
         let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
-        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms });
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms, unsure });
         if self.after_failure(run, step) {
             self.advance(run);
         }
+        self.undo_unsure(run, step);
     }
 
     /// What a failed step does to its run. True when the run goes on.
@@ -569,7 +571,9 @@ impl Turn<'_, '_> {
         let Some(playbook) = self.playbook_of(&run) else { return };
         let (Some(step), Some(state)) = (playbook.step(step), run.steps.get(step)) else { return };
         let (waits, under_way) = (state.undoing && state.retry_at.is_some(), state.undoing && state.retry_at.is_none());
-        if under_way || !(waits || state.status == StepStatus::Succeeded) {
+        // Nobody will try it again, and an attempt before may have done it.
+        let unsure = state.unsure && run.status.is_over() && state.status != StepStatus::Running;
+        if under_way || !(waits || unsure || state.status == StepStatus::Succeeded) {
             return;
         }
         if self.is_done_anew(&run, step) {
@@ -606,7 +610,7 @@ impl Turn<'_, '_> {
         let Some(state) = run.steps.get(&step.id).filter(|state| state.undoing) else { return };
         let at = StepRef { run: run.id, step: step.id.clone(), attempt: state.undo_attempt, undo: true };
         let reason = "a later run did it again and takes it back itself".to_owned();
-        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0 });
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0, unsure: false });
     }
 
     fn begin_undo(&mut self, id: RunId, step: &Step) {
@@ -636,12 +640,12 @@ impl Turn<'_, '_> {
             Ok(output) => self.emit_engine(Event::StepUndone { at, title, output, duration_ms }),
             Err(Failure::Retry(reason) | Failure::Unknown(reason)) if attempt < UNDO_ATTEMPTS => {
                 let retry_at = self.now + pause(UNDO_PAUSE, LONGEST_UNDO_PAUSE, attempt, self.state.number);
-                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms });
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms, unsure: false });
                 self.wake_at(retry_at, Wake::Undo { run, step });
             }
             Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
                 let why = format!("\"{title}\" could not be undone and stays in force: {reason}");
-                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms, unsure: false });
                 self.page_level_one("automation-failed", &why);
             }
         }
