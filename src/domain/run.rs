@@ -109,6 +109,9 @@ pub struct StepState {
     /// The target that another run has, and since when this one waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<(String, Timestamp)>,
+    /// Whether an attempt failed of which nobody knows that it did nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsure: bool,
 }
 
 /// A request for a yes, and what came of it.
@@ -221,11 +224,12 @@ impl Run {
                 state.retry_at = *retry_at;
                 state.undoing = retry_at.is_some();
             }
-            Event::StepFailed { at: step, title, reason, retry_at, .. } => {
+            Event::StepFailed { at: step, title, reason, retry_at, unsure, .. } => {
                 let status = if retry_at.is_some() { StepStatus::Waiting } else { StepStatus::Failed };
                 let state = self.ended(at, step, title, status, Some(reason));
                 state.retry_at = *retry_at;
                 state.failed = retry_at.is_none();
+                state.unsure |= *unsure;
                 self.goes_on(if retry_at.is_some() { RunStatus::Waiting } else { RunStatus::Running });
             }
             Event::StepSkipped { at: step, title, reason } => {
@@ -295,6 +299,7 @@ impl Run {
             destructive: *destructive,
             items: items.clone(),
             approval: state.approval.take(),
+            unsure: state.unsure,
             ..StepState::default()
         };
         self.current = Some(step.step.clone());
@@ -339,7 +344,7 @@ impl Run {
     fn undone(&mut self, at: Timestamp, step: &StepRef, title: &str) {
         let kept = self.steps.get(&step.step).filter(|state| state.failed).and_then(|state| state.reason.clone());
         let state = self.ended(at, step, title, StepStatus::Undone, kept.as_ref());
-        state.undoing = false;
+        (state.undoing, state.unsure) = (false, false);
     }
 
     fn ended(&mut self, at: Timestamp, step: &StepRef, title: &str, status: StepStatus, reason: Option<&String>) -> &mut StepState {

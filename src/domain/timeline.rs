@@ -183,6 +183,9 @@ pub enum Event {
         reason: String,
         retry_at: Option<Timestamp>,
         duration_ms: u64,
+        /// Whether it may be in force all the same.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unsure: bool,
     },
     StepSkipped {
         at: StepRef,

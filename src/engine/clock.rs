@@ -10,18 +10,42 @@ use tokio::sync::Notify;
 use crate::domain::time::{Span, Timestamp};
 use crate::engine::ports::Clock;
 
-/// The machine's clock; the only place that asks it. It does not go back: where the machine's clock is set back, this one goes on a
-/// little slower until the other has caught up, so that what is due in a quarter of an hour is due in little more than that.
+/// The machine's clock; the only place that asks it.
 #[derive(Debug, Default)]
-pub struct SystemClock {
-    last: Mutex<Option<(Timestamp, Instant)>>,
-}
+pub struct SystemClock(Steady);
 
 /// The wall clock may be set while we sleep, and a sleep does not notice: look again this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-impl SystemClock {
-    fn told(&self, machine: Timestamp, at: Instant) -> Timestamp {
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        self.0.told(machine(), Instant::now())
+    }
+
+    async fn wait_until(&self, at: Timestamp) {
+        tokio::time::sleep(at.since(self.now()).to_std().min(LOOK_AGAIN)).await;
+    }
+
+    fn not_before(&self, at: Timestamp) {
+        self.0.not_before(at, machine(), Instant::now());
+    }
+}
+
+fn machine() -> Timestamp {
+    Timestamp::from(chrono::Utc::now())
+}
+
+/// What is made of a machine's clock: time that does not go back. Where the machine's clock is set back, this goes on a little
+/// slower until the other has caught up, so that what is due in a quarter of an hour is due in little more than that.
+#[derive(Debug, Default)]
+pub struct Steady {
+    last: Mutex<Option<(Timestamp, Instant)>>,
+}
+
+impl Steady {
+    /// Now, by what the machine tells and by how long the process has been there.
+    pub fn told(&self, machine: Timestamp, at: Instant) -> Timestamp {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let slower = |(told, then): (Timestamp, Instant)| told + elapsed(then, at);
         match last.map(slower).filter(|slower| *slower > machine) {
@@ -32,30 +56,20 @@ impl SystemClock {
             }
         }
     }
+
+    /// Time goes on from `last`, the latest instant that an earlier life committed.
+    pub fn not_before(&self, last: Timestamp, machine: Timestamp, at: Instant) {
+        let now = self.told(machine, at);
+        if last > now {
+            tracing::warn!(%last, %now, "The clock is behind what was committed last; time goes on from there, a little slower");
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((last, at));
+        }
+    }
 }
 
 /// Nine tenths of the time that has passed.
 fn elapsed(then: Instant, at: Instant) -> Span {
     Span(u64::try_from(at.saturating_duration_since(then).as_millis() * 9 / 10).unwrap_or(u64::MAX))
-}
-
-#[async_trait]
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        self.told(Timestamp::from(chrono::Utc::now()), Instant::now())
-    }
-
-    async fn wait_until(&self, at: Timestamp) {
-        tokio::time::sleep(at.since(self.now()).to_std().min(LOOK_AGAIN)).await;
-    }
-
-    fn not_before(&self, at: Timestamp) {
-        let now = self.now();
-        if at > now {
-            tracing::warn!(last = %at, now = %now, "The clock is behind what was committed last; time goes on from there, a little slower");
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, Instant::now()));
-        }
-    }
 }
 
 /// A clock that stands still until it is turned.
@@ -100,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_goes_on_until_the_machine_has_caught_up() {
-        let (clock, begin) = (SystemClock::default(), Instant::now());
+        let (clock, begin) = (Steady::default(), Instant::now());
         let told = |machine: i64, after: u64| clock.told(Timestamp(machine), begin + Duration::from_millis(after)).0;
         assert_eq!((told(100_000, 0), told(101_000, 1_000)), (100_000, 101_000));
         // Set back by half a minute.

@@ -151,6 +151,8 @@ pub struct Writer {
     backlog: VecDeque<Backlog>,
     /// Another node writes now: nothing that memory holds counts any more.
     fenced: bool,
+    /// What was due and not settled when a commit turned out to be made although its answer was lost, until the next one is made.
+    unsettled: Option<BTreeSet<i64>>,
     /// Attempts that a shutdown found not begun, until that is on disk.
     released: Vec<(Vec<i64>, Beat)>,
 }
@@ -268,6 +270,7 @@ impl Writer {
             seal: resumed.seal,
             backlog: VecDeque::new(),
             fenced: false,
+            unsettled: None,
             released: Vec::new(),
         }
     }
@@ -408,6 +411,7 @@ impl Writer {
         }
         self.last_commit_at = now;
         self.seal = draft.batch.seal.unwrap_or(self.seal);
+        self.unsettled = None;
         self.last_position += i64::try_from(draft.batch.entries.len()).unwrap_or(0);
         self.last_delivery += i64::try_from(draft.batch.deliveries.len()).unwrap_or(0);
         self.ledger.forget(now, LONGEST_WINDOW);
@@ -524,7 +528,7 @@ impl Writer {
                 return Ok(());
             }
         }
-        if self.rang_before(put).await? {
+        if put.settles.is_some_and(|job| self.is_settled(job)) {
             draft.results.push(self.version(put.incident));
             return Ok(());
         }
@@ -543,18 +547,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether a timer's job is settled on disk: the commit that carried it out was made although its answer was lost. Most timers find
-    /// that out by what they were to change; a message and a word about silence change nothing that could be looked at.
-    async fn rang_before(&self, put: &Put) -> Result<bool, StoreError> {
-        let (Some(job), Command::Wake(_), true) = (put.settles, &put.command, self.shared.is_failing()) else { return Ok(false) };
-        let from_there = self.journal.jobs_due(Timestamp(i64::MAX), job - 1, 1).await?;
-        Ok(from_there.first().is_none_or(|first| first.id != job))
-    }
-
     /// Whether that was asked and done before. What was refused is not remembered: it may be asked again under the same name.
     async fn knows(&self, request: &str, draft: &Draft) -> Result<bool, StoreError> {
         let in_this_batch = draft.batch.requests.iter().any(|(key, _)| key == request);
         Ok(in_this_batch || self.journal.request_known(request).await?)
+    }
+
+    /// Whether a commit whose answer was lost has settled this job: then what it asks for is done already.
+    fn is_settled(&self, job: i64) -> bool {
+        self.unsettled.as_ref().is_some_and(|unsettled| !unsettled.contains(&job))
     }
 
     /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.
@@ -848,8 +849,10 @@ impl Writer {
     }
 
     /// Hands the worker the jobs of commits that nobody knew were made; none of them can have been begun.
-    async fn hand_out_after(&self, last_job: i64, resumed: &Resumed) -> Result<(), StoreError> {
+    async fn hand_out_after(&mut self, last_job: i64, resumed: &Resumed) -> Result<(), StoreError> {
+        let due = self.journal.jobs_due(self.shared.now(), 0, u32::MAX).await?;
         let mut jobs = self.journal.jobs_due(Timestamp(i64::MAX), last_job, u32::MAX).await?;
+        self.unsettled = Some(due.iter().chain(&resumed.interrupted).map(|job| job.id).collect());
         jobs.extend(resumed.interrupted.iter().filter(|job| job.id > last_job).cloned());
         let asked = jobs.into_iter().map(|job| Asked { job, brief: None }).collect();
         let _ = self.asked.send((asked, self.shared.pulse.begin()));

@@ -281,7 +281,7 @@ impl Wanted<'_> {
         match (self, effect) {
             (Self::Send(wanted), Effect::Send { notification, .. }) => wanted == notification,
             (Self::Perform(run, step), Effect::Perform { attempt }) => attempt.run == *run && attempt.step == *step,
-            (Self::Level(wanted), Effect::Wake { wake: Wake::Escalate { generation } }) => wanted == generation,
+            (Self::Level(wanted), Effect::Wake { wake: Wake::Escalate { generation, .. } }) => wanted == generation,
             _ => false,
         }
     }

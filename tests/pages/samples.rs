@@ -67,8 +67,15 @@ pub fn every_kind() -> Sample {
     let events = vec![
         Event::AlertResolved { delivery: DeliveryId::default(), alerts: Vec::new(), truncated: 2 },
         Event::PriorityChanged { from: Priority::P2, to: Priority::P1, reason: reason.clone(), next_at: None },
-        Event::StepFailed { at: at.clone(), title: title.clone(), reason: reason.clone(), retry_at: Some(NOW), duration_ms: 3 },
-        Event::StepFailed { at: at.clone(), title: title.clone(), reason: reason.clone(), retry_at: None, duration_ms: 3 },
+        Event::StepFailed {
+            at: at.clone(),
+            title: title.clone(),
+            reason: reason.clone(),
+            retry_at: Some(NOW),
+            duration_ms: 3,
+            unsure: false,
+        },
+        Event::StepFailed { at: at.clone(), title: title.clone(), reason: reason.clone(), retry_at: None, duration_ms: 3, unsure: false },
         Event::StepSkipped { at: at.clone(), title: title.clone(), reason: reason.clone() },
         Event::StepInDoubt { at: at.clone(), title: title.clone(), reason: reason.clone() },
         Event::StepSettled { at: at.clone(), title: title.clone(), outcome: Outcome::Succeeded, note: String::new() },
@@ -432,7 +439,7 @@ impl Tale {
             Some(Err(reason)) => {
                 self.wait(Span(380));
                 let retry_at = planned.5.then(|| self.at + Span::seconds(361));
-                self.engine(Event::StepFailed { at, title, reason: reason.to_owned(), retry_at, duration_ms: 380 });
+                self.engine(Event::StepFailed { at, title, reason: reason.to_owned(), retry_at, duration_ms: 380, unsure: false });
             }
             None => {}
         }

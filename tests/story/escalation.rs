@@ -6,7 +6,7 @@ use reynard::domain::priority::Priority;
 use reynard::domain::time::Span;
 use reynard::engine::ports::ActionError;
 
-use crate::app::{App, alert, body};
+use crate::app::{App, PEOPLE, alert, body};
 
 async fn p1(app: &App) -> reynard::domain::incident::Incident {
     app.posts(&body(&[alert("ServiceDown", "critical", "firing", 0)])).await;
@@ -205,4 +205,43 @@ steps:
     app.passes(Span::minutes(5)).await;
     assert_eq!(app.sent().len(), 3, "and she is told the second way");
     app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn a_plan_whose_first_level_comes_later_tells_it_then() {
+    let later = PEOPLE.replace("notify: [on-call], after: 0s", "notify: [on-call], after: 5m");
+    let mut app = App::with_settings(&later, &[]).await;
+    let incident = p1(&app).await;
+    app.passes(Span::minutes(4)).await;
+    app.crashes().await;
+    assert!(app.sent().is_empty(), "{:?}", app.sent());
+    app.passes(Span::minutes(1)).await;
+    assert_eq!(app.sent().len(), 1);
+    app.passes(Span::minutes(10)).await;
+    assert_eq!(app.incident(incident.number).await.escalation.level, 2);
+    assert_eq!(app.sent().len(), 2);
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn who_acknowledges_before_the_first_level_is_due_spares_it() {
+    let later = PEOPLE.replace("notify: [on-call], after: 0s", "notify: [on-call], after: 5m");
+    let app = App::with_settings(&later, &[]).await;
+    let incident = p1(&app).await;
+    app.puts(incident.id, "ana", Command::Acknowledge { note: String::new() }).await.expect("taken");
+    app.passes(Span::hours(1)).await;
+    assert!(app.sent().is_empty(), "{:?}", app.sent());
+}
+
+#[tokio::test]
+async fn firing_again_as_something_worse_tells_one_rung() {
+    let app = App::new().await;
+    let incident = app.fires("Anything", "warning").await;
+    app.puts(incident.id, "ana", Command::Resolve { note: String::new() }).await.expect("taken");
+    app.passes(Span::minutes(1)).await;
+    app.posts(&body(&[alert("Anything", "warning", "resolved", 0)])).await;
+    app.passes(Span::minutes(1)).await;
+    app.posts(&body(&[alert("Anything", "critical", "firing", 0)])).await;
+    let rungs = app.kinds(incident.id).await.iter().filter(|kind| *kind == "escalated").count();
+    assert_eq!(rungs, 2, "{:?}", app.sentences(incident.id).await);
 }

@@ -3,7 +3,6 @@
 //! written for these tests.
 
 mod app;
-mod chance;
 mod crashes;
 mod escalation;
 mod flapping;

@@ -348,3 +348,34 @@ async fn what_may_be_in_force_though_it_failed_is_taken_back() {
     let run = app.newest().await.runs.into_values().next().expect("a run");
     assert_eq!((run.status, run.steps["protect"].status), (RunStatus::Failed, StepStatus::Undone));
 }
+
+const PATIENT: &str = "
+title: Patient
+on: { type: service_down }
+steps:
+  - { id: protect, action: postgres.read_only, target: orders-db, undo: on_resolve, retry: { attempts: 2, backoff: 10m } }
+";
+
+#[tokio::test]
+async fn what_may_be_in_force_is_taken_back_though_its_second_try_never_comes() {
+    let app = App::with(&[("patient", PATIENT)]).await;
+    app.answers("postgres.read_only", vec![Err(ActionError::Unknown("the answer was lost".to_owned()))]);
+    let incident = app.fires("ServiceDown", "critical").await;
+    let run = incident.runs.values().next().expect("a run").id;
+    app.puts(incident.id, "ana", Command::CancelRun { run, note: String::new() }).await.expect("taken");
+    app.puts(incident.id, "ana", Command::Resolve { note: String::new() }).await.expect("taken");
+    assert_eq!(app.calls().last().map(String::as_str), Some("undo postgres.read_only orders-db #1"));
+    assert_eq!(app.newest().await.runs[&run].steps["protect"].status, StepStatus::Undone);
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn what_may_be_in_force_is_taken_back_though_its_last_try_surely_did_nothing() {
+    let app = App::with(&[("patient", PATIENT)]).await;
+    let answers = vec![Err(ActionError::Unknown("the answer was lost".to_owned())), Err(ActionError::Retry("busy".to_owned()))];
+    app.answers("postgres.read_only", answers);
+    let incident = app.fires("ServiceDown", "critical").await;
+    app.passes(Span::minutes(11)).await;
+    assert_eq!(app.calls().last().map(String::as_str), Some("undo postgres.read_only orders-db #1"), "{:?}", app.calls());
+    app.assert_fold_is_state(incident.id).await;
+}

@@ -14,7 +14,7 @@ use reynard::domain::incident::{Incident, NotificationStatus, Status};
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::Actor;
-use reynard::engine::ports::{Clock, Delivered};
+use reynard::engine::ports::{ActionError, Clock, Delivered};
 use reynard::engine::runtime::EngineError;
 use reynard::engine::store::{Batch, Job, Journal, LetGo, Resumed, Slice, StoreError};
 
@@ -533,4 +533,31 @@ async fn a_timer_whose_commit_lost_its_answer_rings_once() {
     app.passes(Span::hours(12)).await;
     assert_eq!(silences().await, 2, "and one watch goes on, not two");
     app.assert_fold_is_state(incident.id).await;
+}
+
+const CHECKED: &str = "
+title: Looks
+on: { type: service_down }
+steps:
+  - id: restart
+    action: http.request
+    target: orders-admin
+    with: { method: POST, path: /restart }
+    on_interrupt: check
+    check: { action: http.check, target: orders-admin, with: { path: /health } }
+";
+
+#[tokio::test]
+async fn a_look_is_asked_for_once_though_the_answer_of_its_commit_was_lost() {
+    let app = App::with(&[("looks", CHECKED)]).await;
+    app.answers("http.request", vec![Err(ActionError::Unknown("the answer was lost".to_owned()))]);
+    app.holds("http.request");
+    app.hands_in(&body(&[alert("ServiceDown", "critical", "firing", 0)])).await;
+    app.is_asked(1).await;
+    app.trouble.comes(&["commit answered"]);
+    app.lets_go("http.request");
+    app.heals().await;
+    let looks = app.calls().iter().filter(|call| call.starts_with("check ")).count();
+    assert_eq!(looks, 1, "{:?}", app.calls());
+    app.assert_fold_is_state(app.newest().await.id).await;
 }

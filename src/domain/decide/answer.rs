@@ -38,13 +38,12 @@ impl Turn<'_, '_> {
                 self.undo_later(run.id, &step);
                 self.advance(run.id);
             }
-            Err(Failure::Retry(reason)) if again => self.try_later(run.id, &step, attempt.attempt, reason, duration_ms),
+            Err(Failure::Retry(reason)) if again => self.try_later(run.id, &step, attempt.attempt, (reason, false), duration_ms),
             Err(Failure::Unknown(reason)) if step.on_interrupt == OnInterrupt::Retry && again => {
-                self.try_later(run.id, &step, attempt.attempt, reason, duration_ms)
+                self.try_later(run.id, &step, attempt.attempt, (reason, true), duration_ms)
             }
             Err(Failure::Unknown(reason)) if step.on_interrupt == OnInterrupt::Retry => {
-                self.fail(run.id, &step, attempt.attempt, reason, duration_ms);
-                self.undo_unsure(run.id, &step);
+                self.fail(run.id, &step, attempt.attempt, (reason, true), duration_ms)
             }
             // A look that is not admitted has seen nothing, which is no failure of what it was to look at.
             Err(Failure::Barred(reason)) if step.on_failure == OnFailure::Continue => {
@@ -53,15 +52,16 @@ impl Turn<'_, '_> {
             }
             Err(Failure::Unknown(reason)) => self.cut_off(&run, &step, attempt.attempt, reason, duration_ms),
             Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => {
-                self.fail(run.id, &step, attempt.attempt, reason, duration_ms)
+                self.fail(run.id, &step, attempt.attempt, (reason, false), duration_ms)
             }
         }
     }
 
-    pub(super) fn try_later(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String, duration_ms: u64) {
+    /// With the reason goes whether it may be in force all the same.
+    pub(super) fn try_later(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, (reason, unsure): (String, bool), duration_ms: u64) {
         let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
         let retry_at = self.now + pause(step.retry.backoff, step.retry.max_backoff, attempt, self.state.number);
-        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(retry_at), duration_ms });
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(retry_at), duration_ms, unsure });
         self.wake_at(retry_at, Wake::Step { run, step: Some(step.id.clone()), attempt: attempt + 1 });
     }
 
@@ -79,11 +79,12 @@ impl Turn<'_, '_> {
                 if step.undo == Undo::OnFailure { self.undo_due(id, &step.id) } else { self.undo_later(id, &step) }
             }
             Err(Failure::Unknown(reason)) => {
-                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms, unsure: true });
                 self.undo_unsure(id, &step);
             }
             Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => {
-                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms, unsure: false });
+                self.undo_unsure(id, &step);
             }
         }
     }
@@ -111,10 +112,10 @@ impl Turn<'_, '_> {
                 let at = StepRef { run: run.id, step: step.id.clone(), attempt, undo: false };
                 let out_of_tries = attempt >= step.retry.attempts.max(3);
                 if out_of_tries || !self.goes_on(run) {
-                    self.fail(run.id, step, attempt, reason, duration_ms);
-                    return self.undo_unsure(run.id, step);
+                    return self.fail(run.id, step, attempt, (reason, true), duration_ms);
                 }
-                self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(self.now), duration_ms });
+                let title = step.title.clone();
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(self.now), duration_ms, unsure: true });
                 self.wake_at(self.now, Wake::Step { run: run.id, step: Some(step.id.clone()), attempt: attempt + 1 });
             }
             OnInterrupt::Check if step.check.is_some() => {
@@ -122,10 +123,7 @@ impl Turn<'_, '_> {
                 self.ask(Effect::Perform { attempt });
             }
             OnInterrupt::Check | OnInterrupt::Ask => self.doubt(run.id, step, attempt, reason),
-            OnInterrupt::Fail => {
-                self.fail(run.id, step, attempt, reason, duration_ms);
-                self.undo_unsure(run.id, step);
-            }
+            OnInterrupt::Fail => self.fail(run.id, step, attempt, (reason, true), duration_ms),
         }
     }
 
@@ -154,9 +152,9 @@ impl Turn<'_, '_> {
                 let reason = format!("the check says it did not take effect: {reason}");
                 let goes_on = self.state.runs.get(&run).is_some_and(|run| self.goes_on(run));
                 if attempt < step.retry.attempts && goes_on {
-                    return self.try_later(run, step, attempt, reason, performed.duration_ms);
+                    return self.try_later(run, step, attempt, (reason, false), performed.duration_ms);
                 }
-                self.fail(run, step, attempt, reason, performed.duration_ms)
+                self.fail(run, step, attempt, (reason, false), performed.duration_ms)
             }
             Err(Failure::Retry(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
                 self.doubt(run, step, attempt, format!("the check could not tell: {reason}"))
@@ -164,9 +162,10 @@ impl Turn<'_, '_> {
         }
     }
 
-    pub(super) fn fail(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String, duration_ms: u64) {
+    pub(super) fn fail(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, (reason, unsure): (String, bool), duration_ms: u64) {
         let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
-        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms });
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms, unsure });
         self.after_failure(run, step);
+        self.undo_unsure(run, step);
     }
 }

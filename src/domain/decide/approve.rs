@@ -74,7 +74,7 @@ impl Turn<'_, '_> {
         } else {
             let reason = if note.is_empty() { format!("{who} rejected it") } else { format!("{who} rejected it: {note}") };
             self.emit(Event::Rejected { at, title, by: who, note });
-            self.fail(id, &step, 0, reason, 0);
+            self.fail(id, &step, 0, (reason, false), 0);
         }
         Ok(())
     }
@@ -91,7 +91,7 @@ impl Turn<'_, '_> {
         let at = StepRef { run: id, step: path.to_owned(), attempt: 0, undo: false };
         let reason = format!("nobody approved it within {}", request.expires_at.since(request.asked_at));
         match request.otherwise {
-            Otherwise::Fail => self.fail(id, &step, 0, reason, 0),
+            Otherwise::Fail => self.fail(id, &step, 0, (reason, false), 0),
             Otherwise::Skip => {
                 self.emit_engine(Event::StepSkipped { at, title: step.title.clone(), reason });
                 self.advance(id);

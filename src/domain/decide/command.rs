@@ -183,6 +183,9 @@ pub enum Effect {
 pub enum Wake {
     Escalate {
         generation: u64,
+        /// When the plan began whose first level is still to come; a ladder that has begun knows by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        start: Option<Timestamp>,
     },
     Settle {
         since: Timestamp,

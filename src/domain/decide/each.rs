@@ -32,7 +32,7 @@ impl Turn<'_, '_> {
                 let (params, action) = (json!({ "items": items.len() }), "for_each".to_owned());
                 self.emit_engine(Event::StepStarted { at, title, action, target: step.target.clone(), params, destructive: false, items });
             }
-            Err(reason) => self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms: 0 }),
+            Err(reason) => self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms: 0, unsure: false }),
         }
     }
 
@@ -66,6 +66,6 @@ impl Turn<'_, '_> {
             OnFailure::Continue => format!("{} of {of} items failed, first item {visit}: {why}", failed.len()),
             _ => format!("item {visit} of {of} failed: {why}"),
         };
-        self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
+        self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms, unsure: false });
     }
 }

@@ -32,20 +32,34 @@ impl Turn<'_, '_> {
     }
 
     pub(super) fn begin_escalation_if_classified(&mut self, reason: &str) {
-        if self.state.classification.is_some() && self.state.status == Status::Triggered {
+        // What has just risen in priority is told already.
+        let begun = self.state.escalation.started_at == Some(self.now);
+        if self.state.classification.is_some() && self.state.status == Status::Triggered && !begun {
             self.begin_escalation(self.now, reason);
         }
     }
 
     pub(super) fn begin_escalation(&mut self, start: Timestamp, reason: &str) {
         let Some(plan) = self.plan() else { return };
-        if let Some(due) = plan.due(start, 0, self.now) {
-            self.carry_out(&plan, start, &due, reason);
+        match (plan.due(start, 0, self.now), self.state.escalation.started_at) {
+            (Some(due), _) => self.carry_out(&plan, start, &due, reason),
+            // The first level is still to come; a ladder that stands already goes on by the plan that is in force now.
+            (None, Some(begun)) => drop(self.await_next_moment(&plan, begun)),
+            (None, None) => {
+                if let Some(first) = plan.moment(start, 0) {
+                    self.ring_at(first.due_at, Some(start));
+                }
+            }
         }
     }
 
+    /// Sets a timer of the ladder; a change of mind before then makes it stale.
+    pub(super) fn ring_at(&mut self, at: Timestamp, start: Option<Timestamp>) {
+        self.wake_at(at, Wake::Escalate { generation: self.state.escalation.generation, start });
+    }
+
     /// A timer of the plan rang, or the time of several passed while nobody was there to hear.
-    pub(super) fn escalation_due(&mut self, generation: u64) {
+    pub(super) fn escalation_due(&mut self, generation: u64, first_of: Option<Timestamp>) {
         let escalation = &self.state.escalation;
         if escalation.generation != generation || !self.state.is_open() {
             return;
@@ -59,6 +73,9 @@ impl Turn<'_, '_> {
         if self.state.status != Status::Triggered {
             return;
         }
+        if let (None, Some(start)) = (escalation.started_at, first_of) {
+            return self.begin_escalation(start, "nobody has acknowledged");
+        }
         let (Some(start), Some(plan)) = (escalation.started_at, self.plan()) else { return };
         match plan.due(start, escalation.done, self.now) {
             Some(due) => self.carry_out(&plan, start, &due, "nobody has acknowledged"),
@@ -70,7 +87,7 @@ impl Turn<'_, '_> {
     /// Sets the ladder's timer by a plan that has come into force since the last one was set. Answers when it rings.
     fn await_next_moment(&mut self, plan: &Plan, start: Timestamp) -> Option<Timestamp> {
         let moment = plan.moment(start, self.state.escalation.done)?;
-        self.wake_at(moment.due_at, Wake::Escalate { generation: self.state.escalation.generation });
+        self.ring_at(moment.due_at, None);
         Some(moment.due_at)
     }
 
@@ -79,6 +96,14 @@ impl Turn<'_, '_> {
         let start = self.state.escalation.started_at.filter(|_| self.state.status == Status::Triggered)?;
         let plan = self.plan_at(to)?;
         self.await_next_moment(&plan, start)
+    }
+
+    /// Where no rung was reached yet, the ladder of the lower priority begins.
+    pub(super) fn priority_fell(&mut self) {
+        let escalation = &self.state.escalation;
+        if self.state.status == Status::Triggered && escalation.started_at.is_none() && escalation.snoozed_until.is_none() {
+            self.begin_escalation_if_classified("the priority fell");
+        }
     }
 
     fn carry_out(&mut self, plan: &Plan, start: Timestamp, due: &Due, reason: &str) {
@@ -102,7 +127,7 @@ impl Turn<'_, '_> {
         });
         self.page(&Page { to: &to, template, text: None, reason: &reason });
         if let Some(next_at) = due.next_at {
-            self.wake_at(next_at, Wake::Escalate { generation: self.state.escalation.generation });
+            self.ring_at(next_at, None);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What people do to an incident: acknowledge, resolve, reopen, snooze, set its priority, comment, assign, escalate.
 
-use crate::domain::decide::command::{Refusal, Wake};
+use crate::domain::decide::command::Refusal;
 use crate::domain::decide::turn::Turn;
 use crate::domain::incident::Status;
 use crate::domain::priority::Priority;
@@ -98,7 +98,7 @@ impl Turn<'_, '_> {
         }
         let until = self.now + span;
         self.emit(Event::Snoozed { until });
-        self.wake_at(until, Wake::Escalate { generation: self.state.escalation.generation });
+        self.ring_at(until, None);
         Ok(())
     }
 
@@ -112,6 +112,8 @@ impl Turn<'_, '_> {
         self.emit(Event::PriorityChanged { from, to: priority, reason, next_at });
         if priority.outranks(from) {
             self.priority_rose();
+        } else if from.outranks(priority) {
+            self.priority_fell();
         }
         if priority != from {
             self.start_matching_runs();

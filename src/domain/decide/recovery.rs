@@ -48,7 +48,7 @@ impl Turn<'_, '_> {
     fn is_awaited(&self, wake: &Wake) -> bool {
         let step_of = |run, step: &str| self.state.runs.get(run).filter(|run| !run.status.is_over()).and_then(|run| run.steps.get(step));
         match wake {
-            Wake::Escalate { generation } => {
+            Wake::Escalate { generation, .. } => {
                 let awaited = self.state.status == Status::Triggered || self.state.escalation.snoozed_until.is_some();
                 self.state.escalation.generation == *generation && awaited
             }

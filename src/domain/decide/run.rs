@@ -239,9 +239,9 @@ impl Turn<'_, '_> {
         }
         let reason = format!("playbook {} {}: {}", child.playbook, child.status.word(), child.reason.unwrap_or_default());
         if at.attempt < step.retry.attempts && child.status == RunStatus::Failed && self.goes_on(&run) {
-            return self.try_later(run.id, &step, at.attempt, reason, duration_ms);
+            return self.try_later(run.id, &step, at.attempt, (reason, false), duration_ms);
         }
-        self.fail(run.id, &step, at.attempt, reason, duration_ms);
+        self.fail(run.id, &step, at.attempt, (reason, false), duration_ms);
     }
 
     /// The run has had all the time that its playbook gives it.

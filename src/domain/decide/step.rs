@@ -50,7 +50,7 @@ impl Turn<'_, '_> {
             Ok(params) => params,
             Err(error) => {
                 let reason = format!("a parameter could not be filled in: {error}");
-                return self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms: 0 });
+                return self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms: 0, unsure: false });
             }
         };
         if let (Some(approval), None, 1) = (&step.approval, &approved, attempt) {
@@ -164,7 +164,7 @@ impl Turn<'_, '_> {
     /// A step that the core does has failed; its run hears of it when it goes on.
     fn fail_here(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, reason: String) {
         let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
-        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0 });
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0, unsure: false });
     }
 
     pub(super) fn succeed(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, output: Value) {

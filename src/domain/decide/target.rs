@@ -19,7 +19,14 @@ impl Turn<'_, '_> {
             Turned::Circle(other) => {
                 let reason = format!("it would wait for {target}, but {other} waits for what this run has");
                 let at = StepRef { run: run.id, step: step.id.clone(), attempt, undo: false };
-                self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0 });
+                self.emit_engine(Event::StepFailed {
+                    at,
+                    title: step.title.clone(),
+                    reason,
+                    retry_at: None,
+                    duration_ms: 0,
+                    unsure: false,
+                });
                 false
             }
             Turned::Held(other) => {

@@ -101,7 +101,7 @@ impl Turn<'_, '_> {
 
     fn wake(&mut self, wake: Wake) {
         match wake {
-            Wake::Escalate { generation } => self.escalation_due(generation),
+            Wake::Escalate { generation, start } => self.escalation_due(generation, start),
             Wake::Settle { since } => self.settled(since),
             Wake::Stale { since } => self.stale(since),
             Wake::Step { run, step, attempt } => self.step_due(run, step.as_deref(), attempt),

@@ -16,9 +16,11 @@ const UNDO_PAUSE: Span = Span::seconds(10);
 const LONGEST_UNDO_PAUSE: Span = Span::minutes(5);
 
 impl Turn<'_, '_> {
-    /// It has failed and may be in force all the same: what can be taken back is, for that is the same when there is nothing to take back.
+    /// It has failed and, by this attempt or an earlier one, may be in force all the same: what can be taken back is, for that is the
+    /// same when there is nothing to take back.
     pub(super) fn undo_unsure(&mut self, run: RunId, step: &Step) {
-        if step.undo != Undo::Never {
+        let state = self.state.runs.get(&run).and_then(|run| run.steps.get(&step.id));
+        if step.undo != Undo::Never && state.is_some_and(|state| state.unsure && !state.undoing) {
             self.begin_undo(run, step);
         }
     }
@@ -60,7 +62,9 @@ impl Turn<'_, '_> {
         let Some(playbook) = self.playbook_of(&run) else { return };
         let (Some(step), Some(state)) = (playbook.step(step), run.steps.get(step)) else { return };
         let (waits, under_way) = (state.undoing && state.retry_at.is_some(), state.undoing && state.retry_at.is_none());
-        if under_way || !(waits || state.status == StepStatus::Succeeded) {
+        // Nobody will try it again, and an attempt before may have done it.
+        let unsure = state.unsure && run.status.is_over() && state.status != StepStatus::Running;
+        if under_way || !(waits || unsure || state.status == StepStatus::Succeeded) {
             return;
         }
         if self.is_done_anew(&run, &step) {
@@ -86,7 +90,7 @@ impl Turn<'_, '_> {
             let takes_back = || self.playbook_of(later).and_then(|book| book.step(&step.id)).is_some_and(|s| s.undo != Undo::Never);
             let state = later.steps.get(&step.id).filter(|state| !state.undoing);
             let does = |state: &StepState| matches!(state.status, StepStatus::Running | StepStatus::Succeeded | StepStatus::InDoubt);
-            state.is_some_and(|state| does(state) || state.waits_for.is_some()) && takes_back()
+            state.is_some_and(does) && takes_back()
         };
         self.state.is_open()
             && self.state.runs.values().any(|later| later.playbook == run.playbook && later.ordinal > run.ordinal && done(later))
@@ -96,7 +100,7 @@ impl Turn<'_, '_> {
         let Some(state) = run.steps.get(&step.id).filter(|state| state.undoing) else { return };
         let at = StepRef { run: run.id, step: step.id.clone(), attempt: state.undo_attempt, undo: true };
         let reason = "a later run did it again and takes it back itself".to_owned();
-        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0 });
+        self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms: 0, unsure: false });
     }
 
     /// A later run waits to do the same: it need not wait for another try, for it takes back itself what it does.
@@ -139,12 +143,12 @@ impl Turn<'_, '_> {
             Err(Failure::Retry(_) | Failure::Unknown(_)) if self.is_left_to_a_later_run(run, &step) => {}
             Err(Failure::Retry(reason) | Failure::Unknown(reason)) if attempt < UNDO_ATTEMPTS => {
                 let retry_at = self.now + pause(UNDO_PAUSE, LONGEST_UNDO_PAUSE, attempt, self.state.number);
-                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms });
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms, unsure: false });
                 self.wake_at(retry_at, Wake::Undo { run, step });
             }
             Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
                 let why = format!("\"{title}\" could not be undone and stays in force: {reason}");
-                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms });
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms, unsure: false });
                 self.page_level_one("automation-failed", &why);
             }
         }

@@ -51,6 +51,13 @@ const WAITING: &str = "
       and r.status = 'waiting'
     order by r.started_at, i.number";
 
+// An effect is looked into as text: PostgreSQL refuses to look into JSON with a NUL anywhere in it.
+const AT_WORK: &str = "
+    select state, heard_at
+    from incidents
+    where id in (select incident from runs where ended_at is null)
+       or id in (select incident from jobs where kind = 'perform' or effect like '%\"wake\":\"undo\"%')";
+
 const UNWORKED: &str = "
     select position, id, source, received_at, body
     from deliveries
@@ -316,6 +323,9 @@ impl PostgresStore {
         }
         for row in sqlx::query(WAITING).fetch_all(&readers).await? {
             resumed.waiting.extend(rows::waiter(&row)?);
+        }
+        for row in sqlx::query(AT_WORK).fetch_all(&readers).await? {
+            resumed.at_work.push(rows::incident(&row)?);
         }
         for row in sqlx::query(UNWORKED).fetch_all(&readers).await? {
             resumed.unworked.push((row.try_get("position")?, rows::delivery(&row)?));

@@ -404,6 +404,7 @@ mod tests {
             reason: "gone".to_owned(),
             retry_at: Some(Timestamp(1_000)),
             duration_ms: 12,
+            unsure: false,
         };
         let entry = Entry { seq: 7, at: Timestamp(0), actor: Actor::engine(), event };
         assert_eq!(

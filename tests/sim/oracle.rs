@@ -1,0 +1,219 @@
+//! Judges every commit as it is made: the log has no gap and adds up to the state, nothing is left that nobody will ever move again,
+//! limits hold in every window, nothing is early, and nothing is late without an excuse. Believes the log and the rules, nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use reynard::domain::decide::command::{Effect, Wake};
+use reynard::domain::id::{IncidentId, RunId};
+use reynard::domain::incident::{Incident, NotificationStatus, Status};
+use reynard::domain::limits::{Rate, Spent};
+use reynard::domain::run::{Run, StepStatus};
+use reynard::domain::settings::Rulebook;
+use reynard::domain::time::{Span, Timestamp};
+use reynard::domain::timeline::{Entry, Event};
+use reynard::engine::store::Batch;
+
+use crate::disk::Tables;
+use crate::record::Record;
+use crate::weather::Weather;
+
+/// What is done within this time of its instant is punctual.
+const PUNCTUAL: Span = Span(2_000);
+/// A story that commits more than this never comes to rest.
+const MOST_COMMITS: u32 = 30_000;
+
+pub struct Oracle {
+    record: Arc<Record>,
+    weather: Arc<Weather>,
+    rulebook: Arc<Rulebook>,
+    folded: BTreeMap<IncidentId, Incident>,
+    /// When the plan in force last became another.
+    replanned: BTreeMap<IncidentId, Timestamp>,
+    /// The last rung that was told: of which ladder, and when.
+    rungs: BTreeMap<IncidentId, (Timestamp, Timestamp)>,
+    begun: BTreeSet<(RunId, String, bool, u32)>,
+    spent: Vec<Spent>,
+    last_at: Timestamp,
+    commits: u32,
+}
+
+impl Oracle {
+    pub fn new(record: Arc<Record>, weather: Arc<Weather>, rulebook: Arc<Rulebook>) -> Self {
+        let (folded, replanned, rungs, begun, spent, last_at, commits) = Default::default();
+        Self { record, weather, rulebook, folded, replanned, rungs, begun, spent, last_at, commits }
+    }
+
+    /// A real database would take a gap; nobody may make one.
+    pub fn before(&mut self, tables: &Tables, batch: &Batch) {
+        self.commits += 1;
+        self.record.demand(self.commits < MOST_COMMITS, || "it never comes to rest".to_owned());
+        let next = tables.timeline.len() as i64 + 1;
+        self.record.demand(batch.entries.is_empty() || batch.first_position == next, || "the log has a gap".to_owned());
+    }
+
+    pub fn after(&mut self, tables: &Tables, batch: &Batch) {
+        for (id, entry) in &batch.entries {
+            self.judge(*id, entry);
+        }
+        let touched: BTreeSet<IncidentId> =
+            batch.entries.iter().map(|(id, _)| *id).chain(batch.jobs.iter().map(|job| job.incident)).collect();
+        for id in touched {
+            let Some((_, stored)) = tables.incidents.get(&id) else {
+                self.record.fault(format!("{id} has a log and no state"));
+                continue;
+            };
+            let folded = self.folded.entry(id).or_insert_with(|| Incident::blank(id));
+            folded.heard_at = stored.heard_at;
+            // The alerts have rows of their own, and the chain is the writer's.
+            let told = Incident { alerts: BTreeMap::new(), chain: stored.chain, ..folded.clone() };
+            self.record.demand(told == *stored, || format!("#{}: the log does not add up to the state", stored.number));
+            Whole { record: &self.record, rulebook: &self.rulebook, tables, state: stored }.judge();
+        }
+        self.judge_turns(tables);
+    }
+
+    fn judge(&mut self, id: IncidentId, entry: &Entry) {
+        let before = self.folded.remove(&id).unwrap_or_else(|| Incident::blank(id));
+        let number = before.number;
+        self.record.demand(entry.seq == before.seq + 1, || format!("#{number}: {} follows {}", entry.seq, before.seq));
+        self.record.demand(entry.at >= self.last_at, || format!("#{number}: time ran backwards"));
+        self.last_at = self.last_at.max(entry.at);
+        match &entry.event {
+            Event::Escalated { started_at: Some(start), .. } => self.judge_rung(&before, *start, entry.at),
+            Event::PriorityChanged { .. } | Event::Classified { .. } => drop(self.replanned.insert(id, entry.at)),
+            Event::StepStarted { at, target, destructive, .. } => {
+                let first = self.begun.insert((at.run, at.step.clone(), at.undo, at.attempt));
+                self.record.demand(first, || format!("#{number}: attempt {} of {} began twice", at.attempt, at.step));
+                if *destructive && !at.undo {
+                    let playbook = before.runs.get(&at.run).map(|run| run.playbook.clone()).unwrap_or_default();
+                    self.judge_limits(Spent { at: entry.at, playbook, target: target.clone() });
+                }
+            }
+            _ => {}
+        }
+        let mut folded = before;
+        folded.apply(entry);
+        self.folded.insert(id, folded);
+    }
+
+    /// A rung of the ladder is told when it is due: not before, not much later than can be excused, and not two at once.
+    fn judge_rung(&mut self, before: &Incident, start: Timestamp, at: Timestamp) {
+        let number = before.number;
+        let Some(plan) = self.rulebook.policy(&before.escalation.policy).and_then(|policy| policy.plan(before.priority)) else {
+            return self.record.fault(format!("#{number}: somebody was told by no plan"));
+        };
+        let goes_on = before.escalation.started_at == Some(start);
+        let done = if goes_on { before.escalation.done } else { 0 };
+        let Some(moment) = plan.moment(start, done) else {
+            return self.record.fault(format!("#{number}: the ladder has no further rung"));
+        };
+        self.record.demand(at >= moment.due_at, || format!("#{number}: a rung was told before it was due"));
+        let due = self.replanned.get(&before.id).map_or(moment.due_at, |replanned| moment.due_at.max(*replanned));
+        let late = at.since(due).as_millis().saturating_sub(self.weather.excused(due, at).as_millis());
+        self.record.demand(late <= PUNCTUAL.as_millis(), || format!("#{number}: a rung was told {late} ms late without an excuse"));
+        let again = self.rungs.insert(before.id, (start, at)).is_some_and(|(ladder, told)| ladder == start && told == at && goes_on);
+        self.record.demand(!again, || format!("#{number}: two rungs were told at once"));
+    }
+
+    fn judge_limits(&mut self, spent: Spent) {
+        self.spent.push(spent.clone());
+        let holds = |rate: Rate, counts: &dyn Fn(&Spent) -> bool| {
+            self.spent.iter().filter(|other| other.at + rate.window > spent.at && counts(other)).count() <= rate.count as usize
+        };
+        let on_target = |other: &Spent| other.target == spent.target;
+        let own = self.rulebook.playbooks.get(&spent.playbook).and_then(|playbook| playbook.limits.per_target);
+        let held = holds(self.rulebook.limits.destructive, &|_| true)
+            && holds(self.rulebook.limits.per_target, &on_target)
+            && own.is_none_or(|rate| holds(rate, &|other| on_target(other) && other.playbook == spent.playbook));
+        self.record.demand(held, || format!("a limit was exceeded on {:?}", spent.target));
+    }
+
+    /// Never more runs of a playbook under way than it allows.
+    fn judge_turns(&self, tables: &Tables) {
+        for playbook in self.rulebook.playbooks.values() {
+            let Some(limit) = playbook.limits.concurrency else { continue };
+            let begun = |run: &&Run| run.playbook == playbook.slug && !run.status.is_over() && !run.steps.is_empty();
+            let under_way: usize = tables.incidents.values().map(|(_, state)| state.runs.values().filter(begun).count()).sum();
+            self.record.demand(under_way <= limit as usize, || format!("{under_way} runs of {} are under way", playbook.slug));
+        }
+    }
+}
+
+/// One incident and what is stored to be done about it.
+struct Whole<'a> {
+    record: &'a Record,
+    rulebook: &'a Rulebook,
+    tables: &'a Tables,
+    state: &'a Incident,
+}
+
+impl Whole<'_> {
+    /// Nothing is left that nobody and nothing will ever move again.
+    fn judge(&self) {
+        self.state.runs.values().for_each(|run| self.judge_run(run));
+        for (id, notification) in &self.state.notifications {
+            let sends = self.waits(|effect| matches!(effect, Effect::Send { notification, .. } if notification == id));
+            let queued = usize::from(notification.status == NotificationStatus::Queued);
+            self.demand(sends == queued, || format!("message {id} is {:?} and has {sends} jobs", notification.status));
+        }
+        if self.state.is_open() {
+            self.judge_open();
+        }
+    }
+
+    fn judge_open(&self) {
+        let escalation = &self.state.escalation;
+        let triggered = self.state.status == Status::Triggered;
+        let rings = self.wakes(|wake| matches!(wake, Wake::Escalate { generation, .. } if *generation == escalation.generation));
+        if triggered && escalation.next_at.is_some() {
+            self.demand(rings > 0, || format!("the ladder is stuck: {escalation:?}"));
+        }
+        let plan = self.rulebook.policy(&escalation.policy).and_then(|policy| policy.plan(self.state.priority));
+        if triggered && self.state.classification.is_some() && plan.is_some() {
+            let somebody = escalation.started_at.is_some() || rings > 0;
+            self.demand(somebody, || "nobody is told, and nobody will be".to_owned());
+        }
+        let watches = self.wakes(|wake| *wake == Wake::Stale { since: self.state.reopened_at });
+        self.demand(watches == 1, || format!("{watches} watch over silence"));
+        if let (Some(since), 0) = (self.state.quiet_since, self.state.truncated) {
+            self.demand(self.wakes(|wake| *wake == Wake::Settle { since }) > 0, || "it never settles".to_owned());
+        }
+    }
+
+    fn judge_run(&self, run: &Run) {
+        let asked = self.waits(|effect| matches!(effect, Effect::Perform { attempt } if attempt.run == run.id && !attempt.undo));
+        let timed = self.wakes(|wake| matches!(wake, Wake::Step { run: of, .. } if *of == run.id));
+        let doubted = run.steps.values().any(|step| step.status == StepStatus::InDoubt);
+        self.demand(run.status.is_over() || asked + timed > 0 || doubted, || format!("a run of {} is stuck", run.playbook));
+        for (id, step) in &run.steps {
+            let attempts = self.attempts(run.id, id, false, step.attempt);
+            let running = usize::from(step.status == StepStatus::Running);
+            self.demand(attempts == running, || format!("step {id} is {} and has {attempts} jobs", step.status.word()));
+            let taking_back = self.attempts(run.id, id, true, step.undo_attempt);
+            let under_way = usize::from(step.undoing && step.retry_at.is_none());
+            self.demand(taking_back == under_way, || format!("taking {id} back has {taking_back} jobs for {under_way}"));
+            let later = self.wakes(|wake| matches!(wake, Wake::Undo { run: of, step } if *of == run.id && step == id));
+            self.demand(!step.undoing || taking_back + later > 0, || format!("taking {id} back is stuck"));
+        }
+    }
+
+    fn demand(&self, holds: bool, otherwise: impl FnOnce() -> String) {
+        self.record.demand(holds, || format!("#{}: {}", self.state.number, otherwise()));
+    }
+
+    fn waits(&self, holds: impl Fn(&Effect) -> bool) -> usize {
+        self.tables.jobs_of(self.state.id).filter(|job| holds(&job.effect)).count()
+    }
+
+    fn wakes(&self, holds: impl Fn(&Wake) -> bool) -> usize {
+        self.waits(|effect| matches!(effect, Effect::Wake { wake } if holds(wake)))
+    }
+
+    fn attempts(&self, run: RunId, step: &str, undo: bool, number: u32) -> usize {
+        self.waits(|effect| match effect {
+            Effect::Perform { attempt } => (attempt.run, attempt.step.as_str(), attempt.undo, attempt.attempt) == (run, step, undo, number),
+            _ => false,
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! People who look at an incident and act, at any moment and sometimes twice. What they were told was done is remembered.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reynard::domain::decide::command::Command;
+use reynard::domain::id::{IncidentId, RunId};
+use reynard::domain::incident::Incident;
+use reynard::domain::priority::Priority;
+use reynard::domain::run::StepStatus;
+use reynard::domain::time::Span;
+use reynard::domain::timeline::{Actor, Outcome};
+use tokio::task::JoinSet;
+
+use crate::house::PLAYBOOKS;
+use crate::node::Door;
+use crate::stage::Stage;
+
+pub struct People {
+    stage: Arc<Stage>,
+    door: Door,
+    under_way: JoinSet<()>,
+    /// Comments by their words: whether somebody was told that it is there.
+    pub said: Arc<Mutex<BTreeMap<String, bool>>>,
+    requests: u64,
+}
+
+impl People {
+    pub fn new(stage: Arc<Stage>, door: Door) -> Self {
+        Self { stage, door, under_way: JoinSet::new(), said: Arc::default(), requests: 0 }
+    }
+
+    pub fn somebody_acts(&mut self) {
+        let states = self.stage.tables().in_order();
+        if states.is_empty() {
+            return;
+        }
+        let state = self.stage.chance.pick(&states).clone();
+        if let Some(command) = self.wish(&state) {
+            self.asks(state.id, command);
+        }
+    }
+
+    fn wish(&mut self, state: &Incident) -> Option<Command> {
+        let chance = &self.stage.chance;
+        let note = String::new;
+        let runs: Vec<RunId> = state.runs_in_order().into_iter().filter(|run| !run.status.is_over()).map(|run| run.id).collect();
+        let run = (!runs.is_empty()).then(|| *chance.pick(&runs));
+        Some(match chance.below(16) {
+            0..=1 => Command::Acknowledge { note: note() },
+            2 => Command::Unacknowledge,
+            3 => Command::Resolve { note: note() },
+            4 => Command::Reopen { note: note() },
+            5 => Command::Snooze { span: Span::seconds(chance.between(1, 1_800)) },
+            6 => Command::SetPriority { priority: *chance.pick(&[Priority::P1, Priority::P2, Priority::P3, Priority::P4]), note: note() },
+            7 => Command::StartRun { playbook: (*chance.pick(&PLAYBOOKS)).to_owned(), vars: Default::default() },
+            8 => Command::CancelRun { run: run?, note: note() },
+            9 => Command::Escalate { note: note() },
+            10..=11 => {
+                self.requests += 1;
+                Command::Comment { text: format!("comment {}", self.requests) }
+            }
+            kind => {
+                let run = run?;
+                let wanted = |status: StepStatus| matches!(status, StepStatus::InDoubt | StepStatus::Waiting);
+                let step = state.runs[&run].steps.iter().find(|(_, step)| wanted(step.status))?.0.clone();
+                match kind {
+                    12 => Command::RetryStep { run, step, note: note() },
+                    13 => Command::SkipStep { run, step, note: note() },
+                    _ => self.truth_about(run, step),
+                }
+            }
+        })
+    }
+
+    /// People look before they say what became of a step.
+    fn truth_about(&self, run: RunId, step: String) -> Command {
+        let happened = self.stage.seen().effects.contains_key(&format!("{run}:{step}:1"));
+        let outcome = if happened { Outcome::Succeeded } else { Outcome::Failed };
+        Command::SettleStep { run, step, outcome, note: String::new() }
+    }
+
+    /// Half of them click twice, and half of those later, when whatever became of the first click.
+    fn asks(&mut self, id: IncidentId, command: Command) {
+        let (stage, door, said) = (self.stage.clone(), self.door.clone(), self.said.clone());
+        self.requests += 1;
+        let key = self.stage.chance.one_in(2).then(|| format!("click {}", self.requests));
+        if let Command::Comment { text } = &command {
+            said.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone(), false);
+        }
+        self.under_way.spawn(async move {
+            for _ in 0..if key.is_some() { 2 } else { 1 } {
+                let runtime = door.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if let Some(runtime) = runtime {
+                    let answer =
+                        runtime.command(id, Actor::Person("ana".to_owned()), command.clone(), key.as_deref().map(Into::into)).await;
+                    stage.record.line(|| format!("person: {command:?}: {answer:?}"));
+                    if let (Command::Comment { text }, Ok(_)) = (&command, &answer) {
+                        said.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone(), true);
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(stage.chance.below(90_000))).await;
+            }
+        });
+    }
+
+    pub async fn are_done(&mut self) {
+        while self.under_way.join_next().await.is_some() {}
+    }
+
+    /// Somebody says of every step in doubt what became of it, and ends what does not end by itself.
+    pub async fn tidy_up(&mut self) {
+        let states = self.stage.tables().in_order();
+        for state in states {
+            for run in state.runs_in_order().into_iter().filter(|run| !run.status.is_over()) {
+                for (step, _) in run.steps.iter().filter(|(_, step)| step.status == StepStatus::InDoubt) {
+                    let command = self.truth_about(run.id, step.clone());
+                    self.asks(state.id, command);
+                }
+            }
+            if state.is_open() {
+                self.asks(state.id, Command::Resolve { note: String::new() });
+            }
+        }
+        self.are_done().await;
+    }
+}
