@@ -56,7 +56,8 @@ const AT_WORK: &str = "
     select state, heard_at
     from incidents
     where id in (select incident from runs where ended_at is null)
-       or id in (select incident from jobs where kind = 'perform' or effect like '%\"wake\":\"undo\"%')";
+       or id in (select incident from jobs where kind = 'perform' or effect like '%\"wake\":\"undo\"%')
+    order by number";
 
 const UNWORKED: &str = "
     select position, id, source, received_at, body

@@ -45,10 +45,11 @@ const WAITING: &str = "
 
 // Those that take something back, or wait to, have a job for it.
 const AT_WORK: &str = "
-    select state
+    select state, heard_at
     from incidents
     where id in (select incident from runs where ended_at is null)
-       or id in (select incident from jobs where kind = 'perform' or effect ->> '$.wake.wake' = 'undo')";
+       or id in (select incident from jobs where kind = 'perform' or effect ->> '$.wake.wake' = 'undo')
+    order by number";
 
 const UNWORKED: &str = "
     select position, id, source, received_at, body
@@ -228,7 +229,7 @@ impl SqliteStore {
             resumed.waiting.push(rows::waiter(&row)?);
         }
         for row in sqlx::query(AT_WORK).fetch_all(&self.readers).await? {
-            resumed.at_work.push(rows::from_json(row.try_get("state")?)?);
+            resumed.at_work.push(rows::incident(&row)?);
         }
         for row in sqlx::query(UNWORKED).fetch_all(&self.readers).await? {
             resumed.unworked.push((row.try_get("position")?, rows::delivery(&row)?));
