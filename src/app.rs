@@ -18,6 +18,7 @@ use crate::channel::catalog::senders;
 use crate::config::check::{self, Checked, Request};
 use crate::config::files::Files;
 use crate::config::load::{self, Loaded};
+use crate::config::schema;
 use crate::config::secrets::Secrets;
 use crate::domain::settings::{Rulebook, Settings};
 use crate::domain::time::{Span, Timestamp};
@@ -28,6 +29,7 @@ use crate::engine::render::Messages;
 use crate::engine::runtime::{Hands, Parts, Runtime};
 use crate::engine::store::Journal;
 use crate::store::sqlite::open::SqliteStore;
+use crate::terminal;
 use crate::web::pages;
 use crate::web::router::router;
 use crate::web::serve::serve;
@@ -67,6 +69,36 @@ impl Secrets for RealSecrets {
 /// Checks files as starting would, for `reynard check`.
 pub fn check(request: Request<'_>) -> Checked {
     check::check(request, &catalog::specs(), &RealSecrets)
+}
+
+/// The kinds of files that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Playbook,
+    Config,
+    Test,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Playbook, Self::Config, Self::Test];
+
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Playbook => "playbook.json",
+            Self::Config => "config.json",
+            Self::Test => "test.json",
+        }
+    }
+}
+
+/// The JSON Schema of a kind of file, for editors.
+pub fn schema(kind: Kind) -> String {
+    let schema = match kind {
+        Kind::Playbook => schema::playbook::playbook(&catalog::specs()),
+        Kind::Config => schema::settings::settings(),
+        Kind::Test => schema::test::test(),
+    };
+    format!("{schema:#}\n")
 }
 
 /// What the real clock says, for commands that do one thing and end.
@@ -282,7 +314,7 @@ fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
 fn welcome(settings: &Settings, address: SocketAddr, place: &Place) {
     let page = &settings.public_url;
     let token = if settings.sources.is_empty() { "" } else { "\n              authorization: { credentials: YOUR_SOURCE_TOKEN }" };
-    println!(
+    terminal::say(format!(
         "Reynard {version} is ready.
 
   incidents   {page}/
@@ -309,7 +341,7 @@ Try it: reynard fire database-failure-p1
         },
         database = settings.database_url.expose(),
         http_config = if token.is_empty() { String::new() } else { format!("\n            http_config:{token}") },
-    );
+    ));
     tracing::warn!("limits.correlated is read and not held yet; the other limits are held");
 }
 

@@ -16,10 +16,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("web", &["domain", "engine::runtime", "engine::ports", "engine::store", "engine::metrics"]),
     ("carried", &["config"]),
     ("memory", &[]),
+    ("terminal", &[]),
     ("telemetry", &[]),
-    ("app", &["domain", "engine", "config", "store", "action", "channel", "web", "carried", "telemetry"]),
+    ("app", &["domain", "engine", "config", "store", "action", "channel", "web", "carried", "telemetry", "terminal"]),
     // `cli` asks `app` for all deeds; it names `config` for the words in which a check is asked for and answered, and `domain` for an instant.
-    ("cli", &["domain", "config::check", "app", "carried", "telemetry"]),
+    ("cli", &["domain", "config::check", "app", "carried", "telemetry", "terminal"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

@@ -4,4 +4,5 @@ pub mod check;
 pub mod fire;
 pub mod init;
 pub mod run;
+pub mod schema;
 pub mod serve;

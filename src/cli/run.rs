@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{check, fire, init, serve};
+use crate::cli::{check, fire, init, schema, serve};
+use crate::terminal;
 
 /// Alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
 #[derive(Debug, Parser)]
@@ -24,6 +25,8 @@ enum Verb {
     Init(init::Args),
     /// Check settings and playbooks; every fault with its place and a hint.
     Check(check::Args),
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema(schema::Args),
     /// Send a realistic Alertmanager body to a running server.
     Fire(fire::Args),
 }
@@ -35,10 +38,11 @@ pub fn main() -> ExitCode {
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Init(args)) => init::run(&args),
         Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Schema(args)) => schema::run(&args),
         Some(Verb::Fire(args)) => fire::run(&args),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("reynard: {error:#}");
+        terminal::complain(format!("reynard: {error:#}"));
         ExitCode::from(2)
     })
 }

@@ -1,6 +1,7 @@
 //! What conditions and `{{ … }}` holes may read, and their faults brought to the right place in the file. Knows no values.
 
 use crate::config::diagnostic::Code;
+use crate::config::outputs::Outputs;
 use crate::config::reader::At;
 use crate::config::yaml::Value;
 use crate::domain::expression::condition::Expression;
@@ -32,14 +33,14 @@ pub struct StepScope {
 }
 
 /// The incident, the results of steps, and the target of a step that has one, with what its kind adds.
-pub fn step(earlier: &[&str], all: &[&str], target: Option<&[&str]>) -> StepScope {
-    StepScope { earlier: after(earlier, target), all: after(all, target) }
+pub fn step(earlier: &[&str], all: &[&str], target: Option<&[&str]>, outputs: &Outputs) -> StepScope {
+    StepScope { earlier: after(earlier, target, outputs), all: after(all, target, outputs) }
 }
 
-fn after(ids: &[&str], target: Option<&[&str]>) -> Schema {
+fn after(ids: &[&str], target: Option<&[&str]>, outputs: &Outputs) -> Schema {
     let mut schema = incident();
-    let result = object([("status", Type::Text), ("output", Type::Any)]);
-    schema.names.insert("steps".to_owned(), object(ids.iter().map(|id| (*id, result.clone()))));
+    let result = |id: &str| object([("status", Type::Text), ("output", outputs.get(id).cloned().unwrap_or(Type::Any))]);
+    schema.names.insert("steps".to_owned(), object(ids.iter().map(|id| (*id, result(id)))));
     schema.names.insert("vars".to_owned(), Type::Map(Box::new(Type::Any)));
     if let Some(extra) = target {
         let fields = ["name", "kind", "service"].iter().chain(extra);

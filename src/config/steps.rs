@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::config::diagnostic::Code;
 use crate::config::names::{self, NAME_HELP, Names};
+use crate::config::outputs::{self, Outputs};
 use crate::config::reader::{At, Fields};
 use crate::config::scope::{self, StepScope};
 use crate::config::suggest;
@@ -24,12 +25,15 @@ pub struct Context<'a> {
     pub specs: &'a Specs,
     pub names: &'a Names,
     pub targets: &'a BTreeMap<String, Target>,
+    /// What each step's output is, by the step's id; `read` fills it in.
+    pub outputs: &'a Outputs,
 }
 
-const ORDER: [(&str, OnInterrupt); 4] =
+/// Every answer to being cut off, and its word.
+pub const ON_INTERRUPT: [(&str, OnInterrupt); 4] =
     [("retry", OnInterrupt::Retry), ("check", OnInterrupt::Check), ("ask", OnInterrupt::Ask), ("fail", OnInterrupt::Fail)];
 /// More than anybody oversees; it also bounds the work of checking what each step may read.
-const MAX_STEPS: usize = 200;
+pub const MAX_STEPS: usize = 200;
 const DEFAULT_TIMEOUT: Span = Span::minutes(1);
 
 /// Every step that is whole, in the file's order.
@@ -44,6 +48,8 @@ pub fn read(at: At<'_>, context: Context<'_>) -> Vec<Arc<Step>> {
     }
     let ids: Vec<Option<&str>> = items.iter().map(|item| id_of(item.node)).collect();
     let all: Vec<&str> = ids.iter().copied().flatten().collect();
+    let outputs = outputs::of_steps(at.node, context.specs);
+    let context = Context { outputs: &outputs, ..context };
     let step = |(index, item): (usize, &At<'_>)| {
         let earlier: Vec<&str> = ids[..index].iter().copied().flatten().collect();
         one(*item, &earlier, &all, context).map(Arc::new)
@@ -69,7 +75,7 @@ fn one(at: At<'_>, earlier: &[&str], all: &[&str], context: Context<'_>) -> Opti
     let known = target.map(|at| at.raw_text().and_then(|name| context.targets.get(name)));
     let extra: Option<Vec<&str>> =
         known.map(|target| target.map(|target| target.extra.keys().map(String::as_str).collect()).unwrap_or_default());
-    let scope = scope::step(earlier, all, extra.as_deref());
+    let scope = scope::step(earlier, all, extra.as_deref(), context.outputs);
     let condition = fields.optional("when").map(|at| scope::step_expression(at, &scope));
     let on_failure = fields.optional("on_failure").and_then(on_failure).unwrap_or_default();
     let retry = fields.optional("retry").map_or(Some(Retry::default()), self::retry);
@@ -268,12 +274,12 @@ fn on_failure(at: At<'_>) -> Option<OnFailure> {
 }
 
 fn on_interrupt(fields: &Fields<'_>, spec: &Spec, scope: &StepScope, context: Context<'_>) -> (OnInterrupt, Option<Arc<Check>>) {
-    let asked = fields.optional("on_interrupt").and_then(|at| Some((at, at.one_of(&ORDER)?)));
+    let asked = fields.optional("on_interrupt").and_then(|at| Some((at, at.one_of(&ON_INTERRUPT)?)));
     let check_at = fields.optional("check");
     let check = check_at.and_then(|at| self::check(at, scope, context)).map(Arc::new);
     let wanted = match asked {
         Some((at, wanted)) if !wanted.is_as_strict_as(spec.on_interrupt) => {
-            let word = ORDER.iter().find(|(_, kind)| *kind == spec.on_interrupt).map_or("", |(word, _)| word);
+            let word = ON_INTERRUPT.iter().find(|(_, kind)| *kind == spec.on_interrupt).map_or("", |(word, _)| word);
             let message = format!("{} is \"{word}\" by itself; a playbook may only be stricter", spec.name);
             at.error_help(Code::WeakerOnInterrupt, message, "it may be check, ask or fail, which do nothing again without knowing");
             spec.on_interrupt
