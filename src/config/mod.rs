@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod escalation;
 pub mod files;
 pub mod limits;
+pub mod lint;
 pub mod load;
 pub mod names;
 pub mod on_call;
@@ -24,6 +25,7 @@ pub mod steps;
 pub mod suggest;
 pub mod targets;
 pub mod with;
+pub mod worst_case;
 pub mod yaml;
 
 #[cfg(test)]
