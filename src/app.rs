@@ -19,7 +19,6 @@ use crate::config::check::{self, Checked, Request};
 use crate::config::files::Files;
 use crate::config::load::{self, Loaded};
 use crate::config::schema;
-use crate::config::secrets::Secrets;
 use crate::domain::settings::{Rulebook, Settings};
 use crate::domain::time::{Span, Timestamp};
 use crate::engine::clock::SystemClock;
@@ -28,6 +27,8 @@ use crate::engine::ports::Clock;
 use crate::engine::render::Messages;
 use crate::engine::runtime::{Hands, Parts, Runtime};
 use crate::engine::store::Journal;
+use crate::rehearse::Drafts;
+use crate::secrets::RealSecrets;
 use crate::store::sqlite::open::SqliteStore;
 use crate::terminal;
 use crate::web::pages;
@@ -50,20 +51,6 @@ pub struct Place {
     pub messages: PathBuf,
     pub listen: Option<SocketAddr>,
     pub database_url: Option<String>,
-}
-
-/// Secrets from the environment and from files.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RealSecrets;
-
-impl Secrets for RealSecrets {
-    fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn file(&self, path: &str) -> Result<String, String> {
-        std::fs::read_to_string(path).map(|text| text.trim_end().to_owned()).map_err(|error| error.to_string())
-    }
 }
 
 /// Checks files as starting would, for `reynard check`.
@@ -135,8 +122,10 @@ pub async fn serve_until_stopped(place: Place) -> anyhow::Result<()> {
     let closing = CancellationToken::new();
     let state = WebState::new(runtime.clone(), settings.sources.clone(), metrics, closing.clone());
     let sources = state.sources.clone();
+    let drafts = Arc::new(Drafts::new(settings.clone()));
+    let _ = state.desk.set(drafts.clone());
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
-    let watching = tokio::spawn(watch(place.clone(), runtime.clone(), store.clone(), sources));
+    let watching = tokio::spawn(watch(place.clone(), runtime.clone(), store.clone(), (sources, drafts)));
     welcome(&settings, address, &place);
     until_asked(asked).await;
     tracing::info!("Stopping: no new work is taken, what runs may end");
@@ -228,7 +217,7 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
 }
 
 /// Reads the files again whenever one changes or somebody asks by SIGHUP; what is broken keeps its last good revision and says so.
-async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, sources: Sources) {
+async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, told: (Sources, Arc<Drafts>)) {
     let Ok(mut asked) = signal(SignalKind::hangup()) else {
         return tracing::warn!("Changes of files cannot be noticed here; restart to load them");
     };
@@ -247,7 +236,7 @@ async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, source
         // Files with secrets are not watched, so whoever asks means it.
         if wanted || now != before {
             before = now;
-            reload(&place, &runtime, journal.as_ref(), &sources).await;
+            reload(&place, &runtime, journal.as_ref(), &told).await;
         }
     }
 }
@@ -279,7 +268,7 @@ fn fingerprint(place: &Place) -> (Option<Files>, BTreeMap<String, String>) {
     (Files::gather(&place.config, &place.playbooks, &[]).ok(), carried::messages(&place.messages))
 }
 
-async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, sources: &Sources) {
+async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, (sources, drafts): &(Sources, Arc<Drafts>)) {
     let previous = runtime.rulebook();
     let loaded = match read_files(place, Some(&previous)) {
         Ok(loaded) => loaded,
@@ -294,6 +283,7 @@ async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, sources
     match kept.and_then(|()| hands(&settings, place)) {
         Ok(hands) => {
             let playbooks = settings.rulebook.playbooks.len();
+            drafts.replace(settings.clone());
             runtime.reload(settings.rulebook, hands);
             sources.replace(settings.sources);
             tracing::info!(playbooks, "Loaded the changed files");
@@ -305,7 +295,7 @@ async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, sources
 fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
     if diagnostics.has_errors() {
         tracing::error!("Faults in the files; each broken playbook keeps its last good revision:\n{}", diagnostics.to_text(false));
-    } else if !diagnostics.is_empty() {
+    } else if diagnostics.warnings() > 0 {
         tracing::warn!("`reynard check` has {} warnings", diagnostics.warnings());
     }
 }

@@ -58,7 +58,9 @@ fn the_schemas_that_lie_beside_the_files_are_those_that_the_program_prints() {
 fn every_shipped_and_example_file_keeps_to_its_schema_and_says_where_it_lies() {
     let (playbook, config) = (Schema::of(Kind::Playbook), Schema::of(Kind::Config));
     let files = folder("playbooks").into_iter().chain(folder("examples/playbooks")).map(|path| (&playbook, path));
-    for (schema, path) in files.chain([(&config, root().join("examples/reynard.yaml"))]) {
+    let test = Schema::of(Kind::Test);
+    let tests = folder("playbooks/tests").into_iter().map(|path| (&test, path));
+    for (schema, path) in files.chain(tests).chain([(&config, root().join("examples/reynard.yaml"))]) {
         let text = fs::read_to_string(&path).expect("a file");
         schema.told(&yaml(&text)).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
         let line = text.lines().next().unwrap_or_default();

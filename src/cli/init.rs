@@ -18,7 +18,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    for playbook in carried::playbooks() {
+    for playbook in carried::playbooks().into_iter().chain(carried::tests()) {
         if let Ok(text) = &playbook.text {
             write(&args.folder.join(&playbook.path), text)?;
         }

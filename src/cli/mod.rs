@@ -6,3 +6,5 @@ pub mod init;
 pub mod run;
 pub mod schema;
 pub mod serve;
+pub mod simulate;
+pub mod test;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{check, fire, init, schema, serve};
+use crate::cli::{check, fire, init, schema, serve, simulate, test};
 use crate::terminal;
 
 /// Alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
@@ -25,6 +25,10 @@ enum Verb {
     Init(init::Args),
     /// Check settings and playbooks; every fault with its place and a hint.
     Check(check::Args),
+    /// Show what a playbook would do for an alert; nothing is sent and nothing changed.
+    Simulate(simulate::Args),
+    /// Hold playbooks to their tests.
+    Test(test::Args),
     /// Print the JSON Schema of a kind of file, for editors.
     Schema(schema::Args),
     /// Send a realistic Alertmanager body to a running server.
@@ -38,6 +42,8 @@ pub fn main() -> ExitCode {
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Init(args)) => init::run(&args),
         Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Simulate(args)) => simulate::run(&args),
+        Some(Verb::Test(args)) => test::run(&args),
         Some(Verb::Schema(args)) => schema::run(&args),
         Some(Verb::Fire(args)) => fire::run(&args),
     };
