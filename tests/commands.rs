@@ -218,7 +218,10 @@ fn a_test_that_fails_shows_the_timeline_and_where_it_is_another() {
     assert_eq!(tested(&story("timeline: [ opened, run_succeeded ]"), "text").0, Some(0));
     let (code, text) = tested(&story("timeline: [ opened, { kind: step_failed, step: first_look } ]"), "text");
     assert_eq!(code, Some(1));
-    assert!(text.contains("\u{2713}    00:00  opened") && text.contains("- step_failed of first_look   \u{2190} expected from here on"), "{text}");
+    assert!(
+        text.contains("\u{2713}    00:00  opened") && text.contains("- step_failed of first_look   \u{2190} expected from here on"),
+        "{text}"
+    );
     assert_eq!(tested(&story("no_calls: [ {} ]"), "text").0, Some(1));
     assert_eq!(tested(&story("never: [ run_succeeded ]"), "text").0, Some(1));
     assert_eq!(tested(&story("priority: P4"), "text").0, Some(1));
