@@ -20,7 +20,7 @@ use crate::channel::catalog::senders;
 use crate::config::check::{self, Checked, Request};
 use crate::config::files::Files;
 use crate::config::load::{self, Loaded};
-use crate::config::secrets::Secrets;
+use crate::config::schema;
 use crate::domain::database;
 use crate::domain::settings::{Rulebook, Settings};
 use crate::domain::time::{Span, Timestamp};
@@ -31,7 +31,10 @@ use crate::engine::ports::Clock;
 use crate::engine::render::Messages;
 use crate::engine::runtime::{Hands, Loops, Over, Parts, Runtime};
 use crate::engine::store::Journal;
+use crate::rehearse::Drafts;
+use crate::secrets::RealSecrets;
 use crate::store::catalog as databases;
+use crate::terminal;
 use crate::web::hosts::Hosts;
 use crate::web::pages;
 use crate::web::router::router;
@@ -59,10 +62,11 @@ pub struct Place {
     pub database_url: Option<String>,
 }
 
-/// Who may come in, and by which name; followed anew when the settings change.
+/// Who may come in, by which name, and what drafts are looked at with; followed anew when the settings change.
 struct Doors {
     sources: Sources,
     hosts: Hosts,
+    drafts: Arc<Drafts>,
 }
 
 /// Whether a start may go on from a last commit that lies far ahead of the machine's clock.
@@ -72,23 +76,39 @@ pub enum Ahead {
     GoesOn,
 }
 
-/// Secrets from the environment and from files.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RealSecrets;
-
-impl Secrets for RealSecrets {
-    fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn file(&self, path: &str) -> Result<String, String> {
-        std::fs::read_to_string(path).map(|text| text.trim_end().to_owned()).map_err(|error| error.to_string())
-    }
-}
-
 /// Checks files as starting would, for `reynard check`.
 pub fn check(request: Request<'_>) -> Checked {
     check::check(request, &catalog::specs(), &RealSecrets)
+}
+
+/// The kinds of files that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Playbook,
+    Config,
+    Test,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Playbook, Self::Config, Self::Test];
+
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Playbook => "playbook.json",
+            Self::Config => "config.json",
+            Self::Test => "test.json",
+        }
+    }
+}
+
+/// The JSON Schema of a kind of file, for editors.
+pub fn schema(kind: Kind) -> String {
+    let schema = match kind {
+        Kind::Playbook => schema::playbook::playbook(&catalog::specs()),
+        Kind::Config => schema::settings::settings(),
+        Kind::Test => schema::test::test(),
+    };
+    format!("{schema:#}\n")
 }
 
 /// What the real clock says, for commands that do one thing and end.
@@ -128,7 +148,9 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     let closing = CancellationToken::new();
     let state = WebState::new(runtime.clone(), engine.settings.sources.clone(), metrics, closing.clone());
     state.hosts.follow(engine.settings.listen.ip(), &engine.settings.public_url, &engine.settings.hosts);
-    let doors = Doors { sources: state.sources.clone(), hosts: state.hosts.clone() };
+    let drafts = Arc::new(Drafts::new(engine.settings.clone()));
+    let _ = state.desk.set(drafts.clone());
+    let doors = Doors { sources: state.sources.clone(), hosts: state.hosts.clone(), drafts };
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
     let watching = tokio::spawn(watch(place.clone(), runtime, journal, doors));
     welcome(&engine.settings, address, &place, loops.is_some());
@@ -398,6 +420,7 @@ async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, doors: 
         Ok(hands) => {
             let playbooks = settings.rulebook.playbooks.len();
             doors.hosts.follow(settings.listen.ip(), &settings.public_url, &settings.hosts);
+            doors.drafts.replace(settings.clone());
             runtime.reload(settings.rulebook, hands);
             doors.sources.replace(settings.sources);
             tracing::info!(playbooks, "Loaded the changed files");
@@ -409,7 +432,7 @@ async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, doors: 
 fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
     if diagnostics.has_errors() {
         tracing::error!("Faults in the files; each broken playbook keeps its last good revision:\n{}", diagnostics.to_text(false));
-    } else if !diagnostics.is_empty() {
+    } else if diagnostics.warnings() > 0 {
         tracing::warn!("`reynard check` has {} warnings", diagnostics.warnings());
     }
 }
@@ -418,7 +441,7 @@ fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
 fn welcome(settings: &Settings, address: SocketAddr, place: &Place, active: bool) {
     let page = &settings.public_url;
     let token = if settings.sources.is_empty() { "" } else { "\n              authorization: { credentials: YOUR_SOURCE_TOKEN }" };
-    println!(
+    terminal::say(format!(
         "Reynard {version} {is_ready}.
 
   incidents   {page}/
@@ -446,7 +469,7 @@ Try it: reynard fire database-failure-p1
         },
         database = database::shown(settings.database_url.expose()),
         http_config = if token.is_empty() { String::new() } else { format!("\n            http_config:{token}") },
-    );
+    ));
     tracing::warn!("limits.correlated is read and not held yet; the other limits are held");
 }
 

@@ -94,6 +94,8 @@ fn api() -> Router<WebState> {
         .route("/api/v1/runs/{id}/steps/{step}/reject", post(runs::reject))
         .route("/api/v1/playbooks", get(playbooks::list))
         .route("/api/v1/playbooks/{slug}", get(playbooks::one))
+        .route("/api/v1/playbooks/{slug}/check", post(playbooks::check))
+        .route("/api/v1/playbooks/{slug}/simulate", post(playbooks::simulate))
         .route("/api/v1/on-call", get(on_call::on_call))
         .route("/api/openapi.json", get(openapi::openapi))
         .route("/health", get(health::health))

@@ -38,6 +38,8 @@ use crate::web::webhook;
         runs::reject,
         playbooks::list,
         playbooks::one,
+        playbooks::check,
+        playbooks::simulate,
         on_call::on_call,
         health::health,
         health::ready,

@@ -1,0 +1,233 @@
+//! The commands as people meet them: the program itself, started, and what it says. Needs no server.
+
+use std::io;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn reynard(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reynard"));
+    command.args(arguments).current_dir(folder).env_remove("REYNARD_CONFIG").env_remove("REYNARD_PLAYBOOKS").stdin(Stdio::null());
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    reynard(folder, arguments).output().expect("it starts")
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_no_command_in_a_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = folder.path().join("made").display().to_string();
+    for arguments in [
+        &["check"][..],
+        &["check", "--format", "json"],
+        &["check", "--format", "sarif"],
+        &["schema", "playbook"],
+        &["fire"],
+        &["init", &made],
+        &["--help"],
+    ] {
+        let (gone, stdout) = io::pipe().expect("a pipe");
+        drop(gone);
+        let ended = reynard(root(), arguments).stdout(stdout).stderr(Stdio::piped()).output().expect("it starts");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success() && !said.contains("panicked"), "{arguments:?}: {} {said}", ended.status);
+    }
+}
+
+#[test]
+fn what_init_writes_is_good_and_editors_find_its_schemas_without_a_network() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(run(folder.path(), &["init"]).status.success());
+    let text = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    for path in ["reynard.example.yaml", "playbooks/service_down.yaml", "examples/playbooks/service_down.yaml"] {
+        let first = text(path).lines().next().unwrap_or_default().to_owned();
+        let named = first.strip_prefix("# yaml-language-server: $schema=").unwrap_or_else(|| panic!("{path}: {first}"));
+        assert!(folder.path().join(path).with_file_name(named).exists(), "{path}: there is no {named}");
+    }
+    let checked = run(folder.path(), &["check", "--config", "reynard.example.yaml"]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}
+
+#[test]
+fn code_hosts_get_sarif_with_its_essentials() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("x.yaml");
+    std::fs::write(&file, "on: {}\nsteps:\n  - { id: a, acton: note }\n  - { id: b, wait: 1m, when: incident.priority == 'P9' }\n")
+        .expect("written");
+    let checked = run(folder.path(), &["check", "x.yaml", "--format", "sarif"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let sarif: serde_json::Value = serde_json::from_slice(&checked.stdout).expect("JSON");
+    assert_eq!((&sarif["version"], sarif["runs"].as_array().map(Vec::len)), (&"2.1.0".into(), Some(1)));
+    let run = &sarif["runs"][0];
+    let rules: Vec<&serde_json::Value> = run["tool"]["driver"]["rules"].as_array().expect("rules").iter().map(|rule| &rule["id"]).collect();
+    assert_eq!(run["tool"]["driver"]["name"], "reynard");
+    for result in run["results"].as_array().expect("results") {
+        assert!(rules.contains(&&result["ruleId"]), "{result} has no rule");
+        assert!(["error", "warning", "note"].contains(&result["level"].as_str().unwrap_or_default()), "{result}");
+        assert!(result["message"]["text"].as_str().is_some_and(|text| !text.is_empty()), "{result}");
+        let place = &result["locations"][0]["physicalLocation"];
+        assert!(place["artifactLocation"]["uri"].as_str().is_some_and(|uri| uri.ends_with("x.yaml")), "{result}");
+        assert!(place["region"]["startLine"].as_u64().is_some_and(|line| line >= 1), "{result}");
+        assert!(place["region"]["startColumn"].as_u64() <= place["region"]["endColumn"].as_u64(), "{result}");
+    }
+}
+
+#[test]
+fn warnings_and_notes_are_told_and_are_no_fault() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("x.yaml"), "on: {}\nsteps:\n  - { id: b, wait: 1m, when: incident.priority == 'P9' }\n")
+        .expect("written");
+    let checked = run(folder.path(), &["check", "x.yaml"]);
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success(), "{said}");
+    assert!(
+        said.contains("warning[unreachable-step]: step \"b\" never runs") && said.contains("note: x.yaml: a run takes 1m at most"),
+        "{said}"
+    );
+    let json = run(folder.path(), &["check", "x.yaml", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!((&json["errors"], &json["warnings"]), (&0.into(), &1.into()));
+}
+
+/// Settings whose every address is one that counts who comes.
+fn all_at(address: std::net::SocketAddr) -> String {
+    format!(
+        "signals: {{ queue: {{ prometheus: {{ target: prom, query: up }} }} }}
+on_call: {{ schedules: {{ primary: {{ rotations: [ {{ people: [ana], handoff: '0 9 * * MON' }} ] }} }} }}
+people: {{ ana: {{ email: ana@example.com, slack: U1 }} }}
+channels:
+  email: {{ kind: email, smtp: 'smtp://{address}', from: a@example.com }}
+  chat: {{ kind: slack, url: 'http://{address}/chat' }}
+  hook: {{ kind: webhook, url: 'http://{address}/hook' }}
+targets:
+  db: {{ kind: postgres, url: 'postgres://u@{address}/d' }}
+  web: {{ kind: http, url: 'http://{address}' }}
+  prom: {{ kind: prometheus, url: 'http://{address}' }}
+commands: {{ touch: {{ program: /usr/bin/touch, args: [made] }} }}
+egress: {{ allow: ['127\\.0\\.0\\.1'] }}
+"
+    )
+}
+
+const EVERYTHING: &str = "on: {}
+limits: { concurrency: 1 }
+steps:
+  - { id: protect, action: postgres.read_only, target: db, undo: on_failure }
+  - { id: call, action: http.request, target: web, with: { method: POST, path: '/{{ incident.service }}' } }
+  - { id: look, action: http.check, target: web, on_failure: continue }
+  - { id: ask, action: prometheus.query, target: prom, with: { query: up }, on_failure: continue }
+  - { id: knock, action: tcp.connect, with: { address: 'ADDRESS' }, on_failure: continue }
+  - { id: start, action: command.run, with: { command: touch } }
+  - { id: tell, action: notify, with: { to: [on-call, hook, chat], text: 'so' } }
+  - { id: end, action: http.request, target: web, with: { method: POST } }
+";
+
+#[test]
+fn a_simulation_reaches_nobody_and_live_reads_only_look() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("it does not wait");
+    let address = listener.local_addr().expect("an address");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("reynard.yaml", &all_at(address));
+    write("x.yaml", &EVERYTHING.replace("ADDRESS", &address.to_string()));
+    let simulated = run(folder.path(), &["simulate", "x.yaml", "--alert", "service-down", "--answer", "end=failed", "--format", "json"]);
+    assert!(simulated.status.success(), "{}", String::from_utf8_lossy(&simulated.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&simulated.stdout).expect("JSON");
+    let calls: Vec<&str> = report["calls"].as_array().expect("calls").iter().filter_map(|call| call["step"].as_str()).collect();
+    assert_eq!(calls, ["protect", "call", "look", "ask", "knock", "start", "end", "protect"], "{report:#}");
+    assert_eq!(report["calls"][1]["with"]["path"], "/inventory");
+    assert_eq!(report["calls"][7]["undo"], true);
+    let told: Vec<&str> = report["told"].as_array().expect("told").iter().filter_map(|told| told["channel"].as_str()).collect();
+    assert!(["email", "chat", "hook"].iter().all(|channel| told.contains(channel)), "{told:?}");
+    assert!(listener.accept().is_err(), "a simulation has called somebody");
+    assert!(!folder.path().join("made").exists() && !Path::new("/made").exists());
+    // The same with looks that are real: now somebody comes, and what changes something still does not.
+    let begun = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        listener.set_nonblocking(false).expect("it waits");
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut request = [0; 512];
+            let read = io::Read::read(&mut stream, &mut request).unwrap_or(0);
+            let first = String::from_utf8_lossy(&request[..read]).lines().next().unwrap_or_default().to_owned();
+            if first == "END" {
+                break;
+            }
+            asked.push(first);
+            let _ = io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}");
+        }
+        asked
+    });
+    let live = run(folder.path(), &["simulate", "x.yaml", "--alert", "service-down", "--live-reads"]);
+    assert!(live.status.success(), "{}", String::from_utf8_lossy(&live.stderr));
+    io::Write::write_all(&mut std::net::TcpStream::connect(address).expect("it listens"), b"END\n").expect("said");
+    let asked = begun.join().expect("it ends");
+    assert!(asked.iter().any(|line| line.starts_with("GET / ")) && !asked.iter().any(|line| line.starts_with("POST / ")), "{asked:?}");
+}
+
+#[test]
+fn a_simulation_reads_standard_input_and_says_what_is_wrong() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = reynard(folder.path(), &["simulate", "service_down", "--alert", "-"]);
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let body = br#"{"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": "ServiceDown", "service": "x"}, "startsAt": "2026-11-24T03:12:00Z"}]}"#;
+    io::Write::write_all(&mut child.stdin.take().expect("a pipe"), body).expect("it reads");
+    let said = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.success() && text.contains("P1 service_down by rule service-down") && text.contains("Nothing was sent"), "{text}");
+    for (arguments, why) in [
+        (&["simulate", "nope", "--alert", "service-down"][..], "there is no good playbook \"nope\""),
+        (&["simulate", "service_down", "--alert", "nope"], "neither a file nor one of"),
+        (&["simulate", "service_down", "--alert", "service-down", "--answer", "nope=failed"], "has no step \"nope\""),
+        (&["simulate", "service_down", "--alert", "service-down", "--answer", "tell=maybe"], "\"maybe\" is no answer"),
+        (&["simulate", "service_down", "--alert", "service-down", "--signals", "x=many"], "many is not a number"),
+    ] {
+        let said = run(folder.path(), arguments);
+        let text = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.code() == Some(2) && text.contains(why), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn every_shipped_playbook_has_tests_and_keeps_them() {
+    let said = run(root(), &["test"]);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    for playbook in std::fs::read_dir(root().join("playbooks")).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if playbook.is_file() {
+            let tests = root().join("playbooks/tests").join(playbook.file_name().expect("a name"));
+            assert!(tests.exists(), "{} has no tests", playbook.display());
+        }
+    }
+}
+
+#[test]
+fn a_test_that_fails_shows_the_timeline_and_where_it_is_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("x.yaml");
+    let story = |expect: &str| format!("tests:\n- name: a story\n  given: [ {{ sample: service-down }} ]\n  expect: {{ {expect} }}\n");
+    let tested = |text: &str, format: &str| {
+        std::fs::write(&file, text).expect("written");
+        let said = run(folder.path(), &["test", "x.yaml", "--format", format]);
+        (said.status.code(), String::from_utf8_lossy(&said.stdout).into_owned())
+    };
+    assert_eq!(tested(&story("timeline: [ opened, run_succeeded ]"), "text").0, Some(0));
+    let (code, text) = tested(&story("timeline: [ opened, { kind: step_failed, step: first_look } ]"), "text");
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("\u{2713}    00:00  opened") && text.contains("- step_failed of first_look   \u{2190} expected from here on"),
+        "{text}"
+    );
+    assert_eq!(tested(&story("no_calls: [ {} ]"), "text").0, Some(1));
+    assert_eq!(tested(&story("never: [ run_succeeded ]"), "text").0, Some(1));
+    assert_eq!(tested(&story("priority: P4"), "text").0, Some(1));
+    assert_eq!(tested(&story("told: [ ana by email ]"), "text").0, Some(1));
+    let (code, xml) = tested(&story("status: resolved"), "junit");
+    assert!(code == Some(1) && xml.contains("failures=\"1\"") && xml.contains("expected status resolved, it is triggered"), "{xml}");
+    assert_eq!(tested("tests: [ { name: x } ]", "text").0, Some(2));
+    assert_eq!(tested(&story("timline: []"), "text").0, Some(2));
+}
