@@ -193,6 +193,177 @@ fn a_simulation_reads_standard_input_and_says_what_is_wrong() {
     }
 }
 
+/// Everything that the newer half of the language has.
+const BRANCHES: &str = "on: { manual: true }
+timeout: 2h
+vars: { drain: { type: duration, default: 5m }, hosts: { type: texts, default: [] }, loud: { type: bool, default: false } }
+limits: { concurrency: 1 }
+steps:
+  - { id: ask, approval: { by: [ana, bo], expires: 10m, otherwise: fail } }
+  - parallel:
+      - { id: pause, wait: '{{ vars.drain }}' }
+      - [ { id: protect, action: postgres.read_only, target: db, undo: on_failure }, { id: inner, action: playbook.run, with: { playbook: y } } ]
+  - { id: each, for_each: vars.hosts, as: host, action: tcp.connect, with: { address: '{{ host }}:22' }, max: 2, on_failure: continue }
+  - { id: shout, when: vars.loud, action: notify, with: { to: [bo], text: '{{ steps.each.status }}' } }
+  - { id: end, action: tcp.connect, with: { address: 'x:1' } }
+";
+
+const SMALL: &str = "people: { ana: { email: a@example.com }, bo: { email: b@example.com } }
+channels: { email: { kind: email, smtp: 'smtp://127.0.0.1:1', from: a@example.com } }
+targets: { db: { kind: postgres, url: 'postgres://u@127.0.0.1/d' } }
+";
+
+#[test]
+fn a_simulation_plays_branches_lists_approvals_and_other_playbooks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    };
+    write("reynard.yaml", SMALL);
+    write("playbooks/x.yaml", BRANCHES);
+    // It would start by itself for the same alert, and here only runs as a part of the other.
+    write("playbooks/y.yaml", "on: { type: service_down }\nsteps: [ { id: below, action: dns.resolve, with: { name: x } } ]");
+    let simulated = |more: &[&str]| {
+        let said = run(folder.path(), &[&["simulate", "x", "--alert", "service-down", "--format", "json"], more].concat());
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        serde_json::from_slice::<serde_json::Value>(&said.stdout).expect("JSON")
+    };
+    let steps = |report: &serde_json::Value| -> Vec<String> {
+        let calls = report["calls"].as_array().expect("calls").iter();
+        calls.map(|call| format!("{}{}", call["step"].as_str().unwrap_or_default(), if call["undo"] == true { " undone" } else { "" })).collect()
+    };
+    let kinds = |report: &serde_json::Value, kind: &str| {
+        let entries = report["timeline"].as_array().expect("a timeline").iter();
+        entries.filter(|entry| entry["kind"] == kind).map(|entry| entry["after_ms"].as_u64().unwrap_or(0)).collect::<Vec<_>>()
+    };
+    let vars = ["--var", "drain=1h", "--var", "hosts=[\"a\", \"b\", \"c\"]", "--var", "loud=true"];
+    let report = simulated(&[&["--answer", "ask=approved", "--answer", "each.2=failed"], &vars[..]].concat());
+    assert_eq!(steps(&report), ["protect", "below", "each.1", "each.2", "end"], "{report:#}");
+    assert_eq!((&report["calls"][3]["with"]["address"], &report["calls"][3]["after_ms"]), (&"b:22".into(), &3_600_000.into()));
+    assert_eq!((&report["starts"], &report["beside"]), (&false.into(), &serde_json::json!(["y"])));
+    assert!(report["told"].as_array().is_some_and(|told| told.iter().any(|one| one["text"] == "failed")), "{report:#}");
+    // Two branches of 1 min and 4 (protect, inner), two items of 1 min, the last step, ten minutes to ask; the hole of the wait decides.
+    assert_eq!((kinds(&report, "run_succeeded").len(), &report["at_most_ms"]), (2, &serde_json::Value::Null));
+    // Taken back when something after it fails.
+    assert_eq!(steps(&simulated(&["--answer", "ask=approved", "--answer", "end=failed"])), ["protect", "below", "end", "protect undone"]);
+    // Nobody answers, and somebody says no.
+    let expired = simulated(&[]);
+    assert_eq!((steps(&expired).len(), kinds(&expired, "run_failed")), (0, vec![600_000]));
+    let rejected = simulated(&["--answer", "ask=rejected"]);
+    assert_eq!((steps(&rejected).len(), kinds(&rejected, "rejected")), (0, vec![0]));
+    for (more, why) in [
+        (&["--var", "drian=5m"][..], "takes no var \"drian\""),
+        (&["--var", "drain=soon"], "must be a length of time"),
+        (&["--answer", "end=approved"], "asks nobody for a yes"),
+    ] {
+        let said = run(folder.path(), &[&["simulate", "x", "--alert", "service-down"], more].concat());
+        assert!(said.status.code() == Some(2) && String::from_utf8_lossy(&said.stderr).contains(why), "{why}: {said:?}");
+    }
+}
+
+#[test]
+fn a_test_answers_requests_branches_items_and_what_takes_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    };
+    write("reynard.yaml", SMALL);
+    write("playbooks/x.yaml", BRANCHES);
+    write("playbooks/y.yaml", "on: {}\nsteps: [ { id: below, action: dns.resolve, with: { name: x } } ]");
+    write(
+        "playbooks/tests/x.yaml",
+        "tests:
+  - name: What was approved is done side by side, each item by itself
+    given:
+      - { sample: service-down }
+      - { at: 1m, by: cy, does: start, playbook: x, vars: { hosts: [a, b], loud: true } }
+      - { at: 3m, by: ana, does: approve, step: ask, note: go }
+    answers: { each.2: failed }
+    for: 2h
+    expect:
+      timeline: [ approval_requested, { kind: approved, by: ana, at: 3m }, { kind: step_succeeded, step: pause, at: 8m }, { kind: step_failed, step: each.2 }, run_succeeded ]
+      calls: [ { step: below, times: 1 }, { step: each.1, with: { address: 'a:22' } } ]
+      told: [ bo by email ]
+  - name: A no ends it
+    given: [ { sample: service-down }, { does: start, playbook: x } ]
+    answers: { ask: { rejected: too risky, by: bo, after: 2m } }
+    expect: { timeline: [ { kind: rejected, by: bo, says: too risky, at: 2m }, run_failed ], no_calls: [ { step: protect } ] }
+  - name: Whoever asked does not say yes
+    given: [ { sample: service-down }, { by: ana, does: start, playbook: x } ]
+    answers: { ask: { approved: true, by: ana } }
+    expect: { timeline: [ { kind: commented, says: somebody else must }, run_failed ], never: [ approved ] }
+  - name: What takes back is tried again
+    given: [ { sample: service-down }, { does: start, playbook: x } ]
+    answers: { ask: approved, end: failed, 'protect:undo': [ { retry: busy }, succeeded ] }
+    for: 2h
+    expect:
+      timeline: [ run_failed, { kind: step_failed, step: protect, says: busy }, { kind: step_undone, step: protect } ]
+      calls: [ { step: protect, undo: true, times: 2 }, { step: protect, undo: false, times: 1 } ]
+  - name: A crash while two branches are at work cuts off both
+    given: [ { sample: service-down }, { does: start, playbook: x } ]
+    answers: { ask: approved, protect: [ { crash: true, after: 5s }, succeeded ] }
+    for: 2h
+    expect: { timeline: [ recovered, { kind: step_succeeded, step: protect }, run_succeeded ], calls: [ { step: protect, times: 2 } ] }
+",
+    );
+    let said = run(folder.path(), &["test"]);
+    let text = String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.success() && text.contains("5 tests: 5 good"), "{text}");
+}
+
+#[test]
+fn a_fault_of_a_test_has_its_line_and_the_nearest_entry_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tested = |text: &str| {
+        std::fs::write(folder.path().join("x.yaml"), text).expect("written");
+        let said = run(folder.path(), &["test", "x.yaml"]);
+        (said.status.code(), String::from_utf8_lossy(&said.stdout).into_owned())
+    };
+    let head = "tests:\n- name: a story\n  given:\n  - { sample: service-down }\n";
+    for (rest, code, expected) in [
+        ("  - { at: 1m, does: dance }\n  expect: { status: triggered }\n", 2, "5:5: it cannot be played: nobody can \"dance\" here; known are"),
+        ("  expects: { status: triggered }\n", 2, "unknown field `expects`"),
+        ("  answers:\n    nope: failed\n  expect: { status: triggered }\n", 2, "6:11: it cannot be played: no playbook here has a step \"nope\""),
+        ("  answers: { tell: approved }\n  expect: { status: triggered }\n", 2, "asks nobody for a yes"),
+        ("  expect:\n    priority: P1\n    status: resolved\n", 1, "7:13: expected status resolved, it is triggered"),
+        ("  expect:\n    timeline:\n    - opened\n    - { kind: step_succeeded, step: first_look, at: 5s }\n", 1, "8:7: the timeline is another"),
+        ("  expect:\n    timeline:\n    - { kind: step_succeeded, step: first_look, at: 5s }\n", 1, "(at another time)"),
+        ("  expect:\n    timeline: [ { kind: commented, says: nothing of the kind } ]\n", 1, "(it does not say \"nothing of the kind\")"),
+        ("  expect:\n    timeline: [ run_succeeded, opened ]\n", 1, "opened  Opened: inventory is down, which comes earlier"),
+    ] {
+        let (status, text) = tested(&format!("{head}{rest}"));
+        assert!(status == Some(code) && text.contains(expected), "{rest}\n  wanted {expected}\n  told {status:?} {text}");
+    }
+}
+
+#[test]
+fn a_planted_mistake_in_a_shipped_playbook_fails_its_tests() {
+    let shipped = |name: &str| std::fs::read_to_string(root().join("playbooks").join(name)).expect("a playbook");
+    for (name, good, bad) in [
+        ("service_down.yaml", "when: steps.first_look.status == \"failed\"", "when: steps.first_look.status == \"succeeded\""),
+        ("service_down.yaml", "wait: 30s", "wait: 3m"),
+        ("database_connection_failure.yaml", "when: incident.priority == \"P1\"", "when: incident.priority == \"P2\""),
+        ("database_connection_failure.yaml", "priority: [P1, P2]", "priority: [P1, P2, P3]"),
+        ("external_api_failure.yaml", "on_failure: continue", "on_failure: stop"),
+        ("high_memory_usage.yaml", "priority: [P1, P2]", "priority: [P1]"),
+        ("high_error_rate.yaml", "when: incident.priority == \"P1\" || incident.priority == \"P2\"", "when: incident.priority != \"P9\""),
+        ("service_timeout.yaml", "name: \"{{ labels.upstream_host }}\"", "name: \"{{ incident.service }}\""),
+        ("unknown.yaml", "No playbook is written", "A playbook is written"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(run(folder.path(), &["init"]).status.success());
+        let text = shipped(name);
+        assert!(text.contains(good), "{name} has no {good}");
+        std::fs::write(folder.path().join("playbooks").join(name), text.replace(good, bad)).expect("written");
+        let said = run(folder.path(), &["test"]);
+        assert_eq!(said.status.code(), Some(1), "{name}: {bad} is not seen: {}", String::from_utf8_lossy(&said.stdout));
+    }
+}
+
 #[test]
 fn every_shipped_playbook_has_tests_and_keeps_them() {
     let said = run(root(), &["test"]);
