@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::action::catalog;
 use crate::carried;
 use crate::config::check;
-use crate::config::files::Files;
+use crate::config::files::{Files, TextFile};
 use crate::config::load;
 use crate::domain::action::{OnInterrupt, Performer};
 use crate::domain::decide::command::Failure;
@@ -76,8 +76,20 @@ pub fn sample(text: &str) -> serde_json::Result<Value> {
 
 /// The settings and playbooks of a folder; broken playbooks are left out.
 pub fn settings(config: &Path, playbooks: &Path) -> anyhow::Result<Settings> {
-    let files = Files::gather(config, playbooks, &carried::playbooks())
+    read(config, None, playbooks)
+}
+
+/// The same with settings that stand somewhere else than in a file of their own.
+pub fn settings_of(file: &str, text: &str, playbooks: &Path) -> anyhow::Result<Settings> {
+    read(Path::new(file), Some(TextFile::new(file, text)), playbooks)
+}
+
+fn read(config: &Path, own: Option<TextFile>, playbooks: &Path) -> anyhow::Result<Settings> {
+    let mut files = Files::gather(config, playbooks, &carried::playbooks())
         .with_context(|| format!("cannot read {} and {}", config.display(), playbooks.display()))?;
+    if own.is_some() {
+        files.settings = own;
+    }
     let loaded = load::load(&files, &catalog::specs(), &RealSecrets, None);
     loaded.settings.with_context(|| format!("{} has errors:\n{}", config.display(), loaded.diagnostics.to_text(false)))
 }

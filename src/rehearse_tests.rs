@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use serde_json::Value;
 
 use crate::carried;
 use crate::config::files::{self, TextFile};
@@ -107,8 +108,12 @@ impl<'a> Read<'a> {
 
     fn play(&self, shelf: &mut Shelf, config: &Path, playbooks: &Path) -> anyhow::Result<Vec<Told>> {
         let home = Path::new(&self.file.path).parent().unwrap_or(Path::new("."));
-        let own = self.script.config.as_ref().map(|path| home.join(path));
-        let all = shelf.rulebook(own.as_deref().unwrap_or(config), playbooks)?;
+        let all = match &self.script.config {
+            None => shelf.rulebook(config, playbooks)?,
+            Some(Value::String(path)) => shelf.rulebook(&home.join(path), playbooks)?,
+            // JSON is YAML, too.
+            Some(own) => Arc::new(rehearse::settings_of(&self.file.path, &own.to_string(), playbooks)?.rulebook),
+        };
         let rulebook = if self.script.playbooks.is_empty() { all } else { Arc::new(only(&all, &self.script.playbooks)) };
         let samples = carried::alerts();
         let lookup: Lookup<'_> = &|name| match name.strip_prefix("sample:") {
@@ -116,7 +121,8 @@ impl<'a> Read<'a> {
             None => std::fs::read_to_string(home.join(name)).map_err(|error| format!("{name}: {error}")),
         };
         let missing = self.script.playbooks.iter().position(|slug| !rulebook.playbooks.contains_key(slug));
-        let missing = missing.map(|at| (format!("/playbooks/{at}"), format!("there is no good playbook \"{}\"", self.script.playbooks[at])));
+        let missing =
+            missing.map(|at| (format!("/playbooks/{at}"), format!("there is no good playbook \"{}\"", self.script.playbooks[at])));
         let stories = self.script.tests.iter().enumerate();
         Ok(stories
             .map(|(at, story)| match &missing {

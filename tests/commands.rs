@@ -232,7 +232,9 @@ fn a_simulation_plays_branches_lists_approvals_and_other_playbooks() {
     };
     let steps = |report: &serde_json::Value| -> Vec<String> {
         let calls = report["calls"].as_array().expect("calls").iter();
-        calls.map(|call| format!("{}{}", call["step"].as_str().unwrap_or_default(), if call["undo"] == true { " undone" } else { "" })).collect()
+        calls
+            .map(|call| format!("{}{}", call["step"].as_str().unwrap_or_default(), if call["undo"] == true { " undone" } else { "" }))
+            .collect()
     };
     let kinds = |report: &serde_json::Value, kind: &str| {
         let entries = report["timeline"].as_array().expect("a timeline").iter();
@@ -325,15 +327,27 @@ fn a_fault_of_a_test_has_its_line_and_the_nearest_entry_is_named() {
     };
     let head = "tests:\n- name: a story\n  given:\n  - { sample: service-down }\n";
     for (rest, code, expected) in [
-        ("  - { at: 1m, does: dance }\n  expect: { status: triggered }\n", 2, "5:5: it cannot be played: nobody can \"dance\" here; known are"),
+        (
+            "  - { at: 1m, does: dance }\n  expect: { status: triggered }\n",
+            2,
+            "5:5: it cannot be played: nobody can \"dance\" here; known are",
+        ),
         ("  expects: { status: triggered }\n", 2, "unknown field `expects`"),
-        ("  answers:\n    nope: failed\n  expect: { status: triggered }\n", 2, "6:11: it cannot be played: no playbook here has a step \"nope\""),
+        (
+            "  answers:\n    nope: failed\n  expect: { status: triggered }\n",
+            2,
+            "6:11: it cannot be played: no playbook here has a step \"nope\"",
+        ),
         ("  answers: { tell: approved }\n  expect: { status: triggered }\n", 2, "asks nobody for a yes"),
         ("  expect:\n    priority: P1\n    status: resolved\n", 1, "7:13: expected status resolved, it is triggered"),
-        ("  expect:\n    timeline:\n    - opened\n    - { kind: step_succeeded, step: first_look, at: 5s }\n", 1, "8:7: the timeline is another"),
+        (
+            "  expect:\n    timeline:\n    - opened\n    - { kind: step_succeeded, step: first_look, at: 5s }\n",
+            1,
+            "8:7: the timeline is another",
+        ),
         ("  expect:\n    timeline:\n    - { kind: step_succeeded, step: first_look, at: 5s }\n", 1, "(at another time)"),
         ("  expect:\n    timeline: [ { kind: commented, says: nothing of the kind } ]\n", 1, "(it does not say \"nothing of the kind\")"),
-        ("  expect:\n    timeline: [ run_succeeded, opened ]\n", 1, "opened  Opened: inventory is down, which comes earlier"),
+        ("  expect:\n    timeline: [ run_succeeded, opened ]\n", 1, "opened  Opened: Service is down, which comes earlier"),
     ] {
         let (status, text) = tested(&format!("{head}{rest}"));
         assert!(status == Some(code) && text.contains(expected), "{rest}\n  wanted {expected}\n  told {status:?} {text}");

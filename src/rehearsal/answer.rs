@@ -120,7 +120,8 @@ impl Verdict {
 
 const VERDICTS: [(&str, bool); 2] = [("approved", true), ("rejected", false)];
 
-const KNOWN: &str = "known are succeeded, failed, retry, unknown, barred, crash, output: and after:; approved and rejected for a step that asks";
+const KNOWN: &str =
+    "known are succeeded, failed, retry, unknown, barred, crash, output: and after:; approved and rejected for a step that asks";
 
 fn unknown(word: &str) -> String {
     format!("\"{word}\" is no answer; {KNOWN}")

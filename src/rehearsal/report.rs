@@ -101,7 +101,13 @@ impl Page<'_> {
                 }
                 Event::ApprovalRequested { at: step, by, expires_at, otherwise, .. } => {
                     let until = clock(*expires_at, simulation.begin);
-                    let line = format!("  {at}  ? {}  asks {} for a yes until {}; else {}", step.step, by.join(", "), until.trim(), said(*otherwise));
+                    let line = format!(
+                        "  {at}  ? {}  asks {} for a yes until {}; else {}",
+                        step.step,
+                        by.join(", "),
+                        until.trim(),
+                        said(*otherwise)
+                    );
                     self.line(&cut(&line));
                 }
                 Event::Approved { .. } | Event::Rejected { .. } => {
@@ -111,7 +117,11 @@ impl Page<'_> {
                 Event::StepInDoubt { at: step, reason, .. } => {
                     self.line(&cut(&format!("  {at}  ? {}  in doubt until a person says: {reason}", step.step)))
                 }
-                Event::LimitHit { .. } | Event::RunStarted { parent: Some(_), .. } | Event::RunSucceeded { .. } | Event::RunFailed { .. } | Event::RunCancelled { .. } => {
+                Event::LimitHit { .. }
+                | Event::RunStarted { parent: Some(_), .. }
+                | Event::RunSucceeded { .. }
+                | Event::RunFailed { .. }
+                | Event::RunCancelled { .. } => {
                     let line = cut(&format!("  {at}  ■ {}", entry.event.sentence(&entry.actor)));
                     self.line(&line);
                 }

@@ -19,8 +19,8 @@ use crate::rehearsal::stage::Stage;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
-    /// Settings to test with, by a path from the file.
-    pub config: Option<String>,
+    /// Settings to test with: a path from the file, or the settings themselves.
+    pub config: Option<Value>,
     /// Only these playbooks are there.
     #[serde(default)]
     pub playbooks: Vec<String>,

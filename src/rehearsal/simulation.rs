@@ -116,9 +116,8 @@ fn alone(rulebook: &Rulebook, playbook: &Arc<Playbook>, vars: &Map<String, Value
 }
 
 fn beside(rulebook: &Rulebook, incident: &Incident, tried: &str) -> Vec<String> {
-    let starts = |playbook: &&Arc<Playbook>| {
-        playbook.slug != tried && playbook.trigger.holds(&incident.kind, incident.priority, &incident.labels)
-    };
+    let starts =
+        |playbook: &&Arc<Playbook>| playbook.slug != tried && playbook.trigger.holds(&incident.kind, incident.priority, &incident.labels);
     rulebook.playbooks.values().filter(starts).map(|playbook| playbook.slug.clone()).collect()
 }
 

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::domain::decide::command::{
-    AttemptRef, Command, Due, Effect, Failure, Observation, Performed, Refusal, Told, ToldOutcome, Wake,
-};
+use crate::domain::decide::command::{AttemptRef, Command, Due, Effect, Failure, Observation, Performed, Refusal, Told, ToldOutcome, Wake};
 use crate::domain::decide::recovery::Outage;
 use crate::domain::decide::turn::{self, Decision, decide};
 use crate::domain::id::{DeliveryId, IncidentId};
@@ -300,9 +298,7 @@ impl<'a> Stage<'a> {
         let after = answer.after.min(attempt.timeout);
         let result = match answer.outcome {
             Outcome::Crash => return self.later(self.now + after, id, Coming::Crash(reference)),
-            Outcome::Ended(_) if answer.after >= attempt.timeout => {
-                Err(Failure::Unknown(format!("no answer within {}", attempt.timeout)))
-            }
+            Outcome::Ended(_) if answer.after >= attempt.timeout => Err(Failure::Unknown(format!("no answer within {}", attempt.timeout))),
             Outcome::Ended(result) => result,
         };
         let performed = Performed { attempt: reference, result, duration_ms: after.as_millis() };

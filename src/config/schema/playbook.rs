@@ -113,7 +113,10 @@ fn step(specs: &Specs) -> Value {
         ("undo", undo()),
         ("approval", approval()),
         ("for_each", about("A list; the step is done once for each item.", condition())),
-        ("as", json!({ "type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$", "default": "item", "description": "What expressions call the item." })),
+        (
+            "as",
+            json!({ "type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$", "default": "item", "description": "What expressions call the item." }),
+        ),
         ("max", of_items(DEFAULT_ITEMS, "Items beyond are left out, which the timeline says.")),
         ("at_once", of_items(1, "Items under way at once.")),
     ];

@@ -12,8 +12,8 @@ pub fn test() -> Value {
         (
             "config",
             about(
-                "Settings to test with, by a path from this file; left out: those of the command line, or else the shipped ones.",
-                words_of_text(),
+                "Settings to test with: a path from this file, or the settings themselves; left out: those of the command line, or else the shipped ones.",
+                json!({ "type": ["string", "object"] }),
             ),
         ),
         ("playbooks", about("Only these playbooks are there, by name; left out: all of the folder above.", list(words_of_text()))),
@@ -66,10 +66,19 @@ fn given() -> Value {
                 json!({ "type": "object", "additionalProperties": { "type": "number" } }),
             ),
         ),
-        ("source", merged([about("Who sends it; alerts of two sources are never one incident.", words_of_text()), json!({ "default": "test" })])),
+        (
+            "source",
+            merged([about("Who sends it; alerts of two sources are never one incident.", words_of_text()), json!({ "default": "test" })]),
+        ),
         ("by", about("Who does it.", words_of_text())),
         ("does", words(&acts)),
-        ("step", about("For `settle`, `retry`, `skip`, `approve`, `reject`: the step's id, or `step.2` for one item of a list.", words_of_text())),
+        (
+            "step",
+            about(
+                "For `settle`, `retry`, `skip`, `approve`, `reject`: the step's id, or `step.2` for one item of a list.",
+                words_of_text(),
+            ),
+        ),
         ("outcome", words(&[("succeeded", "it took effect"), ("failed", "it did not")])),
         ("playbook", about("For `start`: the playbook's name.", words_of_text())),
         ("vars", json!({ "type": "object", "description": "For `start`: what the run is given." })),
