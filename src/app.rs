@@ -1,5 +1,6 @@
 //! The only place where the parts are joined: files to rules, a database, the engine, the web, and an orderly end.
 
+pub mod backtest;
 pub mod upkeep;
 
 use std::collections::BTreeMap;

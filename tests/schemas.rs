@@ -59,7 +59,7 @@ fn every_shipped_and_example_file_keeps_to_its_schema_and_says_where_it_lies() {
     let (playbook, config) = (Schema::of(Kind::Playbook), Schema::of(Kind::Config));
     let files = folder("playbooks").into_iter().chain(folder("examples/playbooks")).map(|path| (&playbook, path));
     let test = Schema::of(Kind::Test);
-    let tests = folder("playbooks/tests").into_iter().map(|path| (&test, path));
+    let tests = folder("playbooks/tests").into_iter().chain(folder("examples/playbooks/tests")).map(|path| (&test, path));
     for (schema, path) in files.chain(tests).chain([(&config, root().join("examples/reynard.yaml"))]) {
         let text = fs::read_to_string(&path).expect("a file");
         schema.told(&yaml(&text)).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));

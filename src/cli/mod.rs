@@ -1,6 +1,7 @@
 //! The command line: one file a verb.
 
-pub mod backup;
+pub mod backtest;
+mod backup;
 pub mod check;
 mod database;
 pub mod export;

@@ -68,6 +68,9 @@ codes! {
     UnreachableStep => "A step whose condition is never so.",
     NobodyTold => "A message that reaches nobody.",
     NoLimits => "A playbook that changes something without limits of its own.",
+    NeverFalse => "A condition that was always so in the past.",
+    NeverTrue => "A condition that was never so in the past.",
+    OftenMissing => "What a condition or a step reads was often not there in the past.",
     WorstCase => "How long a run takes at most, and when a person is first told at the latest.",
 }
 

@@ -116,6 +116,7 @@ impl Given {
             "unacknowledge" => Command::Unacknowledge,
             "resolve" => Command::Resolve { note },
             "reopen" => Command::Reopen { note },
+            "unresolve" => Command::Unresolve,
             "snooze" => Command::Snooze { span: self.until.ok_or_else(|| need("until"))? },
             "comment" => Command::Comment { text: note },
             "assign" => Command::Assign { to: self.to.clone().ok_or_else(|| need("to"))? },

@@ -92,11 +92,12 @@ fn given() -> Value {
 }
 
 /// What people may do in a test.
-pub const ACTS: [(&str, &str); 16] = [
+pub const ACTS: [(&str, &str); 17] = [
     ("acknowledge", "somebody takes it"),
     ("unacknowledge", "and gives it back"),
     ("resolve", "it is over"),
     ("reopen", "it is not"),
+    ("unresolve", "takes a resolve back: it is as it was before"),
     ("snooze", "not now; say `until`"),
     ("comment", "say `note`"),
     ("assign", "say `to`"),
