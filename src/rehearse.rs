@@ -24,8 +24,8 @@ use crate::engine::clock::SystemClock;
 use crate::engine::ports::{ActionError, Call, Clock};
 use crate::engine::wire;
 use crate::rehearsal::answer::{Answer, Outcome, Verdict, World, Written, step_of};
-use crate::rehearsal::{backtest, contrast, report};
 use crate::rehearsal::simulation::{Given, Simulation, simulate as play};
+use crate::rehearsal::{backtest, contrast, report};
 use crate::secrets::RealSecrets;
 use crate::web::state::Desk;
 

@@ -61,7 +61,11 @@ fn remarks(page: &mut String, outcome: &Outcome) {
     if !outcome.supposed.is_empty() {
         let count: u64 = outcome.supposed.values().sum();
         let steps: Vec<String> = outcome.supposed.keys().map(|(playbook, step)| format!("{playbook}/{step}")).take(5).collect();
-        let _ = writeln!(page, "\n{count} times a step was made of which the past knows no answer; it was taken to succeed: {}.", steps.join(", "));
+        let _ = writeln!(
+            page,
+            "\n{count} times a step was made of which the past knows no answer; it was taken to succeed: {}.",
+            steps.join(", ")
+        );
     }
 }
 
@@ -79,8 +83,7 @@ pub fn json(outcome: &Outcome) -> Value {
         let changes: Vec<Value> = changed.changes.iter().map(crate::rehearsal::facts::Change::to_json).collect();
         json!({ "number": changed.number, "title": changed.title, "opened_at": changed.opened_at.to_rfc3339(), "changes": changes })
     });
-    let supposed =
-        outcome.supposed.iter().map(|((playbook, step), count)| json!({ "playbook": playbook, "step": step, "times": count }));
+    let supposed = outcome.supposed.iter().map(|((playbook, step), count)| json!({ "playbook": playbook, "step": step, "times": count }));
     json!({
         "deliveries": outcome.deliveries, "then": outcome.then.to_json(), "now": outcome.now.to_json(),
         "changed": changed.collect::<Vec<_>>(), "left_out": outcome.left_out, "supposed": supposed.collect::<Vec<_>>(),

@@ -55,7 +55,9 @@ impl Seen {
     pub fn happened(&mut self, incident: &Incident, rulebook: &Rulebook, event: &Event) {
         match event {
             Event::RunStarted { playbook, .. } => self.run_started(incident, rulebook, playbook),
-            Event::StepSkipped { at, reason, .. } if reason.starts_with("not so: ") => self.asked(incident, rulebook, at.run, &at.step, false),
+            Event::StepSkipped { at, reason, .. } if reason.starts_with("not so: ") => {
+                self.asked(incident, rulebook, at.run, &at.step, false)
+            }
             Event::StepStarted { at, .. } | Event::ApprovalRequested { at, .. } if !at.undo && at.attempt <= 1 => {
                 self.asked(incident, rulebook, at.run, &at.step, true);
             }

@@ -9,9 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::domain::database;
 
-use crate::engine::archive::{
-    AlertRecord, Archive, DeliveryRecord, EntryRecord, Extent, IncidentRecord, JobRecord, RunRecord, Stretch,
-};
+use crate::engine::archive::{AlertRecord, Archive, DeliveryRecord, EntryRecord, Extent, IncidentRecord, JobRecord, RunRecord, Stretch};
 use crate::engine::store::StoreError;
 use crate::store::postgres::open::{OpenError, store_error};
 

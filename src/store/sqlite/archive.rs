@@ -8,9 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 use tokio::sync::Mutex;
 
-use crate::engine::archive::{
-    AlertRecord, Archive, DeliveryRecord, EntryRecord, Extent, IncidentRecord, JobRecord, RunRecord, Stretch,
-};
+use crate::engine::archive::{AlertRecord, Archive, DeliveryRecord, EntryRecord, Extent, IncidentRecord, JobRecord, RunRecord, Stretch};
 use crate::engine::store::StoreError;
 use crate::store::sqlite::open::{OpenError, Tables, demand_tables, store_error};
 
