@@ -12,7 +12,7 @@ use crate::config::diagnostic::Diagnostics;
 use crate::config::files::Files;
 use crate::config::load;
 use crate::domain::secret::Secret;
-use crate::domain::settings::Settings;
+use crate::domain::settings::{Rulebook, Settings};
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry};
 use crate::engine::archive::{Archive, DeliveryRecord, EntryRecord, Stretch};
@@ -49,19 +49,28 @@ pub async fn backtest(asked: &Asked<'_>, progress: &mut (dyn FnMut(u64, u64) + S
     let (files, settings) = read(asked)?;
     let url = asked.database_url.map_or_else(|| settings.database_url.clone(), |url| Secret::new(url.to_owned()));
     let archive = databases::archive(&url).await?;
-    let since = app::now() - asked.since;
-    let past = past(archive.as_ref(), since).await?;
-    let all = archive.deliveries_since(since.0).await?;
-    let (send, come) = sync_channel::<Vec<Delivered>>(AHEAD);
-    let rulebook = settings.rulebook.clone();
-    // One core reads, the other one lives through it.
-    let living = std::thread::spawn(move || live_again(&rulebook, past, come.into_iter().flatten()));
-    let read = deliver(archive.as_ref(), since, &send, &mut |done| progress(done, all)).await;
-    drop(send);
-    let outcome = living.join().map_err(|_| anyhow::anyhow!("living through it ended in a mistake of Reynard's"))?;
-    read?;
+    let outcome = live_through(archive.as_ref(), &settings.rulebook, app::now() - asked.since, progress).await?;
     let hindsight = hindsight(&outcome.seen, files.settings.as_ref(), &files.playbooks);
     Ok(Told { outcome, hindsight })
+}
+
+/// The past of a database since an instant, under other rules.
+pub async fn live_through(
+    archive: &dyn Archive,
+    rulebook: &Rulebook,
+    since: Timestamp,
+    progress: &mut (dyn FnMut(u64, u64) + Send),
+) -> anyhow::Result<Outcome> {
+    let past = past(archive, since).await?;
+    let all = archive.deliveries_since(since.0).await?;
+    let (send, come) = sync_channel::<Vec<Delivered>>(AHEAD);
+    let rulebook = rulebook.clone();
+    // One core reads, the other one lives through it.
+    let living = std::thread::spawn(move || live_again(&rulebook, past, come.into_iter().flatten()));
+    let read = deliver(archive, since, &send, &mut |done| progress(done, all)).await;
+    drop(send);
+    let outcome = living.join().map_err(|_| anyhow::anyhow!("living through it ended in a mistake of Reynard's"))?;
+    read.map(|()| outcome)
 }
 
 fn read(asked: &Asked<'_>) -> anyhow::Result<(Files, Settings)> {
@@ -96,7 +105,7 @@ async fn past(archive: &dyn Archive, since: Timestamp) -> anyhow::Result<Past> {
 }
 
 /// None for an entry of a kind that this version does not know.
-pub(super) fn entry(record: &EntryRecord) -> Option<Entry> {
+fn entry(record: &EntryRecord) -> Option<Entry> {
     let name = record.actor.clone();
     let actor = match record.actor_kind.as_str() {
         "person" => Actor::Person(name),

@@ -1,6 +1,8 @@
-//! The real core on a clock that is turned by hand: what `simulate` shows and `test` holds playbooks to. Nothing leaves the process.
+//! The real core on a clock that is turned by hand: what `simulate` shows, `test` holds playbooks to and `backtest` tries
+//! on the past. Nothing leaves the process.
 
 pub mod answer;
+pub mod author;
 pub mod backtest;
 pub mod contrast;
 pub mod facts;
@@ -13,3 +15,4 @@ pub mod script;
 pub mod seen;
 pub mod simulation;
 pub mod stage;
+mod written;

@@ -26,6 +26,12 @@ pub struct Deed {
     target: Option<String>,
 }
 
+impl Deed {
+    pub fn action(&self) -> &str {
+        &self.action
+    }
+}
+
 /// One incident as it was.
 #[derive(Clone, Debug, Default)]
 pub struct Lived {
