@@ -2,6 +2,7 @@
 
 pub mod channels;
 pub mod check;
+pub mod circles;
 pub mod classification;
 pub mod commands;
 pub mod diagnostic;

@@ -270,6 +270,7 @@ steps:
             ("on: {}\nlimits: { concurrency: 0 }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:24-25"),
             ("on: {}\nlimits: { per_target: 3 per 30d }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:23-32"),
             ("on: {}\nsteps: []", "bad-value 2:8-10"),
+            ("on: { type: x }\nsteps: [ { id: a, wait: 999999w } ]", "bad-value 2:25-32 such a time never comes"),
             ("on: {}\nsteps: [ { id: a, wait: 1m } ]\nstep: 1", "unknown-field 3:1-5 did you mean \"steps\"?"),
             ("on: {}\nsteps: [ { id: a, wait: 1m } ]\n--- {}", "yaml-unsupported 3:1-4 put it into a file of its own"),
         ] {

@@ -465,7 +465,8 @@ fn undo(at: At<'_>, spec: &Spec) -> Option<Undo> {
     let text = at.words()?;
     let undo = match text.strip_prefix("after ") {
         Some(span) => {
-            Undo::After(span.parse().map_err(|error: crate::domain::time::SpanError| at.error(Code::BadValue, error.to_string())).ok()?)
+            let span = span.parse().map_err(|error: crate::domain::time::SpanError| at.error(Code::BadValue, error.to_string())).ok()?;
+            Undo::After(at.bounded(span)?)
         }
         None => match text {
             "never" => Undo::Never,

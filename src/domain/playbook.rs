@@ -52,6 +52,11 @@ impl Playbook {
         self.steps.chunk_by(|one, next| one.lane.is_some() && one.lane.map(|lane| lane.group) == next.lane.map(|lane| lane.group))
     }
 
+    /// The playbooks that its steps run.
+    pub fn runs(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter(|step| step.action == "playbook.run").filter_map(|step| step.with.text("playbook"))
+    }
+
     /// The values a run starts with, or what is wrong with those given.
     pub fn vars(&self, given: &Map<String, Value>) -> Result<Map<String, Value>, String> {
         if let Some(unknown) = given.keys().find(|name| !self.vars.contains_key(*name)) {
