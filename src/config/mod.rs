@@ -14,6 +14,7 @@ pub mod names;
 pub mod on_call;
 pub mod playbooks;
 pub mod reader;
+pub mod recovered;
 pub mod scope;
 pub mod secrets;
 pub mod settings;

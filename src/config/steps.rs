@@ -393,7 +393,8 @@ fn timeout(fields: &Fields<'_>, with: Option<At<'_>>, spec: &Spec) -> Option<Spa
     Some(timeout)
 }
 
-fn retry(at: At<'_>) -> Option<Retry> {
+/// How often something is tried.
+pub fn retry(at: At<'_>) -> Option<Retry> {
     let fields = at.fields()?;
     let default = Retry::default();
     let attempts = fields.required("attempts").and_then(|at| at.whole(1, 100));

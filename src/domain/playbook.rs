@@ -17,6 +17,17 @@ use crate::domain::priority::Priority;
 use crate::domain::time::Span;
 
 /// One playbook at one revision.
+/// The step that a playbook's `recovered:` is.
+pub const RECOVERED: &str = "recovered";
+
+/// What that step does where it waits for the alerts themselves. No action of the catalogue: only `recovered:` speaks of it.
+pub const ALERTS_RESOLVED: &str = "alerts.resolved";
+
+/// Whether beginning a step of this action is beginning to wait, with nothing that leaves the process.
+pub fn waits(action: &str) -> bool {
+    action == "wait" || action == ALERTS_RESOLVED
+}
+
 #[derive(Clone, Debug)]
 pub struct Playbook {
     /// The file's name without `.yaml`.
@@ -33,6 +44,10 @@ pub struct Playbook {
     /// How long a run may take in all.
     pub timeout: Option<Span>,
     /// In the file's order; those that stand side by side follow each other.
+    /// How often a run is tried; a further try goes on from the step that failed.
+    pub retry: Retry,
+    /// Whether its last step is `recovered`, which looks whether the trouble is over: a run has only succeeded when that has.
+    pub recovered: bool,
     pub steps: Vec<Arc<Step>>,
 }
 
@@ -53,6 +68,11 @@ impl Playbook {
     }
 
     /// The playbooks that its steps run.
+    /// Whether the step looks whether the trouble is over.
+    pub fn is_recovery(&self, step: &str) -> bool {
+        self.recovered && step == RECOVERED
+    }
+
     pub fn runs(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().filter(|step| step.action == "playbook.run").filter_map(|step| step.with.text("playbook"))
     }

@@ -17,4 +17,5 @@ mod requests;
 mod retention;
 mod trouble;
 mod verify;
+mod verified;
 mod web;

@@ -1,5 +1,6 @@
 //! Deciding: a command and the state make facts and effects. Pure: no IO, no clock, no chance.
 
+pub mod anew;
 pub mod answer;
 pub mod approve;
 pub mod command;
@@ -17,3 +18,4 @@ pub mod target;
 pub mod tell;
 pub mod turn;
 pub mod undo;
+pub mod verify;

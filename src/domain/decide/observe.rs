@@ -233,8 +233,9 @@ impl Turn<'_, '_> {
         }
     }
 
+        self.await_quiet();
     pub(super) fn settled(&mut self, since: Timestamp) {
-        if self.state.quiet_since != Some(since) || !self.state.is_open() || self.state.truncated > 0 {
+        if self.state.quiet_since != Some(since) || !self.state.is_open() || self.state.truncated > 0 || self.is_kept_open() {
             return;
         }
         self.resolve("all alerts resolved".to_owned(), true);

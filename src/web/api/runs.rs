@@ -46,6 +46,10 @@ pub struct RunBody {
     pub vars: serde_json::Map<String, Value>,
     /// The run and the step that started it, for a sub-playbook.
     pub parent: Option<ParentBody>,
+    /// How often it was tried anew after a step had failed.
+    pub tried_anew: u32,
+    /// Whether the playbook looked and saw that the trouble is over.
+    pub verified: bool,
     /// In the playbook's order.
     pub steps: Vec<StepBody>,
 }
@@ -240,6 +244,8 @@ impl RunBody {
             requested_by: run.requested_by.clone(),
             vars: run.vars.clone(),
             parent: run.parent.as_ref().map(|at| ParentBody { run: at.run.to_string(), step: at.step.clone() }),
+            tried_anew: run.tried_anew,
+            verified: run.verified,
             steps: steps(run, rulebook),
         }
     }
