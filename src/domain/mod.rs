@@ -17,6 +17,7 @@ pub mod limits;
 pub mod next;
 pub mod on_call;
 pub mod path;
+pub mod planned;
 pub mod playbook;
 pub mod priority;
 pub mod report;

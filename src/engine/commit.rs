@@ -502,13 +502,18 @@ impl Writer {
             let actor = Actor::Source(said.source.clone());
             // Observations are never refused.
             let _ = self.decide(id, actor, Command::Observe(observation.clone()), rulebook, now, draft)?;
-            if self.incidents.get(&id).is_some_and(|cached| cached.state.seq == 0) {
-                self.forget(id);
-                draft.touched.remove(&id);
-            }
+            self.forget_unopened(id, draft);
         }
         draft.batch.worked_up_to = draft.batch.worked_up_to.max(Some(position));
         Ok(())
+    }
+
+    /// What nothing has happened to is no incident.
+    fn forget_unopened(&mut self, id: IncidentId, draft: &mut Draft) {
+        if self.incidents.get(&id).is_some_and(|cached| cached.state.seq == 0) {
+            self.forget(id);
+            draft.touched.remove(&id);
+        }
     }
 
     /// Whether alerts of its key still belong to it: while it is open, and for a while after.
@@ -533,6 +538,11 @@ impl Writer {
             return Ok(());
         }
         draft.batch.settled.extend(put.settles);
+        if let Some(occurrence) = put.command.occurrence() {
+            // It stands under the incident that it may open.
+            let blank = || Cached::new(occurrence.key(), Incident::blank(put.incident));
+            self.incidents.entry(put.incident).or_insert_with(blank);
+        }
         let result = if self.incidents.contains_key(&put.incident) {
             self.decide(put.incident, put.actor.clone(), put.command.clone(), rulebook, now, draft)?
                 .map_err(EngineError::from)
@@ -543,6 +553,7 @@ impl Writer {
         if let (Some(request), Ok(_)) = (&put.request, &result) {
             draft.batch.requests.extend(request.rows().map(|row| (row, now)));
         }
+        self.forget_unopened(put.incident, draft);
         draft.results.push(result);
         Ok(())
     }
@@ -624,7 +635,8 @@ impl Writer {
         for due in decision.effects {
             self.last_job += 1;
             let started = matches!(due.effect, Effect::Perform { .. });
-            draft.batch.jobs.push(Job { id: self.last_job, incident: id, due_at: due.at, effect: due.effect, started });
+            let incident = due.effect.incident().unwrap_or(id);
+            draft.batch.jobs.push(Job { id: self.last_job, incident, due_at: due.at, effect: due.effect, started });
         }
         for entry in decision.entries {
             match &entry.event {

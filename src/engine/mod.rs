@@ -14,6 +14,7 @@ pub mod recovery;
 pub mod render;
 mod retention;
 pub mod runtime;
+pub mod schedule;
 pub mod store;
 pub mod tally;
 pub mod verify;

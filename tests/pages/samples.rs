@@ -499,10 +499,12 @@ fn book(slug: &str, title: &str, priorities: &[Priority], steps: &[PlannedStep])
         title: title.to_owned(),
         revision: revision(slug),
         source: String::new(),
-        trigger: Trigger { types, priorities: priorities.to_vec(), matchers: Vec::new() },
+        trigger: Trigger { types, priorities: priorities.to_vec(), matchers: Vec::new(), ..Trigger::default() },
         limits: PlaybookLimits { concurrency: Some(1), per_target: None },
         vars: BTreeMap::new(),
         timeout: None,
+        retry: Retry { attempts: 1, ..Retry::default() },
+        recovered: false,
         steps: steps.iter().filter_map(planned_step).map(Arc::new).collect(),
     })
 }

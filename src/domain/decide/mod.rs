@@ -11,6 +11,7 @@ pub mod paging;
 pub mod people;
 pub mod recovery;
 pub mod run;
+pub mod schedule;
 pub mod scope;
 pub mod steer;
 pub mod step;

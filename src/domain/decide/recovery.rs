@@ -70,6 +70,8 @@ impl Turn<'_, '_> {
             // Only a net under being told that it is one's turn.
             Wake::Step { step: None, .. } => false,
             Wake::Approval { run, step } => step_of(run, step).is_some_and(StepState::awaits_approval),
+            // It says itself how late it is.
+            Wake::Occur { .. } => false,
             Wake::RunOut { run } => self.state.runs.get(run).is_some_and(|run| !run.status.is_over()),
             Wake::Undo { run, step } => {
                 let state = self.state.runs.get(run).and_then(|run| run.steps.get(step));

@@ -197,6 +197,8 @@ impl Turn<'_, '_> {
         let verified = self.is_verified(run);
         self.emit_engine(Event::RunSucceeded { run: run.id, playbook: run.playbook.clone(), duration_ms, verified });
         self.tell_parent(run.id);
+        self.settle_after_run();
+        self.close_scheduled(run, "its playbook succeeded");
     }
 
     pub(super) fn end_failed(&mut self, run: &Run, reason: String, escalate: bool) {
@@ -206,24 +208,25 @@ impl Turn<'_, '_> {
         self.undo_steps(run.id, Undo::OnFailure);
         let reason = format!("playbook {} failed: {reason}", run.playbook);
         match (self.state.is_open(), escalate) {
+            _ if self.hand_over_scheduled(run, &reason) => {}
             (true, true) => self.page_level_after(&reason),
             // What a sub-playbook's failure means is said by the step that started it.
             (true, false) if run.parent.is_none() => self.page_level_one("automation-failed", &reason),
             _ => {}
         }
         self.tell_parent(run.id);
+        self.settle_after_run();
     }
 
     pub(super) fn end_cancelled(&mut self, run: &Run, reason: &str) {
-        self.settle_after_run();
         self.ledger.run_ended(&run.playbook, run.id);
         self.emit_engine(Event::RunCancelled { run: run.id, playbook: run.playbook.clone(), reason: reason.to_owned() });
         self.cancel_children(run.id, reason);
         self.tell_parent(run.id);
+        self.settle_after_run();
     }
 
     /// What a run has started ends with it.
-        self.settle_after_run();
     pub(super) fn cancel_children(&mut self, run: RunId, reason: &str) {
         let open: Vec<Run> = self.state.children(run).filter(|child| !child.status.is_over()).cloned().collect();
         for child in open {

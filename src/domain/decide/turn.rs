@@ -74,6 +74,7 @@ impl Turn<'_, '_> {
             Command::Observe(observation) => self.observe(&observation),
             Command::Measured { signals, warnings } => self.measured(signals, warnings),
             Command::Wake(wake) => self.wake(wake),
+            Command::Plan(occurrence) => self.plan_occurrence(occurrence),
             Command::Proceed { run } => drop(self.proceed(run)),
             Command::Performed(performed) => self.performed(performed),
             Command::Recover(outage) => self.recover(&outage),
@@ -108,6 +109,7 @@ impl Turn<'_, '_> {
             Wake::Undo { run, step } => self.undo_due(run, &step),
             Wake::Approval { run, step } => self.approval_expired(run, &step),
             Wake::RunOut { run } => self.run_out(run),
+            Wake::Occur { occurrence } => self.occur(&occurrence),
             Wake::Tell { .. } => self.tell_later(wake),
         }
     }

@@ -253,6 +253,7 @@ fn facts(incident: &Incident, lens: Lens) -> Facts {
         summary: say("summary").filter(|text| *text != incident.title),
         description: say("description").or_else(|| say("message")),
         alerts: match (counts.firing, all) {
+            (0, 0) => "no alerts".to_owned(),
             (0, 1) => "its alert is over".to_owned(),
             (0, n) => format!("all {n} alerts are over"),
             (1, 1) => "1 alert firing".to_owned(),
