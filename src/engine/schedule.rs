@@ -6,7 +6,7 @@ use crate::domain::planned::{self, Occurrence};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Actor;
-use crate::engine::commit::Put;
+use crate::engine::work::Put;
 
 /// The next occurrence of every schedule. One that fell into the time when nobody was there has its own timer, which is due.
 pub fn puts(rulebook: &Rulebook, now: Timestamp) -> Vec<Put> {
