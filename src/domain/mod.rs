@@ -14,6 +14,7 @@ pub mod id;
 pub mod incident;
 pub mod labels;
 pub mod limits;
+pub mod mitigation;
 pub mod next;
 pub mod on_call;
 pub mod path;

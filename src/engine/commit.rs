@@ -13,7 +13,7 @@ use crate::domain::chain::{Digest, Stored};
 use crate::domain::decide::command::{Command, Effect, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
 use crate::domain::id::{IncidentId, RunId};
-use crate::domain::incident::Incident;
+use crate::domain::incident::{AlertCounts, Incident};
 use crate::domain::limits::{LONGEST_WINDOW, Ledger, Spent};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
@@ -369,7 +369,9 @@ impl Writer {
             // It stands under the incident that it may open.
             self.incidents.visit(occurrence.key(), Incident::blank(put.incident));
         }
-        let result = if self.incidents.contains(put.incident) {
+        let result = if let Some(number) = self.newer_of_its_key(put).await? {
+            Err(EngineError::from(Refusal::Superseded { number }))
+        } else if self.incidents.contains(put.incident) {
             self.decide(put.incident, put.actor.clone(), put.command.clone(), rulebook, now, draft)?
                 .map_err(EngineError::from)
                 .and_then(|()| self.version(put.incident))
@@ -382,6 +384,19 @@ impl Writer {
         self.forget_unopened(put.incident, draft);
         draft.results.push(result);
         Ok(())
+    }
+
+    /// One that is reopened beside a newer one of the same key would hear nothing of its alerts: those belong to the newest.
+    async fn newer_of_its_key(&self, put: &Put) -> Result<Option<u64>, StoreError> {
+        let reopens = matches!(put.command, Command::Reopen { .. } | Command::Unresolve);
+        let Some(held) = self.incidents.get(put.incident).filter(|held| reopens && held.state.counts != AlertCounts::default()) else {
+            return Ok(None);
+        };
+        let newest = match self.incidents.of_key(&held.key).and_then(|id| self.incidents.state(id)) {
+            Some(state) => Some(state.number),
+            None => self.journal.newest_of_keys(std::slice::from_ref(&held.key)).await?.first().map(|(_, state)| state.number),
+        };
+        Ok(newest.filter(|number| *number > held.state.number))
     }
 
     /// Whether that was asked and done before. What was refused is not remembered: it may be asked again under the same name.

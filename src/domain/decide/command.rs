@@ -114,6 +114,12 @@ pub enum Command {
         step: String,
         note: String,
     },
+    /// Takes a step back before its time.
+    UndoStep {
+        run: RunId,
+        step: String,
+        note: String,
+    },
     /// Yes or no to a step that asks.
     AnswerApproval {
         run: RunId,
@@ -265,6 +271,10 @@ pub struct Due {
 pub enum Refusal {
     #[error("the incident is resolved; reopen it first")]
     Resolved,
+    #[error("step \"{step}\" cannot be taken back: {action} has no opposite here")]
+    NotUndoable { step: String, action: String },
+    #[error("incident {number} has taken over what it was about, and hears of its alerts; reopen that one, or work there")]
+    Superseded { number: u64 },
     #[error("the incident is not resolved")]
     NotResolved,
     #[error("{by} acknowledged it already")]

@@ -95,6 +95,7 @@ impl Turn<'_, '_> {
             Command::SettleStep { run, step, outcome, note } => return self.settle_step(run, &step, outcome, note),
             Command::RetryStep { run, step, note } => return self.retry_step(run, &step, &note),
             Command::AnswerApproval { run, step, yes, note } => return self.answer_approval(run, &step, yes, note),
+            Command::UndoStep { run, step, note } => return self.undo_by_person(run, &step, &note),
             Command::SkipStep { run, step, note } => return self.skip_step(run, &step, &note),
         }
         Ok(())
@@ -155,6 +156,7 @@ fn note_of(command: &Command) -> Option<&str> {
         | Command::CancelRun { note, .. }
         | Command::SettleStep { note, .. }
         | Command::RetryStep { note, .. }
+        | Command::UndoStep { note, .. }
         | Command::SkipStep { note, .. } => Some(note),
         _ => None,
     }

@@ -155,6 +155,20 @@ pub async fn skip(
     act(&web, id, asking, wish.by, Command::SkipStep { run: id, step, note: wish.note }).await
 }
 
+/// Takes a step back before its time.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/undo", tag = "runs",
+    params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
+pub async fn undo(
+    State(web): State<WebState>,
+    OfRun(id): OfRun,
+    OfStep(step): OfStep,
+    asking: Asking,
+    Wish(wish): Wish<Note>,
+) -> Result<Json<RunBody>, Problem> {
+    act(&web, id, asking, wish.by, Command::UndoStep { run: id, step, note: wish.note }).await
+}
+
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/retry", tag = "runs",
     params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
     responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
