@@ -18,6 +18,7 @@ pub mod render;
 pub mod request;
 mod retention;
 pub mod runtime;
+pub mod schedule;
 pub mod shared;
 pub mod store;
 pub mod tally;

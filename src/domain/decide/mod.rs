@@ -1,5 +1,6 @@
 //! Deciding: a command and the state make facts and effects. Pure: no IO, no clock, no chance.
 
+pub mod anew;
 pub mod answer;
 pub mod approve;
 pub mod command;
@@ -10,6 +11,7 @@ pub mod paging;
 pub mod people;
 pub mod recovery;
 pub mod run;
+pub mod schedule;
 pub mod scope;
 pub mod steer;
 pub mod step;
@@ -17,3 +19,4 @@ pub mod target;
 pub mod tell;
 pub mod turn;
 pub mod undo;
+pub mod verify;
