@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::domain::chain::{Digest, Stored};
 use crate::domain::decide::command::{Command, Effect, Observation, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
+use crate::domain::hold::Holds;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Ledger, Spent};
@@ -27,6 +28,7 @@ use crate::engine::runtime::{EngineError, Shared, said};
 use crate::engine::store::{
     AlertRow, Batch, Change, DeliveryRow, Horizon, IncidentRow, Job, Journal, LetGo, Link, Resumed, Slice, StoreError,
 };
+use crate::engine::switch::Throw;
 use crate::engine::tally::tally;
 use crate::engine::wire;
 
@@ -54,6 +56,10 @@ pub enum Work {
     Release(Vec<i64>),
     /// The last commit of a life that ends in order: until then it was there.
     Farewell,
+    /// Somebody holds automation or releases it.
+    Throw(Throw),
+    /// Look at what else holds automation, though nothing else happens.
+    Look,
     /// Let a slice of what is too old go, once nothing else waits; answers how much went, none if something else waited.
     LetGo {
         horizon: Horizon,
@@ -116,7 +122,7 @@ pub struct Asked {
     pub brief: Option<Brief>,
 }
 
-struct Cached {
+pub(super) struct Cached {
     key: Key,
     /// Shared with the commit that writes it, and nobody else's by the next decision.
     state: Arc<Incident>,
@@ -133,13 +139,13 @@ impl Cached {
 /// The writer's own state: the open incidents and what numbers come next.
 pub struct Writer {
     journal: Arc<dyn Journal>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>,
-    incidents: HashMap<IncidentId, Cached>,
+    pub(super) incidents: HashMap<IncidentId, Cached>,
     by_key: HashMap<Key, IncidentId>,
     /// Brought in since the last commit; those that are over need not stay.
     visitors: Vec<IncidentId>,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     last_number: u64,
     last_position: i64,
     last_job: i64,
@@ -160,6 +166,7 @@ pub struct Writer {
 enum Backlog {
     Said(Said, Beat),
     Put(Put, Beat),
+    Throw(Throw, Beat),
 }
 
 /// A delivery on its way to the disk.
@@ -182,12 +189,14 @@ struct Load {
     released: Vec<i64>,
     /// Whether this is the last commit of a life that ends in order.
     farewell: bool,
+    /// Whether it is only to look at what holds automation.
+    look: bool,
     /// Whoever waits for the writer to be done waits for these commits, too.
     held: Vec<Beat>,
 }
 
 /// Why a commit was not made.
-enum Fault {
+pub(super) enum Fault {
     Store(StoreError),
     /// Deciding about this incident panicked: a mistake of ours, and only one command's.
     Panic(IncidentId),
@@ -201,7 +210,7 @@ impl From<StoreError> for Fault {
 
 impl Load {
     fn is_empty(&self) -> bool {
-        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty() && !self.farewell
+        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty() && !self.farewell && !self.look
     }
 
     fn commands(&self) -> usize {
@@ -237,14 +246,16 @@ impl Load {
 
 /// A commit in the making.
 #[derive(Default)]
-struct Draft {
-    batch: Batch,
-    touched: BTreeSet<IncidentId>,
+pub(super) struct Draft {
+    pub(super) batch: Batch,
+    pub(super) touched: BTreeSet<IncidentId>,
     alerts: BTreeMap<IncidentId, BTreeSet<String>>,
     /// Playbooks of which a run has ended, so that the next in line may begin.
     ended: BTreeSet<String>,
     /// One for each command, in order.
     results: Vec<Result<u64, EngineError>>,
+    /// One for each throw of the switch, in order.
+    pub(super) thrown: Vec<Result<Holds, EngineError>>,
 }
 
 impl Writer {
@@ -316,6 +327,11 @@ impl Writer {
                     load.deliveries.push(Arrival { row, says, done, beat: item.beat, _room: room });
                 }
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
+                Work::Throw(throw) => load.backlog.push(Backlog::Throw(throw, item.beat)),
+                Work::Look => {
+                    load.look = true;
+                    load.held.push(item.beat);
+                }
                 Work::Release(jobs) => self.released.push((jobs, item.beat)),
                 Work::Farewell => {
                     load.farewell = true;
@@ -411,6 +427,7 @@ impl Writer {
         }
         self.last_commit_at = now;
         self.seal = draft.batch.seal.unwrap_or(self.seal);
+        self.shared.gate.follow(&self.ledger.switch.holds);
         self.unsettled = None;
         self.last_position += i64::try_from(draft.batch.entries.len()).unwrap_or(0);
         self.last_delivery += i64::try_from(draft.batch.deliveries.len()).unwrap_or(0);
@@ -421,10 +438,12 @@ impl Writer {
     }
 
     async fn draft_and_commit(&mut self, load: &Load, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
+        self.look_at_hands(rulebook, now, draft).await?;
         for entry in &load.backlog {
             match entry {
                 Backlog::Said(said, _) => self.hear(said, said.position, rulebook, now, draft)?,
                 Backlog::Put(put, _) => self.put(put, rulebook, now, draft).await?,
+                Backlog::Throw(throw, _) => self.throw(throw, rulebook, now, draft).await?,
             }
             self.let_next_begin(rulebook, now, draft).await?;
         }
@@ -435,6 +454,9 @@ impl Writer {
             }
         }
         self.project(draft, now);
+        if !self.ledger.switch.holds.are_none() {
+            self.shared.gate.shut();
+        }
         let began = std::time::Instant::now();
         self.journal.commit(&draft.batch, now).await?;
         self.shared.metrics.commit(load.commands(), began.elapsed());
@@ -452,7 +474,7 @@ impl Writer {
                 Backlog::Put(put, _) if !self.incidents.contains_key(&put.incident) => {
                     ids.insert(put.incident);
                 }
-                Backlog::Put(..) => {}
+                Backlog::Put(..) | Backlog::Throw(..) => {}
             }
         }
         if !load.only_store {
@@ -468,7 +490,7 @@ impl Writer {
         if ids.is_empty() { Ok(()) } else { self.bring_in(&ids.into_iter().collect::<Vec<_>>()).await }
     }
 
-    async fn bring_in(&mut self, ids: &[IncidentId]) -> Result<(), StoreError> {
+    pub(super) async fn bring_in(&mut self, ids: &[IncidentId]) -> Result<(), StoreError> {
         for (key, state) in self.journal.load(ids).await? {
             self.visitors.push(state.id);
             // Only the newest incident of a key answers to the key.
@@ -482,7 +504,7 @@ impl Writer {
         self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
     }
 
-    fn forget(&mut self, id: IncidentId) {
+    pub(super) fn forget(&mut self, id: IncidentId) {
         if let Some(cached) = self.incidents.remove(&id)
             && self.by_key.get(&cached.key) == Some(&id)
         {
@@ -559,7 +581,7 @@ impl Writer {
     }
 
     /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.
-    async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
+    pub(super) async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         loop {
             self.let_next_run_begin(rulebook, now, draft).await?;
             // One that goes on may end its run, and one that ends may let go of a target.
@@ -593,7 +615,7 @@ impl Writer {
         self.incidents.get(&id).map(|cached| cached.state.seq).ok_or(EngineError::NotFound)
     }
 
-    fn decide(
+    pub(super) fn decide(
         &mut self,
         id: IncidentId,
         actor: Actor,
@@ -731,7 +753,7 @@ impl Writer {
     }
 
     fn answer(&mut self, draft: Draft, load: Load) {
-        let mut results = draft.results.into_iter();
+        let (mut results, mut thrown) = (draft.results.into_iter(), draft.thrown.into_iter());
         for entry in load.backlog {
             match entry {
                 Backlog::Said(_, beat) => drop(beat),
@@ -740,6 +762,7 @@ impl Writer {
                         let _ = done.send(result);
                     }
                 }
+                Backlog::Throw(throw, _beat) => drop(thrown.next().map(|result| throw.done.send(result))),
             }
         }
         for (position, Arrival { says, done, beat, .. }) in (draft.batch.first_delivery..).zip(load.deliveries) {
@@ -812,6 +835,7 @@ impl Writer {
                 Backlog::Put(Put { done: Some(done), settles: None, .. }, _) => {
                     let _ = done.send(Err(EngineError::from(error.clone())));
                 }
+                Backlog::Throw(throw, _) => drop(throw.done.send(Err(EngineError::from(error.clone())))),
                 entry => self.backlog.push_back(entry),
             }
         }
@@ -889,6 +913,11 @@ fn give_up(error: &EngineError, poisoned: Load, metrics: &Metrics) {
                     let _ = done.send(Err(error.clone()));
                 }
             }
+            Backlog::Throw(throw, _) => {
+                metrics.poisoned("command");
+                tracing::error!(by = throw.by, %error, "The switch cannot be thrown; the file holds automation, too");
+                let _ = throw.done.send(Err(error.clone()));
+            }
         }
     }
 }
@@ -921,7 +950,11 @@ fn ledger_of(resumed: &Resumed) -> Ledger {
         (waiting..*open as usize).for_each(|_| ledger.run_begins(playbook, RunId::default()));
     }
     resumed.waiting.iter().for_each(|(playbook, waiter)| ledger.run_waits(playbook, *waiter));
-    resumed.at_work.iter().for_each(|incident| ledger.targets.take(incident));
+    ledger.switch.holds = resumed.holds.clone();
+    for incident in &resumed.at_work {
+        ledger.targets.take(incident);
+        ledger.switch.take(incident);
+    }
     ledger
 }
 

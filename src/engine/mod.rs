@@ -15,6 +15,7 @@ pub mod render;
 mod retention;
 pub mod runtime;
 pub mod store;
+pub mod switch;
 pub mod tally;
 pub mod verify;
 pub mod wire;

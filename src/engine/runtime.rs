@@ -18,12 +18,13 @@ use crate::domain::timeline::Actor;
 use crate::engine::commit::{Item, Named, Put, Said, Work, Writer};
 use crate::engine::intake;
 use crate::engine::metrics::Metrics;
-use crate::engine::ports::{Action, Clock, Sender};
+use crate::engine::ports::{Action, Brake, Clock, Sender};
 use crate::engine::pulse::Pulse;
 use crate::engine::recovery;
 use crate::engine::render::Messages;
 use crate::engine::retention;
 use crate::engine::store::{Change, Delivery, DeliveryRow, Journal, Reads, RejectedAlert, Resumed, StoreError};
+use crate::engine::switch::Gate;
 use crate::engine::wire;
 use crate::engine::worker::{Nudge, Worker};
 
@@ -117,6 +118,8 @@ pub struct Hands {
     pub actions: BTreeMap<&'static str, Arc<dyn Action>>,
     pub senders: BTreeMap<String, Arc<dyn Sender>>,
     pub messages: Arc<Messages>,
+    /// What holds automation besides people and settings.
+    pub brake: Option<Arc<dyn Brake>>,
 }
 
 /// What the writer, the worker and the outside share.
@@ -124,6 +127,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     pub pulse: Pulse,
     pub metrics: Arc<Metrics>,
+    /// What every destructive attempt passes before it begins.
+    pub gate: Gate,
     rulebook: RwLock<Arc<Rulebook>>,
     hands: RwLock<Hands>,
     health: RwLock<Health>,
@@ -168,6 +173,15 @@ impl Shared {
         });
     }
 
+    /// Whether nothing destructive may begin: a commit says so, or the brake is pulled and the commit about it is still to come.
+    pub fn is_held(&self) -> bool {
+        self.gate.is_shut() || self.brake_says()
+    }
+
+    pub fn brake_says(&self) -> bool {
+        read(&self.hands).brake.as_ref().is_some_and(|brake| brake.pulled().is_some())
+    }
+
     /// Whether the last commit failed.
     pub fn is_failing(&self) -> bool {
         let health = read(&self.health);
@@ -185,7 +199,7 @@ impl Shared {
 pub struct Runtime {
     pub reads: Arc<dyn Reads>,
     pub clock: Arc<dyn Clock>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     lines: Arc<RwLock<Lines>>,
     room: Arc<Semaphore>,
 }
@@ -245,6 +259,7 @@ impl Runtime {
             clock: parts.clock.clone(),
             pulse: Pulse::default(),
             metrics: parts.metrics,
+            gate: Gate::default(),
             rulebook: RwLock::new(parts.rulebook),
             hands: RwLock::new(parts.hands),
             health: RwLock::default(),
@@ -259,6 +274,8 @@ impl Runtime {
         let resumed = journal.resume(self.clock.now()).await?;
         self.clock.not_before(resumed.last_commit_at);
         let shared = &self.shared;
+        // Before there is a worker: what a former life or another node held is held.
+        shared.gate.follow(&resumed.holds);
         let (queue, items) = mpsc::channel(QUEUE);
         let (nudges, nudged) = mpsc::unbounded_channel();
         let (asked, asks) = mpsc::unbounded_channel();
@@ -280,6 +297,7 @@ impl Runtime {
             health.standing_by = None;
             health.last_commit_at = Some(resumed.last_commit_at).filter(|at| *at > Timestamp::default());
         });
+        self.look_if_changed();
         Ok(Loops { writer, worker, keeper, nudges })
     }
 
@@ -327,7 +345,7 @@ impl Runtime {
         answer.await.map_err(|_| self.nobody())?
     }
 
-    fn hand_in(&self, work: Work) -> Result<(), EngineError> {
+    pub(super) fn hand_in(&self, work: Work) -> Result<(), EngineError> {
         let beat = self.shared.pulse.begin();
         let queue = read(&self.lines).queue.clone();
         queue.try_send(Item { work, beat }).map_err(|error| match error {
@@ -337,7 +355,7 @@ impl Runtime {
     }
 
     /// Why there is no writer to ask.
-    fn nobody(&self) -> EngineError {
+    pub(super) fn nobody(&self) -> EngineError {
         self.health().standing_by.map_or_else(stopping, EngineError::StandingBy)
     }
 
@@ -356,6 +374,7 @@ impl Runtime {
     pub fn reload(&self, rulebook: Rulebook, hands: Hands) {
         change(&self.shared.rulebook, |current| *current = Arc::new(rulebook));
         change(&self.shared.hands, |current| *current = hands);
+        self.look_if_changed();
     }
 
     /// Puts other rules in force; the hands stay.
@@ -378,6 +397,7 @@ impl Runtime {
             clock: clock.clone(),
             pulse: Pulse::default(),
             metrics: Arc::default(),
+            gate: Gate::default(),
             rulebook: RwLock::new(Arc::new(rulebook)),
             hands: RwLock::default(),
             health: RwLock::default(),

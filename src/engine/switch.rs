@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::domain::decide::command::{Command, Refusal};
 use crate::domain::hold::{Hand, Hold, Holds};
+use crate::domain::id::IncidentId;
 use crate::domain::settings::{Automation, Rulebook};
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Actor;
@@ -32,19 +33,33 @@ pub enum Wish {
 /// What an attempt passes before it begins. It is shut before the commit that holds automation, so that whatever begins has begun
 /// before that commit, and it is opened only once a commit says that nobody holds any more.
 #[derive(Debug, Default)]
-pub struct Gate(AtomicBool);
+pub struct Gate {
+    shut: AtomicBool,
+    /// Whether the last commit knew of the file, and of the settings.
+    file: AtomicBool,
+    settings: AtomicBool,
+}
 
 impl Gate {
     pub fn is_shut(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.shut.load(Ordering::SeqCst)
     }
 
     pub fn shut(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.shut.store(true, Ordering::SeqCst);
     }
 
+    /// What a commit has made true.
     pub fn follow(&self, holds: &Holds) {
-        self.0.store(!holds.are_none(), Ordering::SeqCst);
+        self.shut.store(!holds.are_none(), Ordering::SeqCst);
+        self.file.store(holds.by(Hand::File).is_some(), Ordering::SeqCst);
+        self.settings.store(holds.by(Hand::Settings).is_some(), Ordering::SeqCst);
+    }
+
+    /// Whether file or settings say something else than what was committed last.
+    pub fn differs(&self, pulled: bool, rulebook: &Rulebook) -> bool {
+        let set = rulebook.automation == Automation::Held;
+        (self.file.load(Ordering::SeqCst), self.settings.load(Ordering::SeqCst)) != (pulled, set)
     }
 }
 
@@ -59,10 +74,12 @@ impl Runtime {
         self.throw(by, reason, Wish::Release { leave_out }).await
     }
 
-    /// Has the writer look at the file and the settings now, though nothing else happens.
-    pub fn look(&self) {
-        // A queue that is full looks with whatever stands in it; without a writer the next one looks first of all.
-        let _ = self.hand_in(Work::Look);
+    /// Has the writer look at the file and the settings if they say something else than the last commit, though nothing else happens.
+    pub fn look_if_changed(&self) {
+        if self.shared.gate.differs(self.shared.brake_says(), &self.rulebook()) {
+            // A queue that is full looks with whatever stands in it; without a writer the next one looks first of all.
+            let _ = self.hand_in(Work::Look);
+        }
     }
 
     async fn throw(&self, by: &str, reason: &str, wish: Wish) -> Result<Holds, EngineError> {
@@ -82,15 +99,12 @@ impl Writer {
             let known = self.ledger.switch.holds.by(hand).map(|hold| hold.by.clone());
             match (says, known) {
                 (Some((by, reason)), None) => {
-                    let begins = self.ledger.switch.holds.put(hand, Hold { by, at: now, reason });
-                    self.tell_of_hold(begins, false, (rulebook, now), draft).await?;
+                    self.put_hold(hand, Hold { by, at: now, reason }, draft);
+                    self.tell_all(&Actor::engine(), &Command::Held { cancel: false }, (rulebook, now), draft).await?;
                 }
                 (None, Some(by)) => {
-                    if self.ledger.switch.holds.lift(hand) {
-                        let released = Command::Released { by, reason: String::new(), leave_out: false };
-                        self.tell_all(&Actor::engine(), &released, (rulebook, now), draft).await?;
-                    }
-                    draft.batch.holds = Some(self.ledger.switch.holds.clone());
+                    let released = Command::Released { by, reason: String::new(), leave_out: false };
+                    self.lift(hand, (Actor::engine(), released), (rulebook, now), draft).await?;
                 }
                 _ => {}
             }
@@ -105,22 +119,17 @@ impl Writer {
         let answer = match throw.wish {
             Wish::Hold { cancel } => {
                 // Who holds already stays the one who does: the wish is fulfilled.
-                let hold = Hold { by: throw.by.clone(), at: now, reason: throw.reason.clone() };
-                let begins = !held && self.ledger.switch.holds.put(Hand::Person, hold);
-                if cancel {
-                    self.tell_all(&actor, &Command::Held { cancel }, (rulebook, now), draft).await?;
+                if !held {
+                    self.put_hold(Hand::Person, Hold { by: throw.by.clone(), at: now, reason: throw.reason.clone() }, draft);
                 }
-                self.tell_of_hold(begins, held, (rulebook, now), draft).await?;
+                self.tell_all(&actor, &Command::Held { cancel }, (rulebook, now), draft).await?;
                 Ok(())
             }
-            Wish::Release { .. } if !held && self.ledger.switch.holds.are_none() => Err(Refusal::NotHeld),
-            Wish::Release { .. } if !held => Err(Refusal::AutomationHeld(self.ledger.switch.holds.in_words())),
+            Wish::Release { .. } if self.ledger.switch.holds.are_none() => Err(Refusal::NotHeld),
+            Wish::Release { .. } if !held => Err(Refusal::HeldOtherwise(self.ledger.switch.holds.in_words())),
             Wish::Release { leave_out } => {
-                if self.ledger.switch.holds.lift(Hand::Person) {
-                    let released = Command::Released { by: throw.by.clone(), reason: throw.reason.clone(), leave_out };
-                    self.tell_all(&actor, &released, (rulebook, now), draft).await?;
-                }
-                draft.batch.holds = Some(self.ledger.switch.holds.clone());
+                let released = Command::Released { by: throw.by.clone(), reason: throw.reason.clone(), leave_out };
+                self.lift(Hand::Person, (actor, released), (rulebook, now), draft).await?;
                 Ok(())
             }
         };
@@ -128,14 +137,22 @@ impl Writer {
         Ok(())
     }
 
-    async fn tell_of_hold(&mut self, begins: bool, known: bool, when: (&Rulebook, Timestamp), draft: &mut Draft) -> Result<(), Fault> {
-        if !known {
-            draft.batch.holds = Some(self.ledger.switch.holds.clone());
-        }
-        if begins {
-            self.tell_all(&Actor::engine(), &Command::Held { cancel: false }, when, draft).await?;
-        }
-        Ok(())
+    fn put_hold(&mut self, hand: Hand, hold: Hold, draft: &mut Draft) {
+        self.ledger.switch.holds.put(hand, hold);
+        draft.batch.holds = Some(self.ledger.switch.holds.clone());
+    }
+
+    /// One hand lets go; with the last one, what waited goes on.
+    async fn lift(
+        &mut self,
+        hand: Hand,
+        (actor, released): (Actor, Command),
+        when: (&Rulebook, Timestamp),
+        draft: &mut Draft,
+    ) -> Result<(), Fault> {
+        let last = self.ledger.switch.holds.lift(hand);
+        draft.batch.holds = Some(self.ledger.switch.holds.clone());
+        if last { self.tell_all(&actor, &released, when, draft).await } else { Ok(()) }
     }
 
     /// Every incident that it matters to hears of it in the same commit.
@@ -147,13 +164,21 @@ impl Writer {
         draft: &mut Draft,
     ) -> Result<(), Fault> {
         let concerned = self.ledger.switch.concerned();
-        let unknown: Vec<_> = concerned.iter().copied().filter(|id| !self.incidents.contains_key(id)).collect();
+        let unknown: Vec<IncidentId> = concerned.iter().copied().filter(|id| !self.incidents.contains_key(id)).collect();
         if !unknown.is_empty() {
             self.bring_in(&unknown).await?;
         }
         for id in concerned {
-            // The switch is never refused.
-            let _ = self.decide(id, actor.clone(), command.clone(), rulebook, now, draft)?;
+            match self.decide(id, actor.clone(), command.clone(), rulebook, now, draft) {
+                // A mistake of ours about one incident must not keep all of automation from being held.
+                Err(Fault::Panic(id)) if !draft.batch.entries.iter().any(|(of, _)| *of == id) => {
+                    tracing::error!(incident = %id, "Telling of the switch panicked, which is a mistake of Reynard's; the switch holds");
+                    draft.touched.remove(&id);
+                    self.forget(id);
+                }
+                // The switch is never refused.
+                told => drop(told?),
+            }
             self.let_next_begin(rulebook, now, draft).await?;
         }
         Ok(())

@@ -66,6 +66,7 @@ pub enum Command {
     },
     /// Automation is released; what waited for that begins, or is left out.
     Released {
+        by: String,
         reason: String,
         leave_out: bool,
     },
@@ -277,6 +278,8 @@ pub enum Refusal {
     AutomationHeld(String),
     #[error("nobody holds automation")]
     NotHeld,
+    #[error("no person holds automation, but {0}; what holds it must let go itself: take the file away, or change the setting")]
+    HeldOtherwise(String),
     #[error("{0}")]
     Invalid(String),
 }

@@ -45,9 +45,8 @@ impl Turn<'_, '_> {
     }
 
     /// The switch is back: what waited for it begins now, or is left out if whoever released it said so.
-    pub(super) fn released(&mut self, reason: String, leave_out: bool) {
+    pub(super) fn released(&mut self, by: String, reason: String, leave_out: bool) {
         if self.state.held_since.is_some() {
-            let by = self.actor.name().to_owned();
             self.emit(Event::AutomationReleased { reason, by });
         }
         for (run, step, attempt) in self.withheld() {

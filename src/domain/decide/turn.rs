@@ -81,7 +81,7 @@ impl Turn<'_, '_> {
             Command::Interrupted(attempt) => self.interrupted(&attempt),
             Command::Withheld(attempt) => self.not_begun(&attempt),
             Command::Held { cancel } => self.held(cancel),
-            Command::Released { reason, leave_out } => self.released(reason, leave_out),
+            Command::Released { by, reason, leave_out } => self.released(by, reason, leave_out),
             Command::Told(told) => self.told(told),
             Command::Acknowledge { note } => return self.acknowledge(note),
             Command::Unacknowledge => return self.unacknowledge(),
