@@ -1,67 +1,17 @@
-//! The red switch in the engine: who throws it, what each commit looks at before it decides anything, and the gate that an attempt
-//! passes before it begins. Knows no page and no file; what a file says comes through a port.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! The red switch in the engine: who throws it, and what each commit looks at before it decides anything.
+//! Knows no page and no file; what a file says comes through a port.
 
 use tokio::sync::oneshot;
 
 use crate::domain::decide::command::{Command, Refusal};
 use crate::domain::hold::{Hand, Hold, Holds};
-use crate::domain::id::IncidentId;
 use crate::domain::settings::{Automation, Rulebook};
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Actor;
-use crate::engine::commit::{Draft, Fault, Work, Writer};
-use crate::engine::runtime::{EngineError, Runtime};
-
-/// A person's wish.
-pub struct Throw {
-    pub by: String,
-    pub reason: String,
-    pub wish: Wish,
-    pub done: oneshot::Sender<Result<Holds, EngineError>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Nothing destructive begins from that commit on; with `cancel`, what is under way is cancelled.
-    Hold { cancel: bool },
-    /// What waited for it begins, or is left out.
-    Release { leave_out: bool },
-}
-
-/// What an attempt passes before it begins. It is shut before the commit that holds automation, so that whatever begins has begun
-/// before that commit, and it is opened only once a commit says that nobody holds any more.
-#[derive(Debug, Default)]
-pub struct Gate {
-    shut: AtomicBool,
-    /// Whether the last commit knew of the file, and of the settings.
-    file: AtomicBool,
-    settings: AtomicBool,
-}
-
-impl Gate {
-    pub fn is_shut(&self) -> bool {
-        self.shut.load(Ordering::SeqCst)
-    }
-
-    pub fn shut(&self) {
-        self.shut.store(true, Ordering::SeqCst);
-    }
-
-    /// What a commit has made true.
-    pub fn follow(&self, holds: &Holds) {
-        self.shut.store(!holds.are_none(), Ordering::SeqCst);
-        self.file.store(holds.by(Hand::File).is_some(), Ordering::SeqCst);
-        self.settings.store(holds.by(Hand::Settings).is_some(), Ordering::SeqCst);
-    }
-
-    /// Whether file or settings say something else than what was committed last.
-    pub fn differs(&self, pulled: bool, rulebook: &Rulebook) -> bool {
-        let set = rulebook.automation == Automation::Held;
-        (self.file.load(Ordering::SeqCst), self.settings.load(Ordering::SeqCst)) != (pulled, set)
-    }
-}
+use crate::engine::commit::{Draft, Fault, Writer};
+use crate::engine::error::EngineError;
+use crate::engine::runtime::Runtime;
+use crate::engine::work::{Throw, Wish, Work};
 
 impl Runtime {
     /// Holds automation, whoever else does.
@@ -164,10 +114,7 @@ impl Writer {
         draft: &mut Draft,
     ) -> Result<(), Fault> {
         let concerned = self.ledger.switch.concerned();
-        let unknown: Vec<IncidentId> = concerned.iter().copied().filter(|id| !self.incidents.contains_key(id)).collect();
-        if !unknown.is_empty() {
-            self.bring_in(&unknown).await?;
-        }
+        self.bring_in_missing(&concerned).await?;
         for id in concerned {
             match self.decide(id, actor.clone(), command.clone(), rulebook, now, draft) {
                 // A mistake of ours about one incident must not keep all of automation from being held.
