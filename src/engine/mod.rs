@@ -6,6 +6,7 @@ pub mod clock;
 pub mod commit;
 pub mod error;
 pub mod gate;
+pub mod incidents;
 pub mod intake;
 pub mod load;
 pub mod metrics;

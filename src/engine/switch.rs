@@ -121,7 +121,7 @@ impl Writer {
                 Err(Fault::Panic(id)) if !draft.batch.entries.iter().any(|(of, _)| *of == id) => {
                     tracing::error!(incident = %id, "Telling of the switch panicked, which is a mistake of Reynard's; the switch holds");
                     draft.touched.remove(&id);
-                    self.forget(id);
+                    self.incidents.forget(id);
                 }
                 // The switch is never refused.
                 told => drop(told?),
