@@ -51,7 +51,10 @@ async fn main() {
     println!("a month of {count} deliveries was made in {:.1} s", began.elapsed().as_secs_f64());
     for (what, settings) in [
         ("the same rules", ""),
-        ("another rule and another grouping", "classification: [ { name: calm, when: 'incident.service == \"s1\"', priority: P3 } ]\nincidents: { settle: 5m }"),
+        (
+            "another rule and another grouping",
+            "classification: [ { name: calm, when: 'incident.service == \"s1\"', priority: P3 } ]\nincidents: { settle: 5m }",
+        ),
     ] {
         let (rulebook, archive) = (rulebook(settings), databases::archive(&url).await.expect("readable"));
         let began = Instant::now();

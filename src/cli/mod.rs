@@ -6,6 +6,7 @@ pub mod check;
 mod database;
 pub mod export;
 pub mod fire;
+pub mod hold;
 pub mod init;
 mod progress;
 pub mod restore;

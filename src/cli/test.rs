@@ -12,7 +12,9 @@ use crate::rehearse_tests::{self, Told};
 use crate::terminal;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: reynard test\n         reynard test playbooks/tests/service_down.yaml --format junit > tests.xml\n         reynard test --from-incident 12")]
+#[command(
+    after_help = "Example: reynard test\n         reynard test playbooks/tests/service_down.yaml --format junit > tests.xml\n         reynard test --from-incident 12"
+)]
 pub struct Args {
     /// Files of tests, or folders of them; without any, those of playbooks/tests, or else the shipped ones.
     paths: Vec<PathBuf>,

@@ -58,6 +58,7 @@ codes! {
     WrongTarget => "The target is missing, not wanted, or of a kind that the action does not take.",
     WeakerOnInterrupt => "`on_interrupt:` is less careful than the action itself.",
     BadCheck => "`check:` is missing, not wanted, or would change something.",
+    PlaybookCircle => "Playbooks run each other in a circle.",
     NotUndoable => "The action cannot be taken back.",
     TimeoutTooShort => "The timeout ends the step before it can succeed.",
     NobodyOnCall => "Nobody is on call.",

@@ -102,7 +102,9 @@ fn written(answer: &Answer) -> Value {
     let mut fields = Map::new();
     match &answer.outcome {
         Outcome::Ended(Ok(output)) => drop(fields.insert("output".to_owned(), output.clone())),
-        Outcome::Ended(Err(Failure::Unknown(reason))) if reason.starts_with(CUT_OFF) => drop(fields.insert("crash".to_owned(), json!(true))),
+        Outcome::Ended(Err(Failure::Unknown(reason))) if reason.starts_with(CUT_OFF) => {
+            drop(fields.insert("crash".to_owned(), json!(true)))
+        }
         Outcome::Crash => drop(fields.insert("crash".to_owned(), json!(true))),
         Outcome::Ended(Err(failure)) => {
             let (word, reason) = match failure {
@@ -137,9 +139,26 @@ fn sought(entry: &Entry) -> Option<Sought> {
         _ => Words::default(),
     };
     let told = [
-        "classified", "priority_changed", "run_started", "step_failed", "step_skipped", "step_succeeded", "step_in_doubt", "step_settled",
-        "step_undone", "approval_requested", "approved", "rejected", "run_succeeded", "run_failed", "run_cancelled", "escalated",
-        "acknowledged", "resolved", "reopened", "recovered",
+        "classified",
+        "priority_changed",
+        "run_started",
+        "step_failed",
+        "step_skipped",
+        "step_succeeded",
+        "step_in_doubt",
+        "step_settled",
+        "step_undone",
+        "approval_requested",
+        "approved",
+        "rejected",
+        "run_succeeded",
+        "run_failed",
+        "run_cancelled",
+        "escalated",
+        "acknowledged",
+        "resolved",
+        "reopened",
+        "recovered",
     ];
     let step = entry.event.step().map(|at| at.step.clone());
     told.contains(&kind).then(|| match (&step, &by, &says) {

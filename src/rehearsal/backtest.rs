@@ -89,7 +89,8 @@ fn live(stage: &mut Stage<'_>, acts: Vec<Act>, deliveries: impl Iterator<Item = 
     let mut acts = acts.into_iter().peekable();
     let mut heard = 0;
     for delivered in deliveries {
-        while let Some(act) = acts.next_if(|act| act.at <= delivered.received_at) {
+        // What a person did in the moment of a delivery was about what it opened.
+        while let Some(act) = acts.next_if(|act| act.at < delivered.received_at) {
             do_again(stage, &act, lives);
         }
         stage.pass_until(delivered.received_at);

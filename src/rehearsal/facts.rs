@@ -55,11 +55,9 @@ impl Facts {
             Event::RunSucceeded { run, .. } => self.run_ended(*run, "succeeded"),
             Event::RunFailed { run, .. } => self.run_ended(*run, "failed"),
             Event::RunCancelled { run, .. } => self.run_ended(*run, "cancelled"),
-            Event::StepStarted { at, destructive, .. } => {
-                if !at.undo {
-                    self.begun += 1;
-                    self.destructive += u64::from(*destructive);
-                }
+            Event::StepStarted { at, destructive, .. } if !at.undo => {
+                self.begun += 1;
+                self.destructive += u64::from(*destructive);
             }
             Event::StepSucceeded { .. } => self.step_ended(entry, "succeeded", ""),
             Event::StepFailed { reason, retry_at: None, .. } => self.step_ended(entry, "failed", reason),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::domain::decide::command::{Failure, Observation};
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
+use crate::domain::planned::SCHEDULE;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event, StepRef};
 use crate::engine::brief::Attempt;
@@ -32,6 +33,28 @@ impl Deed {
     }
 }
 
+/// What a person said will be done.
+#[derive(Clone, Debug)]
+struct Announced {
+    by: String,
+    does: &'static str,
+    title: String,
+}
+
+impl Announced {
+    /// `ana has "Restart" run again`, `ana takes "Protect" back now`.
+    fn read(text: &str, by: &str) -> Option<Self> {
+        let rest = text.strip_prefix(by)?;
+        let between = |head: &str, tail: &str| {
+            let rest = rest.strip_prefix(head)?;
+            rest.rfind(tail).map(|end| rest[..end].to_owned())
+        };
+        let again = between(" has \"", "\" run again").map(|title| ("retry", title));
+        let (does, title) = again.or_else(|| between(" takes \"", "\" back now").map(|title| ("undo", title)))?;
+        Some(Self { by: by.to_owned(), does, title })
+    }
+}
+
 /// One incident as it was.
 #[derive(Clone, Debug, Default)]
 pub struct Lived {
@@ -44,15 +67,18 @@ pub struct Lived {
     pub measured: Vec<BTreeMap<String, f64>>,
     runs: HashMap<RunId, String>,
     begun: HashMap<(RunId, String, bool), (Deed, Timestamp)>,
-    /// The step that a person has run again, by its title.
-    again: Option<(String, String)>,
+    /// A step that a person has run again or takes back, by its title; the attempt that follows says which.
+    announced: Option<Announced>,
     given: BTreeMap<Deed, usize>,
 }
 
 impl Lived {
     /// Takes one more entry of its log.
     pub fn take(&mut self, entry: &Entry) {
-        if let Event::Opened { number, .. } = &entry.event {
+        // What starts by the clock starts by it again, and is no delivery's.
+        if let Event::Opened { number, source, .. } = &entry.event
+            && source != SCHEDULE
+        {
             self.number = *number;
         }
         self.facts.take(entry);
@@ -99,13 +125,12 @@ impl Lived {
 
     /// What a person did, in the words of a test; none for everything that only follows.
     fn act(&mut self, entry: &Entry) -> Option<Given> {
-        // That a person has a step run again is told as a comment; which step, the attempt that follows.
-        if let (Event::StepStarted { at, title, .. }, Some((by, of))) = (&entry.event, &self.again)
-            && title == of
+        if let (Event::StepStarted { at, title, .. }, Some(announced)) = (&entry.event, &self.announced)
+            && *title == announced.title
         {
-            let by = by.clone();
-            self.again = None;
-            return Some(self.about(at, Given { by: Some(by), does: Some("retry".to_owned()), ..Given::default() }));
+            let act = act(&announced.by, announced.does, "");
+            self.announced = None;
+            return Some(self.about(at, act));
         }
         if let Event::Escalated { reason, .. } = &entry.event {
             let (by, note) = reason.split_once(" asked for help")?;
@@ -118,9 +143,9 @@ impl Lived {
             Event::Unacknowledged { .. } => act("unacknowledge", ""),
             Event::Snoozed { until } => Given { until: Some(until.since(entry.at)), ..act("snooze", "") },
             Event::Assigned { to } => Given { to: Some(to.clone()), ..act("assign", "") },
-            Event::Commented { text } => match has_run_again(text, by) {
-                Some(title) => {
-                    self.again = Some((by.clone(), title.to_owned()));
+            Event::Commented { text } => match Announced::read(text, by) {
+                Some(announced) => {
+                    self.announced = Some(announced);
                     return None;
                 }
                 None => act("comment", text),
@@ -173,12 +198,6 @@ fn after<'a>(text: &'a str, head: &str) -> &'a str {
     text.strip_prefix(head).unwrap_or(text).trim_start_matches(": ")
 }
 
-/// The title in `ana has "Restart" run again`.
-fn has_run_again<'a>(text: &'a str, by: &str) -> Option<&'a str> {
-    let rest = text.strip_prefix(by)?.strip_prefix(" has \"")?;
-    rest.rfind("\" run again").map(|end| &rest[..end])
-}
-
 /// All of them.
 #[derive(Clone, Debug, Default)]
 pub struct Past {
@@ -217,7 +236,7 @@ impl Past {
         self.last_at = self.last_at.max(entry.at);
         let whereabouts = &mut self.whereabouts;
         match &entry.event {
-            Event::Opened { number, .. } => drop(whereabouts.opened.insert(id, *number)),
+            Event::Opened { number, source, .. } if source != SCHEDULE => drop(whereabouts.opened.insert(id, *number)),
             Event::AlertFired { delivery, alerts, .. } => {
                 // The second entry of an incident says which alerts opened it.
                 let opens = lived.number > 0 && lived.facts.entries == 2;

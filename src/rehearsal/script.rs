@@ -96,6 +96,11 @@ fn give(given: &Given, stage: &mut Stage<'_>, begin: Timestamp, lookup: Lookup<'
         stage.signals.extend(signals.clone());
         return Ok(None);
     }
+    if let Some(slug) = &given.occurs {
+        let occurs = stage.occur_now(slug);
+        stage.pass_until(stage.now());
+        return if occurs { Ok(None) } else { Err(format!("there is no playbook \"{slug}\" with a schedule")) };
+    }
     if let Some(does) = &given.does {
         let incident = stage.newest().ok_or("nobody can do anything: there is no incident yet")?;
         let (id, command) = (incident.id, given.command(incident)?);

@@ -5,10 +5,13 @@ use reynard::domain::decide::command::Command;
 use reynard::domain::priority::Priority;
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
+use reynard::domain::timeline::Event;
 use reynard::domain::timeline::Outcome as Said;
 use reynard::engine::ports::ActionError;
+use reynard::rehearsal::author;
 use reynard::rehearsal::backtest::Outcome;
 use reynard::rehearsal::hindsight::hindsight;
+use reynard::rehearsal::script::Script;
 use reynard::store::catalog as databases;
 use serde_json::json;
 
@@ -90,7 +93,10 @@ async fn other_rules_change_what_they_should_and_say_why_and_nobody_hears_of_it(
     let told_narrower = told(&again(&app, &narrower).await);
     assert!(told_narrower.contains(&"#1 drill does not run any more".to_owned()), "{told_narrower:?}");
 
-    let longer = edited("", &DRILL.replace("steps:\n", "steps:\n  - { id: more, action: http.check, target: orders-admin, with: { path: /more } }\n"));
+    let longer = edited(
+        "",
+        &DRILL.replace("steps:\n", "steps:\n  - { id: more, action: http.check, target: orders-admin, with: { path: /more } }\n"),
+    );
     let outcome = again(&app, &longer).await;
     assert!(told(&outcome).contains(&"#1 step drill/more is new: succeeded".to_owned()), "{:?}", told(&outcome));
     assert_eq!(outcome.supposed.values().sum::<u64>(), 2, "nobody knows what it would have answered");
@@ -121,14 +127,45 @@ async fn the_past_says_what_was_never_false_and_what_was_often_missing() {
     let edited = app::settings_of(&format!("{PEOPLE}{settings}"), &[("drill", &DRILL.replace("'failed'", "'succeeded'"))]).rulebook;
     let outcome = again(&app, &edited).await;
     let file = |path: &str, text: &str| reynard::config::files::TextFile::new(path, text);
-    let found = hindsight(&outcome.seen, Some(&file("reynard.yaml", settings)), &[file("playbooks/drill.yaml", &DRILL.replace("'failed'", "'succeeded'"))]);
+    let found = hindsight(
+        &outcome.seen,
+        Some(&file("reynard.yaml", settings)),
+        &[file("playbooks/drill.yaml", &DRILL.replace("'failed'", "'succeeded'"))],
+    );
     let lines: Vec<String> = found.iter().map(|fault| format!("{}:{} {} {}", fault.file, fault.line, fault.code, fault.message)).collect();
     assert_eq!(
         lines,
         [
+            "reynard.yaml:1 never-true this condition was never true in 12 times",
             "playbooks/drill.yaml:7 never-false this condition was never false in 12 times",
             "playbooks/drill.yaml:9 often-missing `labels.pod` is missing on 75 % of the 12 incidents that this playbook ran on",
-            "reynard.yaml:1 never-true this condition was never true in 12 times",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_test_that_is_written_from_an_incident_holds() {
+    let app = a_past().await;
+    for number in 1..=3 {
+        let mut incident = app.incident(number).await;
+        let entries = app.entries(incident.id).await;
+        let alerts = app.runtime.reads.alerts(incident.id, 100).await.expect("readable");
+        incident.alerts = alerts.into_iter().map(|row| (row.fingerprint, row.mark)).collect();
+        let mut letters = Vec::new();
+        for entry in &entries {
+            if let Event::AlertFired { delivery, .. } | Event::AlertResolved { delivery, .. } = &entry.event {
+                let told = app.runtime.reads.delivery(*delivery).await.expect("readable").expect("kept").delivery;
+                letters.push(author::Letter { source: told.source, received_at: told.received_at, body: told.body });
+            }
+        }
+        let text = author::file(&incident, &entries, &letters, &app.settings.rulebook.specs);
+        let node = reynard::config::yaml::parse(&text).unwrap_or_else(|faults| panic!("{text}\n{faults:?}"));
+        let script: Script = serde_json::from_value(node.to_json()).unwrap_or_else(|error| panic!("{text}\n{error}"));
+        let faults = script.tests[0].play(&app.settings.rulebook, &|name| Err(name.to_owned())).expect("it is played");
+        assert_eq!(faults, [], "{text}");
+        // Other rules make it fail.
+        let other = app::settings_of(PEOPLE, &[("drill", &DRILL.replace("id: protect", "id: protected"))]).rulebook;
+        let seen = script.tests[0].play(&other, &|name| Err(name.to_owned()));
+        assert!(number == 3 || seen.is_err() || seen.is_ok_and(|faults| !faults.is_empty()), "{text}");
+    }
 }
