@@ -6,6 +6,7 @@ mod database;
 pub mod export;
 pub mod fire;
 pub mod init;
+pub mod migrate;
 mod progress;
 pub mod restore;
 pub mod run;

@@ -57,6 +57,18 @@ impl Reynard {
         http::answers(&format!("{}/ready", self.url)).await.unwrap_or(false)
     }
 
+    /// Whether it is the node that does the work.
+    pub async fn is_active(&self) -> bool {
+        http::answers(&format!("{}/active", self.url)).await.unwrap_or(false)
+    }
+
+    /// Another command of the same binary, in its folder.
+    pub async fn command(&self, args: &[&str]) -> Result<std::process::Output> {
+        let mut command = tokio::process::Command::new(binary());
+        command.current_dir(self.folder.path()).args(args).env_remove("REYNARD_DATABASE_URL").env_remove("REYNARD_CONFIG");
+        Ok(command.output().await?)
+    }
+
     /// Writes a file of its folder anew.
     pub fn write(&self, path: &str, text: &str) -> Result<()> {
         fs::write(self.folder.path().join(path), text).with_context(|| format!("write {path}"))
