@@ -4,7 +4,10 @@
 mod access;
 mod database_away;
 mod examples;
+mod failover;
+mod inbox;
 mod load;
+mod migrate;
 mod nodes;
 mod pages;
 mod pair;

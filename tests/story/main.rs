@@ -7,6 +7,7 @@ mod crashes;
 mod escalation;
 mod flapping;
 mod fuzz;
+mod inbox;
 mod intake;
 mod language;
 mod leases;

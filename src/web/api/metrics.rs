@@ -19,6 +19,9 @@ pub async fn metrics(State(web): State<WebState>) -> Result<impl IntoResponse, P
         web.metrics.incidents_open(totals.open);
         web.metrics.jobs_pending("all", totals.jobs_pending);
     }
+    if let Ok(Ok(overview)) = tokio::time::timeout(PATIENCE, web.runtime.reads.overview(web.runtime.clock.now())).await {
+        web.metrics.nodes(&overview);
+    }
     let text = web.metrics.text().map_err(Problem::fault)?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
 }

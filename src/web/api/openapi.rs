@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::{self, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use crate::web::api::{acts, deliveries, health, incidents, metrics, on_call, playbooks, runs};
+use crate::web::api::{acts, deliveries, health, incidents, metrics, nodes, on_call, playbooks, runs};
 use crate::web::webhook;
 
 #[derive(OpenApi)]
@@ -39,9 +39,11 @@ use crate::web::webhook;
         runs::reject,
         playbooks::list,
         playbooks::one,
+        nodes::list,
         on_call::on_call,
         health::health,
         health::ready,
+        health::active,
         health::startup,
         metrics::metrics,
     ),
