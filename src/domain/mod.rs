@@ -10,6 +10,7 @@ pub mod decide;
 pub mod directory;
 pub mod escalation;
 pub mod expression;
+pub mod hold;
 pub mod id;
 pub mod incident;
 pub mod labels;

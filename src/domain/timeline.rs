@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::classification::Classification;
 use crate::domain::escalation::DEFAULT;
+use crate::domain::hold::AUTOMATION_IS_HELD;
 use crate::domain::id::{DeliveryId, RunId};
 use crate::domain::labels::Labels;
 use crate::domain::playbook::Otherwise;
@@ -307,9 +308,17 @@ pub enum Event {
     },
     AutomationHeld {
         reason: String,
+        /// A person, a file, or the settings.
+        #[serde(default)]
+        by: String,
+        /// Since when, if it was held before this incident met it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
     },
     AutomationReleased {
         reason: String,
+        #[serde(default)]
+        by: String,
     },
     Recovered {
         /// At most: from the last commit before to the start after.
@@ -489,12 +498,18 @@ impl Event {
             Self::LimitHit { step: None, limit, count, .. } => {
                 format!("Waits for its turn: the limit {limit} is reached ({count} under way)")
             }
+            Self::LimitHit { limit, held_by: Some(by), .. } if limit == AUTOMATION_IS_HELD => {
+                format!("Does not begin: automation is held by {by}")
+            }
             Self::LimitHit { limit, held_by: Some(other), .. } => format!("Waits for {limit}: {other} is at work on it"),
             Self::LimitHit { limit, count, free_at, .. } => {
                 format!("Held back by the limit {limit} ({count} used); free again at {free_at}")
             }
-            Self::AutomationHeld { reason } => format!("Automation held by {actor}: {reason}"),
-            Self::AutomationReleased { reason } => format!("Automation released by {actor}: {reason}"),
+            Self::AutomationHeld { reason, by, since: None } => format!("Automation held by {}{}", named(by, actor), tail(reason)),
+            Self::AutomationHeld { reason, by, since: Some(since) } => {
+                format!("Automation is held by {} since {since}{}", named(by, actor), tail(reason))
+            }
+            Self::AutomationReleased { reason, by } => format!("Automation released by {}{}", named(by, actor), tail(reason)),
             Self::Recovered { down_for_ms, late_ms: 0 } => format!("Reynard is back after {} at most", Span(*down_for_ms)),
             Self::Recovered { down_for_ms, late_ms } => {
                 format!("Reynard is back after {} at most; what was due here first is {} late", Span(*down_for_ms), Span(*late_ms))
@@ -548,6 +563,11 @@ fn escalated(level: u32, round: u32, told: &[String], nobody: &[String], late_ms
     let missing = if nobody.is_empty() { String::new() } else { format!("; {}", nobody.join("; ")) };
     let late = if late_ms > 2_000 { format!(" ({} late)", Span(late_ms)) } else { String::new() };
     format!("Level {level}{round}: {who}{missing}{late}: {reason}")
+}
+
+/// An earlier version told of nobody but the actor.
+fn named<'a>(by: &'a str, actor: &'a Actor) -> &'a str {
+    if by.is_empty() { actor.name() } else { by }
 }
 
 fn tail(note: &str) -> String {

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod approve;
 pub mod command;
 pub mod each;
+pub mod hold;
 pub mod observe;
 pub mod outbox;
 pub mod paging;
