@@ -82,13 +82,6 @@ fn playbook(chance: &Chance) -> String {
         2 => text += "limits: { concurrency: 1, per_target: 2 per 10m }\n",
         _ => {}
     }
-    if chance.below(4) == 0 {
-        text += &format!("retry: {{ attempts: {}, backoff: {} }}\n", chance.between(2, 3), chance.pick(&["20s", "2m"]));
-    }
-    if chance.below(4) == 0 {
-        let (hold, within) = (chance.pick(&["0s", "1m", "4m"]), chance.pick(&["5m", "30m", "3h"]));
-        text += &format!("recovered: {{ alerts: resolved, for: {hold}, within: {within} }}\n");
-    }
     text += "steps:\n";
     let mut first = None;
     for number in 1..=chance.between(1, 5) {
