@@ -34,7 +34,7 @@ use crate::engine::ports::{Brake, Clock};
 use crate::engine::render::Messages;
 use crate::engine::runtime::{Loops, Over, Parts, Runtime};
 use crate::engine::shared::Hands;
-use crate::engine::store::Journal;
+use crate::engine::store::{Journal, RevisionText};
 use crate::rehearse::Drafts;
 use crate::secrets::RealSecrets;
 use crate::store::catalog as databases;
@@ -354,13 +354,11 @@ async fn bring_pinned(rulebook: &mut Rulebook, settings: &Settings, journal: &dy
 }
 
 async fn keep_revisions(rulebook: &Rulebook, journal: &dyn Journal, clock: &dyn Clock) -> anyhow::Result<()> {
+    let mut texts = Vec::with_capacity(rulebook.playbooks.len());
     for playbook in rulebook.playbooks.values() {
-        journal
-            .keep_revision(&playbook.revision, &playbook.slug, &playbook.source, clock.now())
-            .await
-            .context("cannot keep the playbooks' texts")?;
+        texts.push(RevisionText { revision: &playbook.revision, slug: &playbook.slug, source: &playbook.source });
     }
-    Ok(())
+    journal.keep_revisions(&texts, clock.now()).await.context("cannot keep the playbooks' texts")
 }
 
 fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {

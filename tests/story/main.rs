@@ -20,6 +20,7 @@ mod races;
 mod requests;
 mod retention;
 mod schedule;
+mod starts;
 mod trouble;
 mod verified;
 mod verify;
