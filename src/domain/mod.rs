@@ -27,3 +27,4 @@ pub mod settings;
 pub mod targets;
 pub mod time;
 pub mod timeline;
+pub mod watch;

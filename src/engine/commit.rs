@@ -162,8 +162,8 @@ impl Writer {
                 }
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
                 Work::Throw(throw) => load.backlog.push(Backlog::Throw(throw, item.beat)),
-                Work::Look => {
-                    load.look = true;
+                Work::Look { done } => {
+                    load.looks.push(done);
                     load.held.push(item.beat);
                 }
                 Work::Release(jobs) => self.released.push((jobs, item.beat)),
@@ -576,6 +576,7 @@ impl Writer {
     }
 
     fn answer(&mut self, draft: Draft, load: Load) {
+        load.looks.into_iter().flatten().for_each(|done| drop(done.send(())));
         let (mut results, mut thrown) = (draft.results.into_iter(), draft.thrown.into_iter());
         for entry in load.backlog {
             match entry {
@@ -662,6 +663,7 @@ impl Writer {
                 entry => self.backlog.push_back(entry),
             }
         }
+        drop(load.looks);
         let again_at = self.shared.clock.now() + HEAL;
         self.shared.clock.wait_until(again_at).await;
     }

@@ -33,6 +33,8 @@ pub struct Metrics {
     jobs_pending: Family<KindLabels, Gauge>,
     active: Gauge,
     automation_held: Gauge,
+    watch: Family<CheckLabels, Gauge>,
+    heartbeats: Family<OutcomeLabels, Counter>,
     timer_lag: Histogram,
     delivery_to_first_step: Histogram,
     http_request_duration: Family<RequestLabels, Histogram, Buckets>,
@@ -60,6 +62,8 @@ impl Metrics {
             jobs_pending: Family::default(),
             active: Gauge::default(),
             automation_held: Gauge::default(),
+            watch: Family::default(),
+            heartbeats: Family::default(),
             timer_lag: Buckets::Seconds.new_metric(),
             delivery_to_first_step: Buckets::Seconds.new_metric(),
             http_request_duration: Family::new_with_constructor(Buckets::Quick),
@@ -88,6 +92,8 @@ impl Metrics {
         registry.register("jobs_pending", "Work stored and not settled", self.jobs_pending.clone());
         registry.register("active", "1 on the node that does the work, 0 on one that stands by", self.active.clone());
         registry.register("automation_held", "1 while somebody, a file or the settings hold automation", self.automation_held.clone());
+        registry.register("watch_faults", "What the last look at itself found wrong, by what was looked at", self.watch.clone());
+        registry.register("heartbeats", "Words to somebody outside that all is well, by how they went", self.heartbeats.clone());
         registry.register("timer_lag_seconds", "How late timers were carried out", self.timer_lag.clone());
         let first_step = "From receiving a delivery to beginning the first step it caused";
         registry.register("delivery_to_first_step_seconds", first_step, self.delivery_to_first_step.clone());
@@ -152,6 +158,15 @@ impl Metrics {
     /// Whether anything holds automation.
     pub fn automation_held(&self, held: bool) {
         self.automation_held.set(i64::from(held));
+    }
+
+    pub fn watch(&self, check: &'static str, faults: usize) {
+        self.watch.get_or_create(&CheckLabels { check }).set(signed(faults as u64));
+    }
+
+    /// `sent` or `failed`.
+    pub fn heartbeat(&self, outcome: &'static str) {
+        self.heartbeats.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// How much work of a kind is stored and not settled now.
@@ -264,6 +279,8 @@ labels! {
     NotificationLabels { channel: String, status: &'static str }
     LevelLabels { level: u32 }
     KindLabels { kind: &'static str }
+    CheckLabels { check: &'static str }
+    OutcomeLabels { outcome: &'static str }
     RequestLabels { route: String, method: String, status: u16 }
 }
 
@@ -291,6 +308,8 @@ mod tests {
         metrics.resolved(Span::minutes(9));
         metrics.poisoned("command");
         metrics.automation_held(true);
+        metrics.watch("timers", 2);
+        metrics.heartbeat("sent");
         let text = metrics.text().expect("it can be written");
         for line in [
             "reynard_deliveries_total{source=\"prod\",outcome=\"stored\"} 1",
@@ -313,6 +332,8 @@ mod tests {
             "reynard_poisoned_total{kind=\"delivery\"} 0",
             "reynard_poisoned_total{kind=\"command\"} 1",
             "reynard_automation_held 1",
+            "reynard_watch_faults{check=\"timers\"} 2",
+            "reynard_heartbeats_total{outcome=\"sent\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

@@ -13,6 +13,7 @@ use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
+use crate::domain::watch::Fault;
 use crate::engine::commit::Writer;
 use crate::engine::error::EngineError;
 use crate::engine::metrics::Metrics;
@@ -149,11 +150,15 @@ impl Runtime {
         let receipt = Receipt { delivery: id, alerts: parsed.alerts.len(), rejected: parsed.rejected.clone() };
         let delivery = Delivery { id, source: source.to_owned(), received_at: now, body };
         let rejected = parsed.rejected.clone();
+        let watchdog = self.rulebook().watchdogs.get(source).is_some_and(|dog| parsed.hears(dog));
         let says = said(&delivery, parsed, &self.rulebook());
         let row = Arc::new(DeliveryRow { delivery, keys: says.observations.keys().cloned().collect(), rejected });
         let (done, answer) = oneshot::channel();
         self.hand_in(Work::Deliver { row, says, done, room })?;
         answer.await.map_err(|_| self.nobody())??;
+        if watchdog {
+            self.shared.hear_watchdog(source, now);
+        }
         Ok(receipt)
     }
 
@@ -210,6 +215,11 @@ impl Runtime {
     /// Hears of every commit from now on.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.shared.changes()
+    }
+
+    /// What the last look at itself found wrong.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.shared.faults()
     }
 
     pub fn health(&self) -> Health {

@@ -16,6 +16,7 @@ use crate::domain::limits::{Spent, Waiter};
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
+use crate::domain::watch::Audit;
 
 /// The database's no. Absence is never an error.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -406,4 +407,9 @@ pub trait Reads: Send + Sync {
     /// The newest incidents of each family, at most `limit` of each, newest first. The cost does not grow with history.
     async fn kin(&self, families: &[Family], limit: u32) -> Result<Vec<Kin>, StoreError>;
     async fn totals(&self) -> Result<Totals, StoreError>;
+
+    /// What is wrong on disk: late if it was due before `due_before`. Each list has at most `limit`; what is open costs, history does not.
+    async fn audit(&self, _due_before: Timestamp, _limit: u32) -> Result<Audit, StoreError> {
+        Ok(Audit::default())
+    }
 }

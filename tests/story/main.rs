@@ -18,4 +18,5 @@ mod requests;
 mod retention;
 mod trouble;
 mod verify;
+mod watch;
 mod web;

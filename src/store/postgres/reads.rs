@@ -7,6 +7,7 @@ use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
+use crate::domain::watch::Audit;
 use crate::engine::store::{AlertRow, Change, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, StoreError, Totals};
 use crate::store::postgres::open::{PostgresStore, store_error};
 use crate::store::postgres::rows::{self, column, plain};
@@ -106,6 +107,40 @@ const TOTALS: &str = "
         (select max(position) from timeline) as last_position,
         (select value from meta where name = 'holds') as holds";
 
+/// Open, nobody is at it, and nothing is asked for.
+const ADRIFT: &str = "
+    select number
+    from incidents as i
+    where status <> 'resolved'
+      and status = 'triggered'
+      and not exists (select 1 from jobs where incident = i.id)
+    order by priority, number
+    limit $1";
+
+const OVERDUE: &str = "
+    select i.number, j.due_at,
+        (select count(*) from (select 1 from jobs where not started and due_at < $1 limit 1000) as late) as n
+    from jobs as j
+    join incidents as i on i.id = j.incident
+    where not j.started and j.due_at < $1
+    order by j.due_at, j.id
+    limit 1";
+
+const UNDER_WAY: &str = "
+    select state, heard_at
+    from incidents
+    where status <> 'resolved'
+      and id in (select incident from runs where ended_at is null)
+    order by number
+    limit $1";
+
+const ATTEMPTS: &str = "
+    select i.number, j.due_at, j.started, j.effect
+    from jobs as j
+    join incidents as i on i.id = j.incident
+    where j.incident = any($1) and j.kind = 'perform'
+    order by j.id";
+
 #[async_trait]
 impl Reads for PostgresStore {
     async fn incidents(&self, query: &IncidentQuery) -> Result<Vec<Incident>, StoreError> {
@@ -188,6 +223,10 @@ impl Reads for PostgresStore {
         found.iter().map(kin).collect::<Result<_, _>>().map_err(store_error)
     }
 
+    async fn audit(&self, due_before: Timestamp, limit: u32) -> Result<Audit, StoreError> {
+        self.read_audit(due_before, i64::from(limit)).await.map_err(store_error)
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         let row = sqlx::query(TOTALS).fetch_one(&self.readers()).await.map_err(store_error)?;
         let number = |name: &str| row.try_get::<Option<i64>, _>(name).map(|n| n.unwrap_or(0).unsigned_abs()).map_err(store_error);
@@ -205,6 +244,22 @@ impl Reads for PostgresStore {
 }
 
 impl PostgresStore {
+    async fn read_audit(&self, due_before: Timestamp, limit: i64) -> Result<Audit, sqlx::Error> {
+        let readers = self.readers();
+        let adrift: Vec<i64> = sqlx::query_scalar(ADRIFT).bind(limit).fetch_all(&readers).await?;
+        let overdue = sqlx::query(OVERDUE).bind(due_before.0).fetch_optional(&readers).await?;
+        let at_work = sqlx::query(UNDER_WAY).bind(limit).fetch_all(&readers).await?;
+        let at_work = at_work.iter().map(rows::incident).collect::<Result<Vec<_>, _>>()?;
+        let ids: Vec<String> = at_work.iter().map(|incident| incident.id.to_string()).collect();
+        let attempts = sqlx::query(ATTEMPTS).bind(ids).fetch_all(&readers).await?;
+        Ok(Audit {
+            adrift: adrift.into_iter().map(i64::unsigned_abs).collect(),
+            overdue: overdue.as_ref().map(rows::overdue).transpose()?,
+            attempts: attempts.iter().map(rows::asked).collect::<Result<_, _>>()?,
+            at_work,
+        })
+    }
+
     async fn report(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, sqlx::Error> {
         let Some(row) = sqlx::query(DELIVERY).bind(id.to_string()).fetch_optional(&self.readers()).await? else { return Ok(None) };
         let list = |column: &str| row.try_get::<Option<String>, _>(column).map(|text| text.unwrap_or_else(|| "[]".to_owned()));

@@ -14,6 +14,7 @@ use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::limits::Waiter;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, Entry};
+use crate::domain::watch::{Asked, Overdue};
 use crate::engine::store::{AlertRow, Delivery, Job};
 
 /// Rows a statement takes: a few sizes, so that every text is in the statement cache.
@@ -68,6 +69,17 @@ pub(super) fn to_json(value: &impl Serialize) -> String {
 
 pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+pub(super) fn overdue(row: &SqliteRow) -> Result<Overdue, sqlx::Error> {
+    let (number, count): (i64, i64) = (row.try_get("number")?, row.try_get("n")?);
+    Ok(Overdue { number: number.unsigned_abs(), due_at: Timestamp(row.try_get("due_at")?), count: count.unsigned_abs() })
+}
+
+pub(super) fn asked(row: &SqliteRow) -> Result<Asked, sqlx::Error> {
+    let number: i64 = row.try_get("number")?;
+    let effect = from_json(row.try_get("effect")?)?;
+    Ok(Asked { number: number.unsigned_abs(), at: Timestamp(row.try_get("due_at")?), started: row.try_get("started")?, effect })
 }
 
 /// Who holds automation; nobody where nothing is written.
