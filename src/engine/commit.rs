@@ -14,7 +14,7 @@ use crate::domain::decide::command::{Command, Effect, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
 use crate::domain::hold::Holds;
 use crate::domain::id::{IncidentId, RunId};
-use crate::domain::incident::Incident;
+use crate::domain::incident::{AlertCounts, Incident};
 use crate::domain::limits::{LONGEST_WINDOW, Ledger, Spent};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
@@ -23,7 +23,7 @@ use crate::engine::brief::{Brief, brief as brief_of};
 use crate::engine::error::EngineError;
 use crate::engine::incidents::Incidents;
 use crate::engine::intake::Key;
-use crate::engine::load::{Arrival, Backlog, Load, give_up};
+use crate::engine::load::{Arrival, Backlog, Load, Waiting, give_up};
 use crate::engine::narrate::narrate;
 use crate::engine::pulse::Beat;
 use crate::engine::request::Named;
@@ -163,13 +163,12 @@ impl Writer {
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
                 Work::Throw(throw) => load.backlog.push(Backlog::Throw(throw, item.beat)),
                 Work::Look { done } => {
-                    load.looks.push(done);
-                    load.held.push(item.beat);
+                    load.held.push(Waiting { done, beat: item.beat });
                 }
                 Work::Release(jobs) => self.released.push((jobs, item.beat)),
                 Work::Farewell => {
                     load.farewell = true;
-                    load.held.push(item.beat);
+                    load.held.push(Waiting { done: None, beat: item.beat });
                 }
                 Work::Brief { job, done } => briefs.push((job, done)),
                 Work::LetGo { horizon, done } => slices.push((horizon, done, item.beat)),
@@ -349,13 +348,18 @@ impl Writer {
             let actor = Actor::Source(said.source.clone());
             // Observations are never refused.
             let _ = self.decide(id, actor, Command::Observe(observation.clone()), rulebook, now, draft)?;
-            if self.incidents.get(id).is_some_and(|cached| cached.state.seq == 0) {
-                self.incidents.forget(id);
-                draft.touched.remove(&id);
-            }
+            self.forget_unopened(id, draft);
         }
         draft.batch.worked_up_to = draft.batch.worked_up_to.max(Some(position));
         Ok(())
+    }
+
+    /// What nothing has happened to is no incident.
+    fn forget_unopened(&mut self, id: IncidentId, draft: &mut Draft) {
+        if self.incidents.state(id).is_some_and(|state| state.seq == 0) {
+            self.incidents.forget(id);
+            draft.touched.remove(&id);
+        }
     }
 
     /// Whether alerts of its key still belong to it: while it is open, and for a while after.
@@ -380,7 +384,13 @@ impl Writer {
             return Ok(());
         }
         draft.batch.settled.extend(put.settles);
-        let result = if self.incidents.contains(put.incident) {
+        if let Some(occurrence) = put.command.occurrence() {
+            // It stands under the incident that it may open.
+            self.incidents.visit(occurrence.key(), Incident::blank(put.incident));
+        }
+        let result = if let Some(number) = self.newer_of_its_key(put).await? {
+            Err(EngineError::from(Refusal::Superseded { number }))
+        } else if self.incidents.contains(put.incident) {
             self.decide(put.incident, put.actor.clone(), put.command.clone(), rulebook, now, draft)?
                 .map_err(EngineError::from)
                 .and_then(|()| self.version(put.incident))
@@ -390,8 +400,22 @@ impl Writer {
         if let (Some(request), Ok(_)) = (&put.request, &result) {
             draft.batch.requests.extend(request.rows().map(|row| (row, now)));
         }
+        self.forget_unopened(put.incident, draft);
         draft.results.push(result);
         Ok(())
+    }
+
+    /// One that is reopened beside a newer one of the same key would hear nothing of its alerts: those belong to the newest.
+    async fn newer_of_its_key(&self, put: &Put) -> Result<Option<u64>, StoreError> {
+        let reopens = matches!(put.command, Command::Reopen { .. } | Command::Unresolve);
+        let Some(held) = self.incidents.get(put.incident).filter(|held| reopens && held.state.counts != AlertCounts::default()) else {
+            return Ok(None);
+        };
+        let newest = match self.incidents.of_key(&held.key).and_then(|id| self.incidents.state(id)) {
+            Some(state) => Some(state.number),
+            None => self.journal.newest_of_keys(std::slice::from_ref(&held.key)).await?.first().map(|(_, state)| state.number),
+        };
+        Ok(newest.filter(|number| *number > held.state.number))
     }
 
     /// Whether that was asked and done before. What was refused is not remembered: it may be asked again under the same name.
@@ -471,7 +495,8 @@ impl Writer {
         for due in decision.effects {
             self.last_job += 1;
             let started = matches!(due.effect, Effect::Perform { .. });
-            draft.batch.jobs.push(Job { id: self.last_job, incident: id, due_at: due.at, effect: due.effect, started });
+            let incident = due.effect.incident().unwrap_or(id);
+            draft.batch.jobs.push(Job { id: self.last_job, incident, due_at: due.at, effect: due.effect, started });
         }
         for entry in decision.entries {
             match &entry.event {
@@ -576,7 +601,7 @@ impl Writer {
     }
 
     fn answer(&mut self, draft: Draft, load: Load) {
-        load.looks.into_iter().flatten().for_each(|done| drop(done.send(())));
+        load.held.into_iter().filter_map(|waiting| waiting.done).for_each(|done| done.send(()).unwrap_or_default());
         let (mut results, mut thrown) = (draft.results.into_iter(), draft.thrown.into_iter());
         for entry in load.backlog {
             match entry {
@@ -663,7 +688,7 @@ impl Writer {
                 entry => self.backlog.push_back(entry),
             }
         }
-        drop(load.looks);
+        drop(load.held);
         let again_at = self.shared.clock.now() + HEAL;
         self.shared.clock.wait_until(again_at).await;
     }

@@ -19,6 +19,7 @@ pub mod render;
 pub mod request;
 mod retention;
 pub mod runtime;
+pub mod schedule;
 pub mod shared;
 pub mod store;
 pub mod switch;

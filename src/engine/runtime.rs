@@ -21,6 +21,7 @@ use crate::engine::ports::Clock;
 use crate::engine::recovery;
 use crate::engine::request::{Named, Request, digest};
 use crate::engine::retention;
+use crate::engine::schedule;
 use crate::engine::shared::{Hands, Health, Shared, change, read};
 use crate::engine::store::{Change, Delivery, DeliveryRow, Journal, Reads, RejectedAlert, Resumed, StoreError};
 use crate::engine::wire;
@@ -122,6 +123,9 @@ impl Runtime {
         for put in recovery::first_words(journal.as_ref(), &resumed, self.clock.now()).await? {
             writer.recover(put, shared.pulse.begin());
         }
+        for put in schedule::puts(&self.rulebook(), self.clock.now().max(resumed.last_commit_at)) {
+            writer.recover(put, shared.pulse.begin());
+        }
         resume_deliveries(&mut writer, shared, &resumed);
         let worker = Worker::new(journal, shared.clone(), queue.clone(), nudges.downgrade());
         let writer = tokio::spawn(watched(writer.work(items), shared.clone()));
@@ -202,9 +206,25 @@ impl Runtime {
 
     /// Puts other rules and other hands in force; what runs keeps its revision.
     pub fn reload(&self, rulebook: Rulebook, hands: Hands) {
+        let before = self.rulebook();
         self.shared.replace_rulebook(rulebook);
         self.shared.replace_hands(hands);
         self.look_if_changed();
+        self.plan_anew(schedule::changed(&before, &self.rulebook(), self.shared.now()));
+    }
+
+    /// A node that stands by plans nothing: whoever takes over plans everything.
+    fn plan_anew(&self, puts: Vec<Put>) {
+        let queue = read(&self.lines).queue.clone();
+        let items: Vec<Item> = puts.into_iter().map(|put| Item { work: Work::Put(put), beat: self.shared.pulse.begin() }).collect();
+        if !items.is_empty() {
+            tokio::spawn(async move {
+                for item in items {
+                    // Where there is no writer any more, the next one plans it.
+                    let _ = queue.send(item).await;
+                }
+            });
+        }
     }
 
     /// Puts other rules in force; the hands stay.

@@ -182,7 +182,9 @@ impl Shared {
     }
 
     pub fn hear_watchdog(&self, source: &str, now: Timestamp) {
-        change(&self.watchdogs, |heard| drop(heard.insert(source.to_owned(), now)));
+        change(&self.watchdogs, |heard| {
+            heard.insert(source.to_owned(), now);
+        });
     }
 
     pub fn watchdog_heard(&self, source: &str) -> Option<Timestamp> {

@@ -10,7 +10,7 @@ use reynard::domain::incident::{Incident, Status};
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::Span;
 use reynard::domain::watch::Check;
-use reynard::engine::ports::{ActionError, Clock, Heart};
+use reynard::engine::ports::{ActionError, Heart};
 use reynard::engine::shared::Hands;
 use reynard::engine::watch::Watch;
 use sqlx::{Connection, SqliteConnection};
