@@ -389,7 +389,7 @@ mod tests {
             ("retention: { resolved: soon }", "bad-value 1:24-28"),
             ("limits: { correlated: lots }", "bad-value 1:23-27 write for example 30%"),
             ("watch: { every: 5s }", "bad-value 1:17-19 write for example 1m"),
-            ("watch: { heartbeat: 'ftp://x' }", "bad-value 1:21-28"),
+            ("watch: { heartbeat: 'ftp://x' }", "bad-value 1:21-30 it begins with http:// or https://"),
             ("sources: [ { name: a, token: x, watchdog: { within: 1s } } ]", "bad-value 1:53-55 write for example 1m"),
             ("hold: { files: x }", "unknown-field 1:9-14 did you mean \"file\"?"),
             ("hold: { release_token: '' }", "bad-value 1:24-26"),

@@ -134,6 +134,16 @@ pub struct Target {
     pub extra: BTreeMap<String, String>,
 }
 
+impl Target {
+    /// Whether what would change it is only written down (`automation: shadow`).
+    pub fn is_shadow(&self) -> bool {
+        self.extra.get(SHADOW_FIELD).is_some_and(|word| word == "shadow")
+    }
+}
+
+/// Where a target keeps that.
+pub const SHADOW_FIELD: &str = "automation";
+
 /// A program that `command.run` may start.
 #[derive(Clone, Debug)]
 pub struct Command {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use crate::domain::autonomy::Record;
 use crate::domain::chain::{Digest, Stored};
 use crate::domain::decide::command::{Command, Effect, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
@@ -287,6 +288,7 @@ impl Writer {
             }
         }
         self.project(draft, now);
+        draft.batch.records = self.records_of(&draft.batch);
         if !self.ledger.switch.holds.are_none() {
             self.shared.gate.shut();
         }
@@ -515,6 +517,13 @@ impl Writer {
             }
             draft.batch.entries.push((id, entry));
         }
+    }
+
+    /// The records of the playbooks of which a run has ended.
+    fn records_of(&self, batch: &Batch) -> Vec<(String, Record)> {
+        let ended = batch.entries.iter().filter_map(|(_, entry)| entry.event.ended_playbook());
+        let slugs: BTreeSet<&str> = ended.collect();
+        slugs.into_iter().filter_map(|slug| Some((slug.to_owned(), self.ledger.records.get(slug)?.clone()))).collect()
     }
 
     /// Chains the entries, each to the one before it of its incident.
@@ -753,6 +762,7 @@ fn ledger_of(resumed: &Resumed) -> Ledger {
     }
     resumed.waiting.iter().for_each(|(playbook, waiter)| ledger.run_waits(playbook, *waiter));
     ledger.switch.holds = resumed.holds.clone();
+    ledger.records = resumed.records.clone();
     for incident in &resumed.at_work {
         ledger.targets.take(incident);
         ledger.switch.take(incident);

@@ -96,6 +96,7 @@ fn api() -> Router<WebState> {
         .route("/api/v1/playbooks", get(playbooks::list))
         .route("/api/v1/playbooks/{slug}", get(playbooks::one))
         .route("/api/v1/automation", get(automation::show))
+        .route("/api/v1/automation/shadow", get(automation::shadow))
         .route("/api/v1/automation/hold", post(automation::hold))
         .route("/api/v1/automation/release", post(automation::release))
         .route("/api/v1/on-call", get(on_call::on_call))

@@ -18,6 +18,7 @@ mod races;
 mod requests;
 mod retention;
 mod schedule;
+mod trial;
 mod trouble;
 mod verified;
 mod verify;

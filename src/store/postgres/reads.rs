@@ -1,8 +1,11 @@
 //! Everybody else's verbs on PostgreSQL, over connections that the writer does not use.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use sqlx::Row;
 
+use crate::domain::autonomy::Record;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
 use crate::domain::time::Timestamp;
@@ -106,6 +109,16 @@ const TOTALS: &str = "
         (select source from deliveries order by position desc limit 1) as last_delivery_from,
         (select max(position) from timeline) as last_position,
         (select value from meta where name = 'holds') as holds";
+
+/// By the index of what was skipped, so that only its last days are read.
+const SHADOWED: &str = "
+    select incident, seq, at, actor_kind, actor, event
+    from timeline
+    where kind = 'step_skipped'
+      and at >= $1
+      and event like '{\"kind\":\"step_shadowed\"%'
+    order by at desc, position desc
+    limit $2";
 
 /// Open, nobody is at it, and nothing is asked for.
 const ADRIFT: &str = "
@@ -221,6 +234,17 @@ impl Reads for PostgresStore {
             .await
             .map_err(store_error)?;
         found.iter().map(kin).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn records(&self) -> Result<BTreeMap<String, Record>, StoreError> {
+        let found = sqlx::query(rows::RECORDS).fetch_all(&self.readers()).await.map_err(store_error)?;
+        rows::records(&found).map_err(store_error)
+    }
+
+    async fn shadowed(&self, since: Timestamp, limit: u32) -> Result<Vec<(IncidentId, Entry)>, StoreError> {
+        let found = sqlx::query(SHADOWED).bind(since.0).bind(i64::from(limit)).fetch_all(&self.readers()).await.map_err(store_error)?;
+        let entry = |row: &sqlx::postgres::PgRow| Ok((rows::incident_id(row, "incident")?, rows::entry(row)?));
+        found.iter().map(entry).collect::<Result<_, _>>().map_err(store_error)
     }
 
     async fn audit(&self, due_before: Timestamp, limit: u32) -> Result<Audit, StoreError> {

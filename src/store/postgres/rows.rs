@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use crate::domain::autonomy::Record;
 use crate::domain::hold::Holds;
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::{AlertMark, Incident};
@@ -60,6 +63,20 @@ pub(super) fn asked(row: &PgRow) -> Result<Asked, sqlx::Error> {
     let number: i64 = row.try_get("number")?;
     let effect = from_json(row.try_get("effect")?)?;
     Ok(Asked { number: number.unsigned_abs(), at: Timestamp(row.try_get("due_at")?), started: row.try_get("started")?, effect })
+}
+
+pub(super) const RECORDS: &str = "
+    select name, value
+    from meta
+    where name >= 'record/' and name < 'record0'";
+
+/// What each playbook's runs came to.
+pub(super) fn records(rows: &[PgRow]) -> Result<BTreeMap<String, Record>, sqlx::Error> {
+    let record = |row: &PgRow| {
+        let (name, value): (String, String) = (row.try_get("name")?, row.try_get("value")?);
+        Ok((name.trim_start_matches("record/").to_owned(), from_json(&value)?))
+    };
+    rows.iter().map(record).collect()
 }
 
 /// Who holds automation; nobody where nothing is written.

@@ -1,5 +1,6 @@
 //! Rows to values and back, and inserts of many rows in one statement. Knows no verbs.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -8,6 +9,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, Sqlite, SqliteConnection};
 
+use crate::domain::autonomy::Record;
 use crate::domain::hold::Holds;
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::{AlertMark, Incident};
@@ -80,6 +82,20 @@ pub(super) fn asked(row: &SqliteRow) -> Result<Asked, sqlx::Error> {
     let number: i64 = row.try_get("number")?;
     let effect = from_json(row.try_get("effect")?)?;
     Ok(Asked { number: number.unsigned_abs(), at: Timestamp(row.try_get("due_at")?), started: row.try_get("started")?, effect })
+}
+
+pub(super) const RECORDS: &str = "
+    select name, value
+    from meta
+    where name >= 'record/' and name < 'record0'";
+
+/// What each playbook's runs came to.
+pub(super) fn records(rows: &[SqliteRow]) -> Result<BTreeMap<String, Record>, sqlx::Error> {
+    let record = |row: &SqliteRow| {
+        let (name, value): (String, String) = (row.try_get("name")?, row.try_get("value")?);
+        Ok((name.trim_start_matches("record/").to_owned(), from_json(&value)?))
+    };
+    rows.iter().map(record).collect()
 }
 
 /// Who holds automation; nobody where nothing is written.

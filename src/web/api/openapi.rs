@@ -40,6 +40,7 @@ use crate::web::webhook;
         playbooks::list,
         playbooks::one,
         automation::show,
+        automation::shadow,
         automation::hold,
         automation::release,
         on_call::on_call,
