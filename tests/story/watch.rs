@@ -28,6 +28,17 @@ async fn looks(watch: &mut Watch) -> Vec<Check> {
     watch.look().await.into_iter().map(|fault| fault.check).collect()
 }
 
+/// The writer tries again by itself, a moment after a commit that failed.
+async fn heals(app: &App) {
+    let healed = async {
+        while !app.runtime.health().ready {
+            app.clock.turn(Span::seconds(1));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), healed).await.expect("commits go well again");
+}
+
 /// Reynard's own incidents, newest first.
 async fn own(app: &App) -> Vec<Incident> {
     app.incidents().await.into_iter().filter(|incident| incident.service == "reynard").collect()
@@ -60,7 +71,6 @@ steps:
         }
     }
     assert_eq!(own(&app).await, []);
-    assert!(Browser::of(&app).page("/metrics").await.contains("reynard_deliveries"));
 }
 
 #[tokio::test]
@@ -131,8 +141,7 @@ async fn a_database_that_takes_no_commit_is_a_fault_until_it_does() {
     let comment = Command::Comment { text: "x".to_owned() };
     assert!(app.runtime.command(incident.id, reynard::domain::timeline::Actor::engine(), comment, None).await.is_err());
     assert_eq!(looks(&mut watch).await, [Check::Store]);
-    app.clock.turn(Span::seconds(2));
-    app.settles().await;
+    heals(&app).await;
     assert_eq!(looks(&mut watch).await, []);
 }
 
@@ -224,8 +233,7 @@ async fn somebody_outside_hears_every_minute_that_all_is_well_and_nothing_otherw
     assert_eq!(beats.0.load(Ordering::SeqCst), 5, "every minute, not at every look");
     app.trouble.comes(&["commit"]);
     assert_eq!(looks(&mut watch).await, [Check::Store], "a disk that takes nothing is found before it is said that all is well");
-    app.clock.turn(Span::seconds(2));
-    app.settles().await;
+    heals(&app).await;
     app.passes(Span::minutes(11)).await;
     let before = beats.0.load(Ordering::SeqCst);
     for _ in 0..10 {
