@@ -1,6 +1,8 @@
 //! The numbers that Prometheus may ask for: one typed verb for each thing that is counted or measured.
 //! Knows no HTTP; whoever serves them asks for the text.
 
+mod nodes;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use prometheus_client::registry::Registry;
 
 use crate::domain::priority::Priority;
 use crate::domain::time::Span;
+use crate::engine::metrics::nodes::NodeMetrics;
+use crate::engine::nodes::Overview;
 
 /// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -35,6 +39,7 @@ pub struct Metrics {
     automation_held: Gauge,
     watch: Family<CheckLabels, Gauge>,
     heartbeats: Family<OutcomeLabels, Counter>,
+    nodes: NodeMetrics,
     timer_lag: Histogram,
     delivery_to_first_step: Histogram,
     http_request_duration: Family<RequestLabels, Histogram, Buckets>,
@@ -64,6 +69,7 @@ impl Metrics {
             automation_held: Gauge::default(),
             watch: Family::default(),
             heartbeats: Family::default(),
+            nodes: NodeMetrics::default(),
             timer_lag: Buckets::Seconds.new_metric(),
             delivery_to_first_step: Buckets::Seconds.new_metric(),
             http_request_duration: Family::new_with_constructor(Buckets::Quick),
@@ -94,6 +100,7 @@ impl Metrics {
         registry.register("automation_held", "1 while somebody, a file or the settings hold automation", self.automation_held.clone());
         registry.register("watch_faults", "What the last look at itself found wrong, by what was looked at", self.watch.clone());
         registry.register("heartbeats", "Words to somebody outside that all is well, by how they went", self.heartbeats.clone());
+        self.nodes.register(registry);
         registry.register("timer_lag_seconds", "How late timers were carried out", self.timer_lag.clone());
         let first_step = "From receiving a delivery to beginning the first step it caused";
         registry.register("delivery_to_first_step_seconds", first_step, self.delivery_to_first_step.clone());
@@ -167,6 +174,11 @@ impl Metrics {
     /// `sent` or `failed`.
     pub fn heartbeat(&self, outcome: &'static str) {
         self.heartbeats.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// The nodes that share the database, and how late the work is.
+    pub fn nodes(&self, overview: &Overview) {
+        self.nodes.show(overview);
     }
 
     /// How much work of a kind is stored and not settled now.
