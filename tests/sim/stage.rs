@@ -1,13 +1,18 @@
-//! Everything that outlives a process: the machine's clock, the disk, the world, and who judges. One a story.
+//! Everything that outlives a process: the true time, the disk, the world, the doors to knock at, and who judges. One a story.
 
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reynard::domain::settings::Settings;
+use reynard::domain::time::Timestamp;
+use reynard::engine::ports::Clock;
+use reynard::engine::runtime::Runtime;
 
-use crate::clock::Machine;
+use crate::bound::Bound;
+use crate::clock::{Machine, ProcessClock};
 use crate::disk::Tables;
 use crate::house;
+use crate::lease::{Row, Who};
 use crate::oracle::Oracle;
 use crate::plant::Bug;
 use crate::record::Record;
@@ -17,39 +22,122 @@ use crate::world::Seen;
 
 pub struct Stage {
     pub chance: Chance,
-    pub machine: Arc<Machine>,
+    /// A clock that nobody sets.
+    pub truth: Arc<Machine>,
     pub record: Arc<Record>,
     pub weather: Arc<Weather>,
+    pub bound: Arc<Bound>,
     pub settings: Settings,
     pub planted: Option<Bug>,
     pub tables: Mutex<Tables>,
+    pub lease: Mutex<Row>,
     pub seen: Mutex<Seen>,
-    /// Processes that have been started so far.
-    pub lives: AtomicU32,
+    /// How many nodes there are; one has the database for itself.
+    pub nodes: usize,
+    /// The engines, for whoever calls from outside; nobody answers at the door of a node that is down.
+    doors: Mutex<Vec<Option<Runtime>>>,
+    /// Who is at work, and by which clock.
+    active: Mutex<Option<(Who, Arc<ProcessClock>)>>,
+    /// How often somebody took up the work.
+    pub turns: AtomicU32,
     oracle: Mutex<Oracle>,
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Stage {
     pub fn new(seed: u64, planted: Option<Bug>, told: bool) -> Self {
         let chance = Chance::of(seed);
-        let machine = Arc::new(Machine::default());
-        let record = Arc::new(Record::new(machine.clone(), told));
+        let truth = Arc::new(Machine::off_by(0));
+        let record = Arc::new(Record::new(truth.clone(), told));
         let weather = Arc::new(Weather::default());
+        weather.nobody_works(truth.tells());
+        let nodes = 1 + chance.below(2) as usize;
         let settings = house::draw(&chance);
         let oracle = Mutex::new(Oracle::new(record.clone(), weather.clone(), Arc::new(settings.rulebook.clone())));
-        let (tables, seen, lives) = Default::default();
-        Self { chance, machine, record, weather, settings, planted, tables, seen, lives, oracle }
+        let doors = Mutex::new(vec![None; nodes]);
+        let (bound, tables, lease, seen, active, turns) = Default::default();
+        Self { chance, truth, record, weather, bound, settings, planted, tables, lease, seen, nodes, doors, active, turns, oracle }
     }
 
     pub fn oracle(&self) -> MutexGuard<'_, Oracle> {
-        self.oracle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.oracle)
     }
 
     pub fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tables)
+    }
+
+    pub fn lease(&self) -> MutexGuard<'_, Row> {
+        lock(&self.lease)
     }
 
     pub fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen)
+    }
+
+    pub fn opens(&self, node: usize, runtime: Option<Runtime>) {
+        lock(&self.doors)[node] = runtime;
+    }
+
+    /// The doors in an order of chance: who knocks at one in vain may go to the next.
+    pub fn doors(&self) -> Vec<Option<Runtime>> {
+        let mut doors = lock(&self.doors).clone();
+        doors.rotate_left(self.chance.below(self.nodes as u64) as usize);
+        doors
+    }
+
+    /// One that has the lease may write, and anybody where there is none.
+    pub fn may_write(&self, who: Who) -> bool {
+        self.nodes == 1 || self.lease().is_held_by(who)
+    }
+
+    pub fn takes_over(&self, who: Who, clock: &Arc<ProcessClock>) {
+        self.turns.fetch_add(1, Ordering::SeqCst);
+        if let Some((_, before)) = lock(&self.active).replace((who, clock.clone())) {
+            // The clocks of two machines are not the same; what lies between them was nobody's time.
+            self.weather.trouble(before.now(), clock.now());
+        }
+        self.weather.somebody_works(clock.now());
+    }
+
+    /// The database itself is in trouble: whoever is at work can do nothing about it.
+    pub fn nobody_can_work(&self) {
+        self.weather.nobody_works(self.now());
+    }
+
+    pub fn all_can_work(&self) {
+        let active = lock(&self.active).as_ref().map(|(who, _)| *who);
+        active.into_iter().for_each(|who| self.is_back(who));
+    }
+
+    /// It goes away, for a while or for good.
+    pub fn is_away(&self, who: Who) {
+        if let Some((active, clock)) = &*lock(&self.active)
+            && *active == who
+        {
+            self.weather.nobody_works(clock.now());
+        }
+    }
+
+    /// It is back, and may find that another one has taken its place.
+    pub fn is_back(&self, who: Who) {
+        if let Some((active, clock)) = &*lock(&self.active)
+            && *active == who
+            && self.may_write(who)
+        {
+            self.weather.somebody_works(clock.now());
+        }
+    }
+
+    pub fn is_active(&self, who: Who) -> bool {
+        lock(&self.active).as_ref().is_some_and(|(active, _)| *active == who)
+    }
+
+    /// The time that whoever is at work goes by.
+    pub fn now(&self) -> Timestamp {
+        lock(&self.active).as_ref().map_or_else(|| self.truth.tells(), |(_, clock)| clock.now())
     }
 }
