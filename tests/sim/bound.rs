@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::Notify;
 
-/// Places at which anybody waited for anything. Whole stories have some thousands of them, storms some ten thousands.
-const MOST: i64 = 1_000_000;
+/// Places at which anybody waited for anything. Whole stories have some thousands of them.
+const MOST: i64 = 200_000;
 
 pub struct Bound {
     left: AtomicI64,

@@ -138,7 +138,13 @@ impl Plot {
                 self.stage.chance.pick(&self.nodes).retires();
             }
         }
-        waits(4 * 3_600_000).await;
+        // What still goes on may take as long as all limits, backoffs and pauses together.
+        for _ in 0..12 {
+            waits(20 * 60_000).await;
+            if verdict::nothing_is_under_way(&self.stage) {
+                return;
+            }
+        }
     }
 }
 

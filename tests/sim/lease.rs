@@ -45,6 +45,11 @@ impl Row {
         }
     }
 
+    /// For how long nobody but its holder can get it, in milliseconds, if nothing happens.
+    pub fn is_held_for(&self, now: i64) -> u64 {
+        u64::try_from(self.expires_at - now).unwrap_or(0)
+    }
+
     pub fn is_held_by(&self, who: Who) -> bool {
         self.owner == Some(who)
     }

@@ -64,7 +64,9 @@ impl Node {
                 End::CouldNotStart => 1_000,
                 End::Stopped => chance.below(20_000),
             };
-            stage.weather.lasts(Duration::from_millis(down.max(1))).await;
+            // Not even in fair weather is it started again in no time.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            stage.weather.lasts(Duration::from_millis(down)).await;
             fuse = if !stage.weather.is_fair() && chance.one_in(4) { chance.between(1, 30) as i64 } else { LONG };
         }
     }

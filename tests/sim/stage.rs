@@ -7,6 +7,7 @@ use reynard::domain::settings::Settings;
 use reynard::domain::time::Timestamp;
 use reynard::engine::ports::Clock;
 use reynard::engine::runtime::Runtime;
+use tokio::sync::Notify;
 
 use crate::bound::Bound;
 use crate::clock::{Machine, ProcessClock};
@@ -31,6 +32,8 @@ pub struct Stage {
     pub planted: Option<Bug>,
     pub tables: Mutex<Tables>,
     pub lease: Mutex<Row>,
+    /// Rings when the lease is given back.
+    pub released: Notify,
     pub seen: Mutex<Seen>,
     /// How many nodes there are; one has the database for itself.
     pub nodes: usize,
@@ -58,8 +61,25 @@ impl Stage {
         let settings = house::draw(&chance);
         let oracle = Mutex::new(Oracle::new(record.clone(), weather.clone(), Arc::new(settings.rulebook.clone())));
         let doors = Mutex::new(vec![None; nodes]);
-        let (bound, tables, lease, seen, active, turns) = Default::default();
-        Self { chance, truth, record, weather, bound, settings, planted, tables, lease, seen, nodes, doors, active, turns, oracle }
+        let (bound, tables, lease, released, seen, active, turns) = Default::default();
+        Self {
+            chance,
+            truth,
+            record,
+            weather,
+            bound,
+            settings,
+            planted,
+            tables,
+            lease,
+            released,
+            seen,
+            nodes,
+            doors,
+            active,
+            turns,
+            oracle,
+        }
     }
 
     pub fn oracle(&self) -> MutexGuard<'_, Oracle> {

@@ -171,6 +171,19 @@ impl Session {
         fenced()
     }
 
+    /// Whoever stands by looks twice a second, for hours: looks that can see nothing new are left out. Nearly half a minute of them
+    /// at most, so that it is heard of what the other one does.
+    async fn waits_for_news(&self) {
+        for _ in 0..5 {
+            let held = self.stage.lease().is_held_for(self.stage.truth.elapsed());
+            if held < 1_000 {
+                return;
+            }
+            let released = self.stage.released.notified();
+            let _ = tokio::time::timeout(Duration::from_millis(held), released).await;
+        }
+    }
+
     /// The way to the lease's row, which is the database's.
     async fn asks(&self) -> Result<(), StoreError> {
         self.takes_its_time().await;
@@ -275,6 +288,9 @@ impl Journal for Session {
 #[async_trait]
 impl Lease for Session {
     async fn take(&self, at_start: bool) -> Result<Holder, StoreError> {
+        if !at_start {
+            self.waits_for_news().await;
+        }
         let asked_at = Instant::now();
         self.asks().await?;
         let taken = self.stage.lease().take(self.who, at_start, self.stage.truth.elapsed());
@@ -304,6 +320,7 @@ impl Lease for Session {
         let Some(epoch) = self.epoch.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
         self.held(None);
         self.stage.lease().release(self.who, epoch);
+        self.stage.released.notify_waiters();
         Ok(())
     }
 }

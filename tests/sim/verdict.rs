@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use reynard::domain::action::OnInterrupt;
-use reynard::domain::decide::command::Effect;
+use reynard::domain::decide::command::{Effect, Wake};
 use reynard::domain::id::RunId;
 use reynard::domain::incident::{Incident, NotificationStatus};
 use reynard::domain::limits::{Rate, Spent};
@@ -13,6 +13,7 @@ use reynard::domain::playbook::{Step, Undo};
 use reynard::domain::run::{Run, RunStatus, StepState, StepStatus};
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, Event};
+use reynard::engine::store::Job;
 
 use crate::alertmanager::Alertmanager;
 use crate::disk::Tables;
@@ -42,6 +43,17 @@ pub fn all_has_ended(stage: &Stage) {
         let settles = state.quiet_since.is_some() && state.truncated == 0;
         stage.record.demand(!settles, || format!("#{number} is quiet and does not settle"));
     }
+}
+
+/// Whether no run is open, no step is done or taken back, and no message on its way.
+pub fn nothing_is_under_way(stage: &Stage) -> bool {
+    let tables = stage.tables();
+    let works = |job: &Job| match &job.effect {
+        Effect::Perform { .. } | Effect::Send { .. } | Effect::Measure => true,
+        Effect::Wake { wake } => matches!(wake, Wake::Undo { .. } | Wake::Step { .. }),
+    };
+    let open = |state: &Incident| state.is_open() || state.runs.values().any(|run| !run.status.is_over());
+    !tables.jobs.values().any(works) && !tables.incidents.values().any(|(_, state)| open(state))
 }
 
 /// A process that ended in order, undisturbed, has put back what it had not begun: nobody has to ask what became of it.
