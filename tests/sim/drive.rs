@@ -111,7 +111,7 @@ impl Plot {
         let stage = self.stage.clone();
         tokio::spawn(async move {
             stage.weather.lasts(Duration::from_millis(lasts)).await;
-            stage.all_can_work();
+            stage.somebody_may_work();
         });
     }
 

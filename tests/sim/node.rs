@@ -99,9 +99,7 @@ impl Node {
             stage.weather.lasts(Duration::from_millis(millis)).await;
             stage.record.line(|| format!("node {number}: wakes"));
             life.wakes();
-            if !life.is_over() {
-                stage.is_back(who);
-            }
+            stage.somebody_may_work();
         });
     }
 
@@ -118,7 +116,7 @@ impl Node {
             // Another cut may have begun meanwhile.
             if stage.weather.is_fair() || stage.truth.elapsed() >= cut_off_until.load(Ordering::SeqCst) {
                 cut_off_until.store(0, Ordering::SeqCst);
-                stage.is_back(who);
+                stage.somebody_may_work();
             }
         });
     }

@@ -17,7 +17,7 @@ use crate::lease::Who;
 use crate::life::Life;
 use crate::nowhere::Nowhere;
 use crate::plant::Bug;
-use crate::stage::Stage;
+use crate::stage::{Active, Stage};
 use crate::store::Session;
 use crate::verdict;
 use crate::world::{Doer, Postman};
@@ -39,6 +39,7 @@ pub struct Process {
     who: Who,
     life: Arc<Life>,
     clock: Arc<ProcessClock>,
+    cut_off_until: Arc<AtomicI64>,
     session: Arc<Session>,
     runtime: Runtime,
     /// None where the database is its own.
@@ -48,10 +49,10 @@ pub struct Process {
 impl Process {
     pub fn new(stage: Arc<Stage>, who: Who, life: Arc<Life>, machine: Arc<Machine>, cut_off_until: Arc<AtomicI64>) -> Self {
         let clock = Arc::new(ProcessClock::new(machine, life.clone(), stage.planted == Some(Bug::BelievesTheMachine)));
-        let session = Arc::new(Session::new(stage.clone(), who, life.clone(), clock.clone(), cut_off_until));
+        let session = Arc::new(Session::new(stage.clone(), who, life.clone(), clock.clone(), cut_off_until.clone()));
         let runtime = Runtime::idle(parts(&stage, who, &life, &session, &clock));
         let node = (stage.nodes > 1).then(|| Node::new(runtime.clone(), session.clone()));
-        Self { stage, who, life, clock, session, runtime, node }
+        Self { stage, who, life, clock, cut_off_until, session, runtime, node }
     }
 
     /// Its whole life, to the end of it.
@@ -121,7 +122,8 @@ impl Process {
     async fn takes_over(&self) -> Result<Loops, ()> {
         let loops = self.runtime.take_over(self.session.clone()).await.map_err(drop)?;
         self.says("is at work");
-        self.stage.takes_over(self.who, &self.clock);
+        let (life, clock, cut_off_until) = (self.life.clone(), self.clock.clone(), self.cut_off_until.clone());
+        self.stage.takes_over(Active { who: self.who, life, clock, cut_off_until });
         Ok(loops)
     }
 

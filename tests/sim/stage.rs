@@ -1,6 +1,6 @@
 //! Everything that outlives a process: the true time, the disk, the world, the doors to knock at, and who judges. One a story.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reynard::domain::settings::Settings;
@@ -14,12 +14,28 @@ use crate::clock::{Machine, ProcessClock};
 use crate::disk::Tables;
 use crate::house;
 use crate::lease::{Row, Who};
+use crate::life::Life;
 use crate::oracle::Oracle;
 use crate::plant::Bug;
 use crate::record::Record;
 use crate::seed::Chance;
 use crate::weather::Weather;
 use crate::world::Seen;
+
+/// Who is at work, by which clock, and what may keep it from it.
+#[derive(Clone)]
+pub struct Active {
+    pub who: Who,
+    pub life: Arc<Life>,
+    pub clock: Arc<ProcessClock>,
+    pub cut_off_until: Arc<AtomicI64>,
+}
+
+impl Active {
+    fn can_work(&self, now: i64) -> bool {
+        !self.life.is_over() && !self.life.is_paused() && now >= self.cut_off_until.load(Ordering::SeqCst)
+    }
+}
 
 pub struct Stage {
     pub chance: Chance,
@@ -39,8 +55,7 @@ pub struct Stage {
     pub nodes: usize,
     /// The engines, for whoever calls from outside; nobody answers at the door of a node that is down.
     doors: Mutex<Vec<Option<Runtime>>>,
-    /// Who is at work, and by which clock.
-    active: Mutex<Option<(Who, Arc<ProcessClock>)>>,
+    active: Mutex<Option<Active>>,
     /// How often somebody took up the work.
     pub turns: AtomicU32,
     oracle: Mutex<Oracle>,
@@ -114,50 +129,49 @@ impl Stage {
         self.nodes == 1 || self.lease().is_held_by(who)
     }
 
-    pub fn takes_over(&self, who: Who, clock: &Arc<ProcessClock>) {
+    pub fn takes_over(&self, active: Active) {
         self.turns.fetch_add(1, Ordering::SeqCst);
-        if let Some((_, before)) = lock(&self.active).replace((who, clock.clone())) {
+        let now = active.clock.now();
+        if let Some(before) = lock(&self.active).replace(active) {
             // The clocks of two machines are not the same; what lies between them was nobody's time.
-            self.weather.trouble(before.now(), clock.now());
+            self.weather.trouble(before.clock.now(), now);
         }
-        self.weather.somebody_works(clock.now());
+        self.weather.somebody_works(now);
     }
 
-    /// The database itself is in trouble: whoever is at work can do nothing about it.
-    pub fn nobody_can_work(&self) {
-        self.weather.nobody_works(self.now());
+    fn active(&self) -> Option<Active> {
+        lock(&self.active).clone()
     }
 
-    pub fn all_can_work(&self) {
-        let active = lock(&self.active).as_ref().map(|(who, _)| *who);
-        active.into_iter().for_each(|who| self.is_back(who));
+    pub fn is_active(&self, who: Who) -> bool {
+        self.active().is_some_and(|active| active.who == who)
     }
 
     /// It goes away, for a while or for good.
     pub fn is_away(&self, who: Who) {
-        if let Some((active, clock)) = &*lock(&self.active)
-            && *active == who
-        {
-            self.weather.nobody_works(clock.now());
+        if self.is_active(who) {
+            self.nobody_can_work();
         }
     }
 
-    /// It is back, and may find that another one has taken its place.
-    pub fn is_back(&self, who: Who) {
-        if let Some((active, clock)) = &*lock(&self.active)
-            && *active == who
-            && self.may_write(who)
-        {
-            self.weather.somebody_works(clock.now());
-        }
+    /// Whoever is at work can do nothing, be it the database's fault or its own.
+    pub fn nobody_can_work(&self) {
+        self.weather.nobody_works(self.now());
     }
 
-    pub fn is_active(&self, who: Who) -> bool {
-        lock(&self.active).as_ref().is_some_and(|(active, _)| *active == who)
+    /// Something is over that kept whoever is at work from it; something else may still do so, or another one has taken its place.
+    pub fn somebody_may_work(&self) {
+        if let Some(active) = self.active()
+            && self.may_write(active.who)
+            && active.can_work(self.truth.elapsed())
+            && !self.weather.keeps_all_from_work(self.truth.elapsed())
+        {
+            self.weather.somebody_works(active.clock.now());
+        }
     }
 
     /// The time that whoever is at work goes by.
     pub fn now(&self) -> Timestamp {
-        lock(&self.active).as_ref().map_or_else(|| self.truth.tells(), |(_, clock)| clock.now())
+        self.active().map_or_else(|| self.truth.tells(), |active| active.clock.now())
     }
 }

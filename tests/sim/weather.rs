@@ -38,6 +38,11 @@ impl Weather {
         self.fair.load(Ordering::SeqCst)
     }
 
+    /// Whether the database is full or stands still.
+    pub fn keeps_all_from_work(&self, now: i64) -> bool {
+        now < self.full_until.load(Ordering::SeqCst).max(self.stands_still_until.load(Ordering::SeqCst))
+    }
+
     /// Returns after that time, or as soon as all goes well.
     pub async fn lasts(&self, time: std::time::Duration) {
         let cleared = self.cleared.notified();
