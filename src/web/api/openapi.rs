@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::{self, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use crate::web::api::{acts, deliveries, health, incidents, metrics, on_call, playbooks, runs};
+use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, on_call, playbooks, runs};
 use crate::web::webhook;
 
 #[derive(OpenApi)]
@@ -33,11 +33,15 @@ use crate::web::webhook;
         runs::cancel,
         runs::skip,
         runs::retry,
+        runs::undo,
         runs::settle,
         runs::approve,
         runs::reject,
         playbooks::list,
         playbooks::one,
+        automation::show,
+        automation::hold,
+        automation::release,
         on_call::on_call,
         health::health,
         health::ready,

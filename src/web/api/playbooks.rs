@@ -7,6 +7,8 @@ use axum::extract::{Path, State};
 use serde::Serialize;
 
 use crate::domain::playbook::{Playbook, Step};
+use crate::domain::time::Timestamp;
+use crate::web::api::incidents::instant;
 use crate::web::problem::{Problem, ProblemBody};
 use crate::web::state::WebState;
 
@@ -27,6 +29,10 @@ pub struct PlaybookLine {
     pub manual: bool,
     pub types: Vec<String>,
     pub priorities: Vec<String>,
+    /// The cron line and its time zone, of one that starts by the clock.
+    pub schedule: Option<String>,
+    /// When it does so next.
+    pub next_at: Option<String>,
     pub steps: Vec<PlaybookStep>,
 }
 
@@ -56,8 +62,12 @@ pub struct PlaybookBody {
 #[utoipa::path(get, path = "/api/v1/playbooks", tag = "playbooks", responses((status = 200, body = PlaybookList)))]
 pub async fn list(State(web): State<WebState>) -> Json<PlaybookList> {
     let rulebook = web.runtime.rulebook();
+    let now = web.runtime.clock.now();
     let broken = rulebook.broken.iter().map(|(path, fault)| BrokenFile { path: path.clone(), fault: fault.clone() });
-    Json(PlaybookList { items: rulebook.playbooks.values().map(PlaybookLine::new).collect(), broken: broken.collect() })
+    Json(PlaybookList {
+        items: rulebook.playbooks.values().map(|playbook| PlaybookLine::new(playbook, now)).collect(),
+        broken: broken.collect(),
+    })
 }
 
 #[utoipa::path(get, path = "/api/v1/playbooks/{slug}", tag = "playbooks", params(("slug" = String, Path)),
@@ -65,11 +75,12 @@ pub async fn list(State(web): State<WebState>) -> Json<PlaybookList> {
 pub async fn one(State(web): State<WebState>, Path(slug): Path<String>) -> Result<Json<PlaybookBody>, Problem> {
     let rulebook = web.runtime.rulebook();
     let playbook = rulebook.playbooks.get(&slug).ok_or_else(|| Problem::missing("playbook"))?;
-    Ok(Json(PlaybookBody { line: PlaybookLine::new(playbook), source: playbook.source.clone() }))
+    Ok(Json(PlaybookBody { line: PlaybookLine::new(playbook, web.runtime.clock.now()), source: playbook.source.clone() }))
 }
 
 impl PlaybookLine {
-    fn new(playbook: &Arc<Playbook>) -> Self {
+    fn new(playbook: &Arc<Playbook>, now: Timestamp) -> Self {
+        let planned = playbook.trigger.schedule.as_ref();
         Self {
             slug: playbook.slug.clone(),
             title: playbook.title.clone(),
@@ -77,6 +88,8 @@ impl PlaybookLine {
             manual: playbook.trigger.is_manual(),
             types: playbook.trigger.types.clone(),
             priorities: playbook.trigger.priorities.iter().map(ToString::to_string).collect(),
+            schedule: planned.map(ToString::to_string),
+            next_at: instant(planned.and_then(|planned| planned.next(&playbook.slug, now)).map(|next| next.at)),
             steps: playbook.steps.iter().map(|step| PlaybookStep::new(step)).collect(),
         }
     }

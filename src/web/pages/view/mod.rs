@@ -1,5 +1,6 @@
 //! What the templates are given: one typed struct each, made by pure functions from domain values.
 
+pub mod automation;
 pub mod confirm;
 pub mod face;
 pub mod gantt;
@@ -7,6 +8,7 @@ pub mod incident;
 pub mod links;
 pub mod list;
 pub mod machine;
+pub mod mitigations;
 pub mod past;
 pub mod playbooks;
 pub mod shell;
