@@ -45,9 +45,9 @@ impl Row {
         }
     }
 
-    /// For how long nobody but its holder can get it, in milliseconds, if nothing happens.
-    pub fn is_held_for(&self, now: i64) -> u64 {
-        u64::try_from(self.expires_at - now).unwrap_or(0)
+    /// For how long another one keeps it, in milliseconds, if nothing happens.
+    pub fn keeps_out_for(&self, who: Who, now: i64) -> u64 {
+        if self.is_held_by(who) { 0 } else { u64::try_from(self.expires_at - now).unwrap_or(0) }
     }
 
     pub fn is_held_by(&self, who: Who) -> bool {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reynard::domain::time::Span;
 use reynard::engine::metrics::Metrics;
 use reynard::engine::node::Node;
-use reynard::engine::ports::{Action, Sender};
+use reynard::engine::ports::{Action, Clock, Sender};
 use reynard::engine::runtime::{Loops, Over, Parts, Runtime};
 use reynard::engine::shared::Hands;
 
@@ -149,8 +149,10 @@ impl Process {
 
     async fn ends_in_order(&self, running: Loops) -> End {
         self.says("stops in order");
+        // What a commit whose answer was lost a moment ago has asked for is known of to nobody yet.
+        let (now, failures) = (self.clock.now(), self.stage.weather.failures.load(Ordering::SeqCst));
+        let is_well = self.stage.weather.excused(now - Span::seconds(3), now) == Span::ZERO;
         self.stage.is_away(self.who);
-        let failures = self.stage.weather.failures.load(Ordering::SeqCst);
         self.runtime.close();
         let stopped = running.stop(self.runtime.clone(), GRACE);
         match &self.node {
@@ -162,7 +164,7 @@ impl Process {
                 }
             }
         }
-        let undisturbed = failures == self.stage.weather.failures.load(Ordering::SeqCst) && self.stage.may_write(self.who);
+        let undisturbed = is_well && failures == self.stage.weather.failures.load(Ordering::SeqCst) && self.stage.may_write(self.who);
         if undisturbed {
             verdict::nothing_is_held_that_was_not_begun(&self.stage);
         }
@@ -192,7 +194,8 @@ fn parts(stage: &Arc<Stage>, who: Who, life: &Arc<Life>, session: &Arc<Session>,
     let hands = Hands {
         actions: rulebook.specs.iter().map(doer).collect(),
         senders: stage.settings.channels.keys().map(postman).collect(),
-        ..Hands::default()
+        messages: stage.messages.clone(),
+        brake: None,
     };
     Parts {
         journal: session.clone(),

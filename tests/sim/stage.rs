@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use reynard::domain::settings::Settings;
 use reynard::domain::time::Timestamp;
 use reynard::engine::ports::Clock;
+use reynard::engine::render::Messages;
 use reynard::engine::runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -45,6 +46,8 @@ pub struct Stage {
     pub weather: Arc<Weather>,
     pub bound: Arc<Bound>,
     pub settings: Settings,
+    /// The words of messages, which are long to read and the same for every process.
+    pub messages: Arc<Messages>,
     pub planted: Option<Bug>,
     pub tables: Mutex<Tables>,
     pub lease: Mutex<Row>,
@@ -76,7 +79,7 @@ impl Stage {
         let settings = house::draw(&chance);
         let oracle = Mutex::new(Oracle::new(record.clone(), weather.clone(), Arc::new(settings.rulebook.clone())));
         let doors = Mutex::new(vec![None; nodes]);
-        let (bound, tables, lease, released, seen, active, turns) = Default::default();
+        let (bound, messages, tables, lease, released, seen, active, turns) = Default::default();
         Self {
             chance,
             truth,
@@ -84,6 +87,7 @@ impl Stage {
             weather,
             bound,
             settings,
+            messages,
             planted,
             tables,
             lease,

@@ -175,7 +175,7 @@ impl Session {
     /// at most, so that it is heard of what the other one does.
     async fn waits_for_news(&self) {
         for _ in 0..5 {
-            let held = self.stage.lease().is_held_for(self.stage.truth.elapsed());
+            let held = self.stage.lease().keeps_out_for(self.who, self.stage.truth.elapsed());
             if held < 1_000 {
                 return;
             }
