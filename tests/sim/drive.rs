@@ -83,6 +83,7 @@ impl Plot {
             16..=17 => self.disk_fails(),
             18 if chance.one_in(2) => self.clock_is_set(&node),
             19 if chance.one_in(2) => node.is_paused(chance.between(500, 60_000)),
+            19 => node.life().is_to_pause_with_an_attempt(chance.between(500, 60_000)),
             20 if self.nodes.len() > 1 => node.is_cut_off(chance.between(500, 60_000)),
             _ => {}
         }

@@ -2,7 +2,7 @@
 //! reaches nobody; who is paused does so later. Knows nothing of the engine; whatever leads out of the process asks here first.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
@@ -18,6 +18,8 @@ pub struct Life {
     woke: Notify,
     /// Set when it is to end in order the next time that it commits an attempt: a delicate moment.
     ends_with_an_attempt: AtomicBool,
+    /// Another one: it is to pause for so many milliseconds when the next attempt is committed and not begun yet.
+    pauses_with_an_attempt: AtomicU64,
     asked_to_end: Notify,
 }
 
@@ -31,6 +33,7 @@ impl Life {
             paused: AtomicBool::new(false),
             woke: Notify::new(),
             ends_with_an_attempt: AtomicBool::new(false),
+            pauses_with_an_attempt: AtomicU64::new(0),
             asked_to_end: Notify::new(),
         }
     }
@@ -107,6 +110,15 @@ impl Life {
         if self.ends_with_an_attempt.swap(false, Ordering::SeqCst) {
             self.is_to_end();
         }
+    }
+
+    pub fn is_to_pause_with_an_attempt(&self, millis: u64) {
+        self.pauses_with_an_attempt.store(millis, Ordering::SeqCst);
+    }
+
+    /// It has committed an attempt; for how long it is to pause now.
+    pub fn has_committed_an_attempt(&self) -> u64 {
+        self.pauses_with_an_attempt.swap(0, Ordering::SeqCst)
     }
 
     pub async fn asked_to_end(&self) {

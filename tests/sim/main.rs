@@ -1,6 +1,29 @@
-//! Whole stories from a number: the real engine on a disk, a clock, a network and a world that chance has its way with.
-//! A seed tells the same story every time. `REYNARD_SEED=n` tells one with its log; `REYNARD_SEEDS=1000000` tells so many;
-//! `REYNARD_PLANT=1` says how many it takes to find each bug of `plant`.
+//! Whole stories from a number: the real engine on a disk, a clock, a network and a world that chance has its way with; alone, or as one of two
+//! nodes that share the database. A seed tells the same story every time. `REYNARD_SEED=n` tells one with its log; `REYNARD_SEEDS=1000000` tells
+//! so many; every bug of
+//! `plant` is found within 10,000, or the plain tests fail.
+//!
+//! | planted bug | found by seed |
+//! |---|---|
+//! | a commit leaves out one of the jobs that it asks for | 1 |
+//! | a commit is answered as made and is not | 1 |
+//! | a job that was settled stays | 1 |
+//! | a message is handed to its channel twice | 4 |
+//! | an attempt is made twice | 6 |
+//! | a start does not know what was cut off | 1 |
+//! | a start does not know what limits have counted | 8 |
+//! | a start does not know the deliveries that were stored and not worked | 66 |
+//! | a start does not know how many runs of a playbook are under way | 1 |
+//! | a request that was repeated is taken for a new one | 5 |
+//! | due jobs that were stored long ago are not found any more | 3 |
+//! | an incident that is read again has lost its alerts | 1 |
+//! | the clock goes where the machine's is set | 8 |
+//! | what a shutdown had handed out and not begun stays as if it had been | 1 |
+//! | a commit does not ask who has the lease | 97 |
+//! | a node begins what it has in hand though another one may have taken over | UNSURE |
+//!
+//! Real ones that it found: a lower priority after a snooze waited for the higher one's first level (495 of an earlier drawing), and an attempt
+//! that a shutdown had put back was begun without its mark, and so once more when that life, too, ended (219, 462, 967 of another).
 
 mod alertmanager;
 mod bound;
@@ -62,9 +85,6 @@ fn a_seed_tells_the_same_story_twice() {
 
 #[test]
 fn planted_bugs_are_found() {
-    if number("REYNARD_PLANT").is_none() {
-        return;
-    }
     for bug in plant::ALL {
         let (seed, fault) = first_broken(SOON, Some(bug)).unwrap_or_else(|| panic!("{bug:?} is not found within {SOON} seeds"));
         println!("{bug:?}: seed {seed}: {fault}");

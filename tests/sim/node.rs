@@ -85,22 +85,8 @@ impl Node {
         self.life().is_to_end();
     }
 
-    /// Nothing of it moves for so long; the world does.
     pub fn is_paused(&self, millis: u64) {
-        let (life, stage, who) = (self.life(), self.stage.clone(), self.who());
-        if life.is_paused() || life.is_over() {
-            return;
-        }
-        stage.record.line(|| format!("node {}: is paused for {millis} ms", self.number));
-        life.pauses();
-        stage.is_away(who);
-        let number = self.number;
-        tokio::spawn(async move {
-            stage.weather.lasts(Duration::from_millis(millis)).await;
-            stage.record.line(|| format!("node {number}: wakes"));
-            life.wakes();
-            stage.somebody_may_work();
-        });
+        pause(&self.stage, self.who(), &self.life(), millis);
     }
 
     /// The way to the database is gone for so long.
@@ -128,4 +114,21 @@ impl Node {
         self.machine.set_by(millis);
         self.stage.weather.trouble(before, self.stage.now());
     }
+}
+
+/// Nothing of it moves for so long; the world does.
+pub fn pause(stage: &Arc<Stage>, who: Who, life: &Arc<Life>, millis: u64) {
+    if life.is_paused() || life.is_over() {
+        return;
+    }
+    stage.record.line(|| format!("node {}: is paused for {millis} ms", who.node));
+    life.pauses();
+    stage.is_away(who);
+    let (stage, life) = (stage.clone(), life.clone());
+    tokio::spawn(async move {
+        stage.weather.lasts(Duration::from_millis(millis)).await;
+        stage.record.line(|| format!("node {}: wakes", who.node));
+        life.wakes();
+        stage.somebody_may_work();
+    });
 }

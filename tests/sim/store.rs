@@ -17,6 +17,7 @@ use crate::clock::ProcessClock;
 use crate::disk::Tables;
 use crate::lease::Who;
 use crate::life::Life;
+use crate::node;
 use crate::plant::Bug;
 use crate::stage::Stage;
 
@@ -115,7 +116,8 @@ impl Session {
 
     async fn tries(&self, batch: &Batch, now: Timestamp, asked_at: Instant) -> Result<(), StoreError> {
         let rough = !self.stage.weather.is_fair();
-        if batch.jobs.iter().any(|job| job.started) {
+        let attempts = batch.jobs.iter().any(|job| job.started);
+        if attempts {
             self.life.attempts();
         }
         self.takes_its_time().await;
@@ -135,6 +137,10 @@ impl Session {
         // A delicate moment: what is stored and not worked waits for the next commit.
         if rough && !batch.deliveries.is_empty() && batch.worked_up_to.is_none() && self.stage.chance.one_in(3) {
             self.life.burns(self.stage.chance.between(1, 3) as i64);
+        }
+        let pause = if attempts { self.life.has_committed_an_attempt() } else { 0 };
+        if pause > 0 && rough {
+            node::pause(&self.stage, self.who, &self.life, pause);
         }
         self.takes_its_time().await;
         made?;
