@@ -1,5 +1,6 @@
 //! Whole stories from a number: the real engine on a disk, a clock, a network and a world that chance has its way with; alone, or as one of two
-//! nodes that share the database. A seed tells the same story every time. `REYNARD_SEED=n` tells one with its log; `REYNARD_SEEDS=1000000` tells
+//! nodes that share the database. A seed tells the same story every time. `REYNARD_SEED=n` tells one with its log, `REYNARD_PLANT=ActsTwice`
+//! beside it with a bug in it; `REYNARD_SEEDS=1000000` tells
 //! so many; every bug of
 //! `plant` is found within 10,000, or the plain tests fail.
 //!
@@ -63,7 +64,8 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn whatever_happens_no_promise_is_broken() {
     if let Some(seed) = number("REYNARD_SEED") {
-        let story = live(seed, None, true);
+        let name = std::env::var("REYNARD_PLANT").unwrap_or_default();
+        let story = live(seed, plant::ALL.into_iter().find(|bug| format!("{bug:?}") == name), true);
         println!("{}\nThat was {} steps.", story.log, story.steps);
         assert_eq!(story.fault, None, "REYNARD_SEED={seed}");
         return;

@@ -123,6 +123,7 @@ pub fn pause(stage: &Arc<Stage>, who: Who, life: &Arc<Life>, millis: u64) {
     }
     stage.record.line(|| format!("node {}: is paused for {millis} ms", who.node));
     life.pauses();
+    stage.weather.failures.fetch_add(1, Ordering::SeqCst);
     stage.is_away(who);
     let (stage, life) = (stage.clone(), life.clone());
     tokio::spawn(async move {

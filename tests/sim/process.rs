@@ -151,7 +151,7 @@ impl Process {
         self.says("stops in order");
         // What a commit whose answer was lost a moment ago has asked for is known of to nobody yet.
         let (now, failures) = (self.clock.now(), self.stage.weather.failures.load(Ordering::SeqCst));
-        let is_well = self.stage.weather.excused(now - Span::seconds(3), now) == Span::ZERO;
+        let is_well = self.stage.weather.excused(now - Span::seconds(3), now + Span(1)) == Span::ZERO;
         self.stage.is_away(self.who);
         self.runtime.close();
         let stopped = running.stop(self.runtime.clone(), GRACE);

@@ -18,7 +18,7 @@ pub struct Weather {
     /// Until then, in milliseconds of the story, the disk is full, or answers nothing.
     pub full_until: AtomicI64,
     pub stands_still_until: AtomicI64,
-    /// How often the database has failed.
+    /// How often the database has failed, or a node stood still.
     pub failures: AtomicU32,
     /// Since then nobody is at work, in the engine's time.
     nobody_since: Mutex<Option<Timestamp>>,
