@@ -4,8 +4,11 @@
 mod access;
 mod database_away;
 mod examples;
+mod failover;
 mod hold;
+mod inbox;
 mod load;
+mod migrate;
 mod nodes;
 mod pages;
 mod pair;
