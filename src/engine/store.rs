@@ -267,6 +267,14 @@ impl LetGo {
     }
 }
 
+/// A playbook's text, and what it is known by.
+#[derive(Clone, Copy, Debug)]
+pub struct RevisionText<'a> {
+    pub revision: &'a str,
+    pub slug: &'a str,
+    pub source: &'a str,
+}
+
 /// The writer's side. One owner at a time.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -301,6 +309,14 @@ pub trait Journal: Send + Sync {
 
     /// Keeps a playbook's text for as long as a run may be pinned to it.
     async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The same for many at once, because each commit costs the disk a moment.
+    async fn keep_revisions(&self, texts: &[RevisionText<'_>], now: Timestamp) -> Result<(), StoreError> {
+        for text in texts {
+            self.keep_revision(text.revision, text.slug, text.source, now).await?;
+        }
+        Ok(())
+    }
 
     /// The texts that open runs are pinned to: revision, slug, text.
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError>;

@@ -97,6 +97,8 @@ fn api() -> Router<WebState> {
         .route("/api/v1/runs/{id}/steps/{step}/reject", post(runs::reject))
         .route("/api/v1/playbooks", get(playbooks::list))
         .route("/api/v1/playbooks/{slug}", get(playbooks::one))
+        .route("/api/v1/playbooks/{slug}/check", post(playbooks::check))
+        .route("/api/v1/playbooks/{slug}/simulate", post(playbooks::simulate))
         .route("/api/v1/automation", get(automation::show))
         .route("/api/v1/automation/hold", post(automation::hold))
         .route("/api/v1/automation/release", post(automation::release))

@@ -15,6 +15,7 @@ use reynard::engine::ports::Clock;
 
 use crate::alertmanager::Alertmanager;
 use crate::disk::Tables;
+use crate::oracle::is_looked_at;
 use crate::people::People;
 use crate::stage::Stage;
 
@@ -30,14 +31,12 @@ pub fn speak(stage: &Stage, sender: &Alertmanager, people: &People, clock: &dyn 
 }
 
 /// Every alert has ended and that was told: what is still open then, only a person has to end.
-/// One that a person reopened while a newer one had taken over its alerts hears nothing of them any more.
 pub fn all_has_ended(stage: &Stage) {
     let tables = stage.tables();
-    let newest = |key: &str, state: &Incident| tables.newest_of(key).is_some_and(|(_, newest)| newest.id == state.id);
-    for (_, state) in tables.incidents.values().filter(|(key, state)| state.is_open() && newest(key, state)) {
+    for (_, state) in tables.incidents.values().filter(|(_, state)| state.is_open()) {
         let number = state.number;
         stage.record.demand(state.counts.firing == 0, || format!("#{number} has alerts that fire though all have ended"));
-        let settles = state.quiet_since.is_some() && state.truncated == 0;
+        let settles = state.quiet_since.is_some() && state.truncated == 0 && !is_looked_at(state);
         stage.record.demand(!settles, || format!("#{number} is quiet and does not settle"));
     }
 }

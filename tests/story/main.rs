@@ -3,6 +3,7 @@
 //! written for these tests.
 
 mod app;
+mod backtest;
 mod crashes;
 mod escalation;
 mod flapping;
@@ -19,6 +20,7 @@ mod races;
 mod requests;
 mod retention;
 mod schedule;
+mod starts;
 mod trouble;
 mod verified;
 mod verify;

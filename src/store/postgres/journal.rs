@@ -13,7 +13,7 @@ use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Spent};
 use crate::domain::time::Timestamp;
-use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
+use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, RevisionText, Slice, StoreError};
 use crate::store::postgres::inbox;
 use crate::store::postgres::lease;
 use crate::store::postgres::open::{PostgresStore, store_error};
@@ -174,16 +174,23 @@ impl Journal for PostgresStore {
     }
 
     async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.keep_revisions(&[RevisionText { revision, slug, source }], now).await
+    }
+
+    async fn keep_revisions(&self, texts: &[RevisionText<'_>], now: Timestamp) -> Result<(), StoreError> {
         // Without the lease: a text is named by what it says, so that any node may keep it.
-        sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
-            .bind(revision)
-            .bind(plain(slug))
-            .bind(plain(source))
-            .bind(now.0)
-            .execute(&self.readers())
-            .await
-            .map_err(store_error)?;
-        Ok(())
+        let mut transaction = self.readers().begin().await.map_err(store_error)?;
+        for text in texts {
+            sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
+                .bind(text.revision)
+                .bind(plain(text.slug))
+                .bind(plain(text.source))
+                .bind(now.0)
+                .execute(&mut *transaction)
+                .await
+                .map_err(store_error)?;
+        }
+        transaction.commit().await.map_err(store_error)
     }
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {

@@ -12,7 +12,7 @@ use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Spent};
 use crate::domain::time::Timestamp;
-use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
+use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, RevisionText, Slice, StoreError};
 use crate::store::sqlite::inbox;
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::retention;
@@ -156,20 +156,27 @@ impl Journal for SqliteStore {
     }
 
     async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.keep_revisions(&[RevisionText { revision, slug, source }], now).await
+    }
+
+    async fn keep_revisions(&self, texts: &[RevisionText<'_>], now: Timestamp) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().await;
         if writer.is_none() {
             *writer = Some(SqliteConnection::connect_with(&self.options).await.map_err(store_error)?);
         }
         let Some(connection) = writer.as_mut() else { return Ok(()) };
-        sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
-            .bind(revision)
-            .bind(slug)
-            .bind(source)
-            .bind(now.0)
-            .execute(connection)
-            .await
-            .map_err(store_error)?;
-        Ok(())
+        let mut transaction = connection.begin().await.map_err(store_error)?;
+        for text in texts {
+            sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
+                .bind(text.revision)
+                .bind(text.slug)
+                .bind(text.source)
+                .bind(now.0)
+                .execute(&mut *transaction)
+                .await
+                .map_err(store_error)?;
+        }
+        transaction.commit().await.map_err(store_error)
     }
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {

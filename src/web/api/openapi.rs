@@ -39,6 +39,8 @@ use crate::web::webhook;
         runs::reject,
         playbooks::list,
         playbooks::one,
+        playbooks::check,
+        playbooks::simulate,
         automation::show,
         automation::hold,
         automation::release,
