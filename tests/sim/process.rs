@@ -195,7 +195,7 @@ fn parts(stage: &Arc<Stage>, who: Who, life: &Arc<Life>, session: &Arc<Session>,
         actions: rulebook.specs.iter().map(doer).collect(),
         senders: stage.settings.channels.keys().map(postman).collect(),
         messages: stage.messages.clone(),
-        brake: None,
+        ..Hands::default()
     };
     Parts {
         journal: session.clone(),

@@ -105,10 +105,11 @@ const CHANGES_SINCE: &str = "
     order by position
     limit $2";
 
+/// `cross join` keeps the order: with statistics, SQLite would walk all incidents and ask for each whether it is one of them.
 const KIN: &str = "
     select i.type, i.service, i.number, i.priority, i.status <> 'resolved' as open, i.opened_at, i.heard_at
     from json_each($1) as family
-    join incidents as i on i.number in (
+    cross join incidents as i on i.number in (
         select k.number
         from incidents as k
         where k.type = family.value ->> 0 and k.service = family.value ->> 1
