@@ -30,13 +30,14 @@ async fn looks(watch: &mut Watch) -> Vec<Check> {
 
 /// The writer tries again by itself, a moment after a commit that failed.
 async fn heals(app: &App) {
+    app.clock.turn(Span::seconds(2));
     let healed = async {
         while !app.runtime.health().ready {
-            app.clock.turn(Span::seconds(1));
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), healed).await.expect("commits go well again");
+    app.settles().await;
 }
 
 /// Reynard's own incidents, newest first.

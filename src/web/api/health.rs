@@ -50,14 +50,14 @@ pub async fn ready(State(web): State<WebState>) -> Answer {
         Some(_) => CheckBody::unhealthy("standing by, and the database does not answer; the log says why"),
     };
     let engine = standing_by(&web).map_or_else(|| engine(&web), stands_by);
-    answer(&web, BTreeMap::from([("engine", engine)]))
+    answer(&web, BTreeMap::from([("engine", engine), ("watch", watch(&web))]))
 }
 
 /// Whether this is the node that does the work; always so where there is only one.
 #[utoipa::path(get, path = "/active", tag = "health", responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
 pub async fn active(State(web): State<WebState>) -> Answer {
     let engine = standing_by(&web).map_or_else(|| engine(&web), |detail| CheckBody::unhealthy(&detail));
-    answer(&web, BTreeMap::from([("engine", engine), ("watch", watch(&web))]))
+    answer(&web, BTreeMap::from([("engine", engine)]))
 }
 
 /// Whether the start is over.
