@@ -45,6 +45,7 @@ mod seed;
 mod stage;
 mod store;
 mod sweep;
+mod twins;
 mod verdict;
 mod weather;
 mod world;
