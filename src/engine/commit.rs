@@ -711,6 +711,10 @@ impl Writer {
         let behind =
             resumed.last_position > self.last_position || resumed.last_job > self.last_job || resumed.last_delivery > self.last_delivery;
         if !behind {
+            // What has come due since the disk was found ahead is not settled either: without this its timer would be lost.
+            if self.unsettled.is_some() {
+                self.note_unsettled(&resumed).await?;
+            }
             return Ok(false);
         }
         self.hand_out_after(self.last_job, &resumed).await?;
@@ -730,11 +734,16 @@ impl Writer {
         Ok(true)
     }
 
+    async fn note_unsettled(&mut self, resumed: &Resumed) -> Result<(), StoreError> {
+        let due = self.journal.jobs_due(self.shared.now(), 0, u32::MAX).await?;
+        self.unsettled = Some(due.iter().chain(&resumed.interrupted).map(|job| job.id).collect());
+        Ok(())
+    }
+
     /// Hands the worker the jobs of commits that nobody knew were made; none of them can have been begun.
     async fn hand_out_after(&mut self, last_job: i64, resumed: &Resumed) -> Result<(), StoreError> {
-        let due = self.journal.jobs_due(self.shared.now(), 0, u32::MAX).await?;
+        self.note_unsettled(resumed).await?;
         let mut jobs = self.journal.jobs_due(Timestamp(i64::MAX), last_job, u32::MAX).await?;
-        self.unsettled = Some(due.iter().chain(&resumed.interrupted).map(|job| job.id).collect());
         jobs.extend(resumed.interrupted.iter().filter(|job| job.id > last_job).cloned());
         let asked = jobs.into_iter().map(|job| Asked { job, brief: None }).collect();
         let _ = self.asked.send((asked, self.shared.pulse.begin()));

@@ -1,14 +1,14 @@
 //! One story from a seed: hours in which everything happens, then fair weather until all is at rest, then the verdict.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::alertmanager::Alertmanager;
 use crate::node::{LONG, Node};
 use crate::people::People;
 use crate::plant::Bug;
-use crate::stage::Stage;
+use crate::stage::{Kept, Stage};
 use crate::verdict;
 
 pub struct Story {
@@ -20,16 +20,28 @@ pub struct Story {
 
 /// Lives a story on a thread of its own time: nothing in it waits for the real one.
 pub fn live(seed: u64, planted: Option<Bug>, told: bool) -> Story {
+    let stage = lives(|| Stage::new(seed, planted, told));
+    Story { fault: stage.record.first_fault(), log: stage.record.text(), steps: stage.bound.taken() }
+}
+
+/// Every commit of a story.
+pub fn kept_by(seed: u64) -> Vec<Kept> {
+    let stage = lives(|| Stage::kept(seed));
+    let kept = stage.kept.as_ref().map(|kept| std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner)));
+    kept.unwrap_or_default()
+}
+
+fn lives(stage: impl FnOnce() -> Stage) -> Arc<Stage> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
-        let stage = Arc::new(Stage::new(seed, planted, told));
+        let stage = Arc::new(stage());
         let mut plot = Plot::new(stage.clone());
         tokio::select! {
             biased;
             () = stage.bound.is_reached() => stage.record.fault("it goes on for ever".to_owned()),
             () = plot.unfolds() => {}
         }
-        Story { fault: stage.record.first_fault(), log: stage.record.text(), steps: stage.bound.taken() }
+        stage
     })
 }
 
@@ -70,7 +82,7 @@ impl Plot {
     fn something_happens(&mut self) {
         let chance = &self.stage.chance;
         let node = chance.pick(&self.nodes).clone();
-        match chance.below(23) {
+        match chance.below(24) {
             0..=4 => self.sender.something_fires(),
             5..=6 => self.sender.something_ends(),
             7 => self.sender.something_is_repeated(),
@@ -85,6 +97,7 @@ impl Plot {
             19 if chance.one_in(2) => node.is_paused(chance.between(500, 60_000)),
             19 => node.life().is_to_pause_with_an_attempt(chance.between(500, 60_000)),
             20 if self.nodes.len() > 1 => node.is_cut_off(chance.between(500, 60_000)),
+            21 => self.people.somebody_presses_the_switch(),
             _ => {}
         }
     }
@@ -130,6 +143,7 @@ impl Plot {
         waits(120_000).await;
         self.sender.is_done_sending().await;
         self.people.are_done().await;
+        self.people.let_automation_go().await;
         self.sender.all_is_over().await;
         for round in 0..3 {
             waits(600_000).await;

@@ -51,6 +51,16 @@ impl Oracle {
         self.record.demand(self.commits < MOST_COMMITS, || "it never comes to rest".to_owned());
         let next = tables.timeline.len() as i64 + 1;
         self.record.demand(batch.entries.is_empty() || batch.first_position == next, || "the log has a gap".to_owned());
+        self.judge_hold(tables, batch);
+    }
+
+    /// What was held before this commit and still is after it begins nothing that changes things.
+    fn judge_hold(&self, tables: &Tables, batch: &Batch) {
+        let still_held = !tables.holds.are_none() && batch.holds.as_ref().is_none_or(|holds| !holds.are_none());
+        for (_, entry) in batch.entries.iter().filter(|_| still_held) {
+            let begins = matches!(&entry.event, Event::StepStarted { at, destructive: true, .. } if !at.undo);
+            self.record.demand(!begins, || "a destructive step began though automation is held".to_owned());
+        }
     }
 
     pub fn after(&mut self, tables: &Tables, batch: &Batch) {

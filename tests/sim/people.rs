@@ -1,6 +1,7 @@
 //! People who look at an incident and act, at any moment and sometimes twice. What they were told was done is remembered.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -107,6 +108,25 @@ impl People {
         while self.under_way.join_next().await.is_some() {}
     }
 
+    /// The red switch: pressed or let go of, with or without its edges.
+    pub fn somebody_presses_the_switch(&mut self) {
+        let (stage, chance) = (self.stage.clone(), &self.stage.chance);
+        let (hold, edge) = (chance.one_in(2), chance.one_in(3));
+        self.under_way.spawn(async move {
+            let _ = presses(&stage, hold, edge).await;
+        });
+    }
+
+    pub async fn let_automation_go(&self) {
+        for _ in 0..50 {
+            if presses(&self.stage, false, false).await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        self.stage.record.fault("automation is not released though all is well".to_owned());
+    }
+
     /// Somebody says of every step in doubt what became of it, and ends what does not end by itself.
     pub async fn tidy_up(&mut self) {
         let states = self.stage.tables().in_order();
@@ -141,4 +161,25 @@ async fn answer_to(stage: &Stage, id: IncidentId, command: &Command, key: Option
         }
     }
     last
+}
+
+/// From the answer of a hold to the wish of a release nothing destructive may begin. True when it was answered.
+async fn presses(stage: &Stage, hold: bool, edge: bool) -> bool {
+    if !hold {
+        stage.held.store(false, Ordering::SeqCst);
+        stage.releases.fetch_add(1, Ordering::SeqCst);
+    }
+    for runtime in stage.doors().into_iter().flatten() {
+        let asked = async { if hold { runtime.hold("ana", "drawn", edge).await } else { runtime.release("ana", "drawn", edge).await } };
+        let Ok(answer) = tokio::time::timeout(PATIENCE, asked).await else { continue };
+        stage.record.line(|| format!("person: the switch, held {hold}, edge {edge}: {answer:?}"));
+        // Nothing to release is an answer, too; a hold that is refused says nothing.
+        if answer.is_ok() || (!hold && matches!(answer, Err(EngineError::Refused(_)))) {
+            // A release that was never answered may still be carried out; from then on nobody can be sure.
+            let open = if hold { stage.releases.load(Ordering::SeqCst) } else { stage.releases.fetch_sub(1, Ordering::SeqCst) };
+            stage.held.store(hold && open == 0, Ordering::SeqCst);
+            return true;
+        }
+    }
+    false
 }

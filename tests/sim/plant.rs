@@ -35,9 +35,11 @@ pub enum Bug {
     IgnoresTheEpoch,
     /// A node begins what it has in hand though another one may have taken over.
     BeginsUnsure,
+    /// A start does not know that automation is held.
+    ForgetsTheHold,
 }
 
-pub const ALL: [Bug; 16] = [
+pub const ALL: [Bug; 17] = [
     Bug::ForgetsAJob,
     Bug::LosesACommit,
     Bug::SettlesNothing,
@@ -54,4 +56,5 @@ pub const ALL: [Bug; 16] = [
     Bug::KeepsTheReleased,
     Bug::IgnoresTheEpoch,
     Bug::BeginsUnsure,
+    Bug::ForgetsTheHold,
 ];

@@ -148,6 +148,8 @@ impl Process {
     }
 
     async fn ends_in_order(&self, running: Loops) -> End {
+        // A process that is paused hears of it when it wakes.
+        self.life.goes_on().await;
         self.says("stops in order");
         // What a commit whose answer was lost a moment ago has asked for is known of to nobody yet.
         let (now, failures) = (self.clock.now(), self.stage.weather.failures.load(Ordering::SeqCst));
@@ -159,6 +161,7 @@ impl Process {
             None => stopped.await,
             Some(node) => {
                 tokio::select! {
+                    biased;
                     () = stopped => {}
                     () = node.renew() => {}
                 }

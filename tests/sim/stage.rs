@@ -1,6 +1,6 @@
 //! Everything that outlives a process: the true time, the disk, the world, the doors to knock at, and who judges. One a story.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reynard::domain::settings::Settings;
@@ -8,6 +8,7 @@ use reynard::domain::time::Timestamp;
 use reynard::engine::ports::Clock;
 use reynard::engine::render::Messages;
 use reynard::engine::runtime::Runtime;
+use reynard::engine::store::Batch;
 use tokio::sync::Notify;
 
 use crate::bound::Bound;
@@ -38,6 +39,9 @@ impl Active {
     }
 }
 
+/// A commit, and when it was made.
+pub type Kept = (Batch, Timestamp);
+
 pub struct Stage {
     pub chance: Chance,
     /// A clock that nobody sets.
@@ -50,10 +54,16 @@ pub struct Stage {
     pub messages: Arc<Messages>,
     pub planted: Option<Bug>,
     pub tables: Mutex<Tables>,
+    /// Every commit that was made, where somebody wants to make them once more elsewhere.
+    pub kept: Option<Mutex<Vec<Kept>>>,
     pub lease: Mutex<Row>,
     /// Rings when the lease is given back.
     pub released: Notify,
     pub seen: Mutex<Seen>,
+    /// Whether somebody was told that automation is held, and nobody has wished otherwise since.
+    pub held: AtomicBool,
+    /// Wishes to release it that were not answered yet.
+    pub releases: AtomicU32,
     /// How many nodes there are; one has the database for itself.
     pub nodes: usize,
     /// The engines, for whoever calls from outside; nobody answers at the door of a node that is down.
@@ -79,7 +89,7 @@ impl Stage {
         let settings = house::draw(&chance);
         let oracle = Mutex::new(Oracle::new(record.clone(), weather.clone(), Arc::new(settings.rulebook.clone())));
         let doors = Mutex::new(vec![None; nodes]);
-        let (bound, messages, tables, lease, released, seen, active, turns) = Default::default();
+        let (bound, messages, tables, lease, released, seen, held, releases, active, turns) = Default::default();
         Self {
             chance,
             truth,
@@ -90,15 +100,23 @@ impl Stage {
             messages,
             planted,
             tables,
+            kept: None,
             lease,
             released,
             seen,
+            held,
+            releases,
             nodes,
             doors,
             active,
             turns,
             oracle,
         }
+    }
+
+    /// One whose commits are kept.
+    pub fn kept(seed: u64) -> Self {
+        Self { kept: Some(Mutex::default()), ..Self::new(seed, None, false) }
     }
 
     pub fn oracle(&self) -> MutexGuard<'_, Oracle> {

@@ -99,6 +99,9 @@ impl Session {
         let batch = spoiled.as_ref().unwrap_or(batch);
         self.stage.oracle().before(&tables, batch);
         tables.apply(batch, now);
+        if let Some(kept) = &self.stage.kept {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push((batch.clone(), now));
+        }
         for (id, entry) in &batch.entries {
             let number = tables.incidents.get(id).map_or(0, |(_, state)| state.number);
             self.stage.record.line(|| {
@@ -230,6 +233,7 @@ impl Journal for Session {
             Some(Bug::ForgetsTheInterrupted) => resumed.interrupted.clear(),
             Some(Bug::ForgetsWhatWasSpent) => resumed.spent.clear(),
             Some(Bug::ForgetsTheUnworked) => resumed.unworked.clear(),
+            Some(Bug::ForgetsTheHold) => resumed.holds = Default::default(),
             Some(Bug::ForgetsTheRunning) => resumed.running.clear(),
             _ => {}
         }

@@ -2,6 +2,7 @@
 //! Answers come late, or wrong, or never, as chance will have it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
@@ -83,7 +84,7 @@ impl Doer {
     }
 
     async fn comes(&self, call: &Call, what: &str) -> Fate {
-        self.begins(call);
+        self.begins(call, what == "does");
         self.life.place().await;
         self.stage.record.line(|| format!("world: {what} {} {} attempt {}", self.spec.name, call.key, call.attempt));
         let fate = Fate::draw(&self.stage);
@@ -93,8 +94,10 @@ impl Doer {
     }
 
     /// Nothing is begun by a node that may have lost the work: what it has begun before that may still arrive.
-    fn begins(&self, call: &Call) {
+    fn begins(&self, call: &Call, does: bool) {
         if !self.life.is_over() {
+            let held = does && self.spec.destructive && self.stage.held.load(Ordering::SeqCst);
+            self.stage.record.demand(!held, || format!("{} began though automation is held", call.key));
             let may = self.stage.may_write(self.who);
             self.stage.record.demand(may, || format!("node {} began {} without the lease", self.who.node, call.key));
             self.seen().begun.insert((call.key.clone(), call.attempt));
