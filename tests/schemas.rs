@@ -57,7 +57,8 @@ fn the_schemas_that_lie_beside_the_files_are_those_that_the_program_prints() {
 #[test]
 fn every_shipped_and_example_file_keeps_to_its_schema_and_says_where_it_lies() {
     let (playbook, config) = (Schema::of(Kind::Playbook), Schema::of(Kind::Config));
-    let files = folder("playbooks").into_iter().chain(folder("examples/playbooks")).map(|path| (&playbook, path));
+    let books = ["playbooks", "examples/playbooks", "examples/language"].into_iter().flat_map(folder);
+    let files = books.map(|path| (&playbook, path));
     let test = Schema::of(Kind::Test);
     let tests = folder("playbooks/tests").into_iter().chain(folder("examples/playbooks/tests")).map(|path| (&test, path));
     for (schema, path) in files.chain(tests).chain([(&config, root().join("examples/reynard.yaml"))]) {

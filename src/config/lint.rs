@@ -94,11 +94,13 @@ impl<'a> Look<'a> {
                 None => format!("{priority} never"),
             })
             .collect();
+        // A scheduled incident tells nobody by itself.
+        let by_the_clock = self.playbook.trigger.schedule.is_some();
+        let told = if by_the_clock { "if it fails, or by a step".to_owned() } else { told.join(", ") };
         let longest = worst_case::duration(self.playbook, self.book)
             .map_or_else(|| "as long as a hole says".to_owned(), |span| format!("{span} at most"));
         let asks = if self.playbook.steps.iter().any(|step| step.approval.is_some()) { " with each approval until it expires" } else { "" };
-        let message =
-            format!("a run takes {longest}{asks}, people's answers and limits apart; a person is first told: {}", told.join(", "));
+        let message = format!("a run takes {longest}{asks}, people's answers and limits apart; a person is first told: {told}");
         steps.part(0..0).note(Code::WorstCase, message);
     }
 
@@ -243,6 +245,11 @@ mod tests {
         // Three times 10 s, 5 s and 10 s between them, half a minute of waiting.
         let note = told(&format!("on: {{ priority: [P1, P4] }}\nsteps:\n{steps}"));
         assert_eq!(note, ["a run takes 1m 15s at most, people's answers and limits apart; a person is first told: P1 at once, P4 at once"]);
+        let by_the_clock = told("on: { schedule: '@daily' }\nretry: { attempts: 2, backoff: 1m }\nsteps: [ { id: b, wait: 30s } ]");
+        assert_eq!(
+            by_the_clock,
+            ["a run takes 2m at most, people's answers and limits apart; a person is first told: if it fails, or by a step"]
+        );
         assert!(told("on: {}\nsteps: [ { id: b, wait: '{{ labels.pause }}' } ]")[0].starts_with("a run takes as long as a hole says"));
     }
 }
