@@ -20,6 +20,7 @@ use crate::action::catalog;
 use crate::app::hold_file::HoldFile;
 use crate::carried;
 use crate::channel::catalog::senders;
+use crate::channel::heartbeat::Heartbeat;
 use crate::config::check::{self, Checked, Request};
 use crate::config::files::Files;
 use crate::config::load::{self, Loaded};
@@ -30,11 +31,12 @@ use crate::domain::time::{Span, Timestamp};
 use crate::engine::clock::SystemClock;
 use crate::engine::metrics::Metrics;
 use crate::engine::node::Node;
-use crate::engine::ports::{Brake, Clock};
+use crate::engine::ports::{Brake, Clock, Heart};
 use crate::engine::render::Messages;
 use crate::engine::runtime::{Loops, Over, Parts, Runtime};
 use crate::engine::shared::Hands;
 use crate::engine::store::{Journal, RevisionText};
+use crate::engine::watch::Watch;
 use crate::rehearse::Drafts;
 use crate::secrets::RealSecrets;
 use crate::store::catalog as databases;
@@ -166,6 +168,7 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     let (sources, hosts, releasing) = (state.sources.clone(), state.hosts.clone(), state.releasing.clone());
     let doors = Doors { sources, hosts, drafts, releasing };
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
+    let watching_itself = tokio::spawn(Watch::new(runtime.clone()).work());
     let looking = tokio::spawn(look_at_the_brake(runtime.clone()));
     let watching = tokio::spawn(watch(place.clone(), runtime, journal, doors));
     welcome(&engine.settings, address, &place, loops.is_some());
@@ -180,6 +183,7 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     engine.work(loops, &stop).await;
     watching.abort();
     looking.abort();
+    watching_itself.abort();
     closing.cancel();
     let _ = web.await;
     tracing::info!("Stopped");
@@ -368,8 +372,9 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
     let senders = senders(&settings.channels).map_err(|error| anyhow::anyhow!("channel {}: {}", error.channel, error.reason))?;
     let (messages, faults) = Messages::load(&carried::messages(&place.messages));
     faults.iter().for_each(|fault| tracing::error!("{fault}; a plain message goes out instead"));
+    let heart = settings.heartbeat.clone().map(|url| Arc::new(Heartbeat::new(url)) as Arc<dyn Heart>);
     let brake: Arc<dyn Brake> = Arc::new(HoldFile::of(settings));
-    Ok(Hands { actions, senders, messages: Arc::new(messages), brake: Some(brake) })
+    Ok(Hands { actions, senders, messages: Arc::new(messages), brake: Some(brake), heart })
 }
 
 /// Reads the files again whenever one changes or somebody asks by SIGHUP; what is broken keeps its last good revision and says so.

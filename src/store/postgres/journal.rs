@@ -343,6 +343,7 @@ impl PostgresStore {
                 .and_then(|text| text.parse().ok())
                 .unwrap_or_default(),
             holds: rows::holds(sqlx::query_scalar("select value from meta where name = 'holds'").fetch_optional(&readers).await?)?,
+            records: rows::records(&sqlx::query(rows::RECORDS).fetch_all(&readers).await?)?,
             ..Resumed::default()
         };
         for row in sqlx::query("select at, playbook, target from spent where at > $1 order by at")
@@ -541,6 +542,9 @@ async fn write_rest(tx: &mut Transaction<'_, Postgres>, batch: &Batch, now: Time
     let mut marks = vec![("last_commit_at", now.0.to_string())];
     marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position.to_string())));
     marks.extend(batch.seal.map(|seal| ("seal", seal.to_string())));
+    let records: Vec<(String, String)> =
+        batch.records.iter().map(|(slug, record)| (format!("record/{slug}"), rows::to_json(record))).collect();
+    marks.extend(records.iter().map(|(name, record)| (name.as_str(), record.clone())));
     marks.extend(batch.holds.as_ref().map(|holds| ("holds", rows::to_json(holds))));
     // Ids of jobs are never used twice, even when the newest one is settled before a restart.
     marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id.to_string())));

@@ -42,6 +42,7 @@ use crate::web::webhook;
         playbooks::check,
         playbooks::simulate,
         automation::show,
+        automation::shadow,
         automation::hold,
         automation::release,
         nodes::list,

@@ -18,6 +18,7 @@ pub fn routes() -> Router<WebState> {
         .route("/runs/{run}/steps/{step}/{verb}", get(confirm::step).post(actions::on_step))
         .route("/playbooks", get(playbooks::list))
         .route("/automation", get(automation::show))
+        .route("/automation/shadow", get(automation::show_shadow))
         .route("/automation/hold", post(automation::hold))
         .route("/automation/release", post(automation::release))
         .route("/nodes", get(nodes::list))
