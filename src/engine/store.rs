@@ -433,7 +433,6 @@ pub struct Totals {
     /// Open incidents, P1 first.
     pub open: [u64; 4],
     pub unacknowledged: u64,
-    pub jobs_pending: u64,
     pub deliveries: u64,
     pub last_delivery_at: Option<Timestamp>,
     /// The source that sent it.
@@ -462,6 +461,10 @@ pub trait Reads: Send + Sync {
     /// The newest incidents of each family, at most `limit` of each, newest first. The cost does not grow with history.
     async fn kin(&self, families: &[Family], limit: u32) -> Result<Vec<Kin>, StoreError>;
     async fn totals(&self) -> Result<Totals, StoreError>;
+    /// How much work is stored and not settled. A walk over all of it, so no page asks.
+    async fn jobs_pending(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
 
     /// What each playbook's runs came to.
     async fn records(&self) -> Result<BTreeMap<String, Record>, StoreError> {

@@ -108,7 +108,6 @@ const TOTALS: &str = "
         (select count(*) from incidents where status <> 'resolved' and priority = 3) as p3,
         (select count(*) from incidents where status <> 'resolved' and priority = 4) as p4,
         (select count(*) from incidents where status <> 'resolved' and status = 'triggered') as unacknowledged,
-        (select count(*) from jobs) as jobs_pending,
         (select max(position) from deliveries) as deliveries,
         (select received_at from deliveries order by position desc limit 1) as last_delivery_at,
         (select source from deliveries order by position desc limit 1) as last_delivery_from,
@@ -264,13 +263,17 @@ impl Reads for PostgresStore {
         Ok(Totals {
             open: [number("p1")?, number("p2")?, number("p3")?, number("p4")?],
             unacknowledged: number("unacknowledged")?,
-            jobs_pending: number("jobs_pending")?,
             deliveries: number("deliveries")?,
             last_delivery_at: row.try_get::<Option<i64>, _>("last_delivery_at").map_err(store_error)?.map(Timestamp),
             last_delivery_from: row.try_get("last_delivery_from").map_err(store_error)?,
             last_position: row.try_get::<Option<i64>, _>("last_position").map_err(store_error)?.unwrap_or(0),
             holds: rows::holds(row.try_get("holds").map_err(store_error)?).map_err(store_error)?,
         })
+    }
+
+    async fn jobs_pending(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar("select count(*) from jobs").fetch_one(&self.readers()).await.map_err(store_error)?;
+        Ok(count.unsigned_abs())
     }
 
     async fn overview(&self, now: Timestamp) -> Result<Overview, StoreError> {

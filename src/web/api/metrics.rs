@@ -17,11 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub async fn metrics(State(web): State<WebState>) -> Result<impl IntoResponse, Problem> {
     if let Ok(Ok(totals)) = tokio::time::timeout(PATIENCE, web.runtime.reads.totals()).await {
         web.metrics.incidents_open(totals.open);
-        web.metrics.jobs_pending("all", totals.jobs_pending);
         web.metrics.automation_held(!totals.holds.are_none());
     }
     if let Ok(Ok(overview)) = tokio::time::timeout(PATIENCE, web.runtime.reads.overview(web.runtime.clock.now())).await {
         web.metrics.nodes(&overview);
+    }
+    if let Ok(Ok(pending)) = tokio::time::timeout(PATIENCE, web.runtime.reads.jobs_pending()).await {
+        web.metrics.jobs_pending("all", pending);
     }
     let text = web.metrics.text().map_err(Problem::fault)?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
