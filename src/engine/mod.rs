@@ -13,6 +13,7 @@ pub mod pulse;
 pub mod recovery;
 pub mod render;
 mod retention;
+pub mod revisions;
 pub mod runtime;
 pub mod store;
 pub mod tally;

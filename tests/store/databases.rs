@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use reynard::domain::secret::Secret;
+use reynard::engine::revisions::Revisions;
 use reynard::engine::store::{Holder, Journal, Reads};
 use reynard::store::catalog;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -16,6 +17,7 @@ pub struct Database {
     pub url: String,
     pub journal: Arc<dyn Journal>,
     pub reads: Arc<dyn Reads>,
+    pub revisions: Arc<dyn Revisions>,
 }
 
 impl Database {
@@ -24,7 +26,7 @@ impl Database {
         if let Some(lease) = &opened.lease {
             assert_eq!(lease.take(true).await.expect("the lease is asked for"), Holder::Us);
         }
-        Self { name, url, journal: opened.journal, reads: opened.reads }
+        Self { name, url, journal: opened.journal, reads: opened.reads, revisions: opened.revisions }
     }
 
     /// Closes it and opens it again, as another process would.

@@ -8,6 +8,7 @@ mod lost;
 #[allow(dead_code, reason = "shared with tests/real, which needs more of it")]
 mod parts;
 mod proxy;
+mod revisions;
 mod twins;
 mod verbs;
 mod writing;

@@ -17,6 +17,7 @@ use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Sli
 use crate::store::postgres::lease;
 use crate::store::postgres::open::{PostgresStore, store_error};
 use crate::store::postgres::retention;
+use crate::store::postgres::revisions;
 use crate::store::postgres::rows::{self, column, plain};
 
 /// A commit that takes longer counts as lost; whether it was made is settled afterwards.
@@ -147,15 +148,7 @@ impl Journal for PostgresStore {
 
     async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError> {
         // Without the lease: a text is named by what it says, so that any node may keep it.
-        sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
-            .bind(revision)
-            .bind(plain(slug))
-            .bind(plain(source))
-            .bind(now.0)
-            .execute(&self.readers())
-            .await
-            .map_err(store_error)?;
-        Ok(())
+        revisions::keep(&self.readers(), (slug, revision, source), now).await.map_err(store_error)
     }
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {

@@ -15,6 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::retention;
+use crate::store::sqlite::revisions;
 use crate::store::sqlite::rows::{self, Insert};
 
 const NEWEST_OF_KEYS: &str = "
@@ -128,20 +129,9 @@ impl Journal for SqliteStore {
     }
 
     async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        if writer.is_none() {
-            *writer = Some(SqliteConnection::connect_with(&self.options).await.map_err(store_error)?);
-        }
-        let Some(connection) = writer.as_mut() else { return Ok(()) };
-        sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
-            .bind(revision)
-            .bind(slug)
-            .bind(source)
-            .bind(now.0)
-            .execute(connection)
-            .await
-            .map_err(store_error)?;
-        Ok(())
+        let (place, mut connection) = self.take_writer().await?;
+        let kept = revisions::keep(&mut connection, (slug, revision, source), now).await;
+        give_back(place, connection, kept).await
     }
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
@@ -168,7 +158,7 @@ impl Journal for SqliteStore {
 
 impl SqliteStore {
     /// The writer's connection, and the place where it is missed meanwhile.
-    async fn take_writer(&self) -> Result<(Place<'_>, SqliteConnection), StoreError> {
+    pub(super) async fn take_writer(&self) -> Result<(Place<'_>, SqliteConnection), StoreError> {
         let mut place = self.writer.lock().await;
         let connection = match place.take() {
             Some(connection) => connection,
@@ -244,9 +234,13 @@ impl SqliteStore {
     }
 }
 
-type Place<'a> = MutexGuard<'a, Option<SqliteConnection>>;
+pub(super) type Place<'a> = MutexGuard<'a, Option<SqliteConnection>>;
 
-async fn give_back<T>(mut place: Place<'_>, connection: SqliteConnection, written: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+pub(super) async fn give_back<T>(
+    mut place: Place<'_>,
+    connection: SqliteConnection,
+    written: Result<T, sqlx::Error>,
+) -> Result<T, StoreError> {
     match written {
         Ok(answer) => {
             *place = Some(connection);
