@@ -1,20 +1,22 @@
 //! The only place where the parts are joined: files to rules, a database, the engine, the web, and an orderly end.
 
+mod files;
+mod shelf;
 pub mod upkeep;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use notify::Watcher;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::catalog;
+use crate::app::files::{Doors, Loader};
+use crate::app::shelf::Shelf;
 use crate::carried;
 use crate::channel::catalog::senders;
 use crate::config::check::{self, Checked, Request};
@@ -32,11 +34,11 @@ use crate::engine::render::Messages;
 use crate::engine::runtime::{Hands, Loops, Over, Parts, Runtime};
 use crate::engine::store::Journal;
 use crate::store::catalog as databases;
-use crate::web::hosts::Hosts;
+use crate::web::library::Library;
 use crate::web::pages;
 use crate::web::router::router;
 use crate::web::serve::serve;
-use crate::web::state::{Sources, WebState};
+use crate::web::state::WebState;
 
 /// How long effects under way may take to end after a request to stop.
 const GRACE: Span = Span::seconds(20);
@@ -46,8 +48,6 @@ const WEB_GRACE: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(1);
 /// How far the last commit may lie ahead of the machine's clock: a clock kept in local time is hours off until it is set right.
 const FURTHEST_AHEAD: Span = Span::hours(26);
-/// Editors write a file in several strokes; reading waits for the last.
-const STROKES: Duration = Duration::from_millis(200);
 
 /// Where things are, and what the command line says of them.
 #[derive(Clone, Debug)]
@@ -57,12 +57,6 @@ pub struct Place {
     pub messages: PathBuf,
     pub listen: Option<SocketAddr>,
     pub database_url: Option<String>,
-}
-
-/// Who may come in, and by which name; followed anew when the settings change.
-struct Doors {
-    sources: Sources,
-    hosts: Hosts,
 }
 
 /// Whether a start may go on from a last commit that lies far ahead of the machine's clock.
@@ -112,7 +106,7 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
         .with_context(|| format!("cannot listen on {}; is another Reynard running? --listen takes another address", settings.listen))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let databases::Opened { journal, reads, lease } = databases::open(&settings.database_url, &name(address)).await?;
+    let databases::Opened { journal, reads, revisions, lease } = databases::open(&settings.database_url, &name(address)).await?;
     let rulebook = Arc::new(settings.rulebook.clone());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     if ahead == Ahead::Refused {
@@ -129,8 +123,10 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     let state = WebState::new(runtime.clone(), engine.settings.sources.clone(), metrics, closing.clone());
     state.hosts.follow(engine.settings.listen.ip(), &engine.settings.public_url, &engine.settings.hosts);
     let doors = Doors { sources: state.sources.clone(), hosts: state.hosts.clone() };
+    let loader = Arc::new(Loader::new(place.clone(), runtime, journal, doors));
+    let _ = state.library.set(Library { files: Arc::new(Shelf { loader: loader.clone(), revisions: revisions.clone() }), revisions });
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
-    let watching = tokio::spawn(watch(place.clone(), runtime, journal, doors));
+    let watching = tokio::spawn(loader.watch());
     welcome(&engine.settings, address, &place, loops.is_some());
     let stop = CancellationToken::new();
     tokio::spawn({
@@ -328,82 +324,6 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
     let (messages, faults) = Messages::load(&carried::messages(&place.messages));
     faults.iter().for_each(|fault| tracing::error!("{fault}; a plain message goes out instead"));
     Ok(Hands { actions, senders, messages: Arc::new(messages) })
-}
-
-/// Reads the files again whenever one changes or somebody asks by SIGHUP; what is broken keeps its last good revision and says so.
-async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, doors: Doors) {
-    let Ok(mut asked) = signal(SignalKind::hangup()) else {
-        return tracing::warn!("Changes of files cannot be noticed here; restart to load them");
-    };
-    let (changed, mut changes) = mpsc::unbounded_channel();
-    let _watcher = watcher(&place, changed);
-    let mut before = fingerprint(&place);
-    loop {
-        let wanted = tokio::select! {
-            Some(()) = changes.recv() => false,
-            Some(()) = asked.recv() => true,
-            else => return,
-        };
-        tokio::time::sleep(STROKES).await;
-        while changes.try_recv().is_ok() {}
-        let now = fingerprint(&place);
-        // Files with secrets are not watched, so whoever asks means it.
-        if wanted || now != before {
-            before = now;
-            reload(&place, &runtime, journal.as_ref(), &doors).await;
-        }
-    }
-}
-
-/// Notices changes for as long as it lives; none where the system cannot.
-fn watcher(place: &Place, changed: mpsc::UnboundedSender<()>) -> Option<notify::RecommendedWatcher> {
-    let noticed = move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| !event.kind.is_access()) {
-            let _ = changed.send(());
-        }
-    };
-    let Ok(mut watcher) = notify::recommended_watcher(noticed) else {
-        tracing::warn!("Changes of files cannot be watched here; send SIGHUP to load them");
-        return None;
-    };
-    let folder = |path: &Path| path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-    for path in [place.playbooks.clone(), place.messages.clone(), folder(&place.config)] {
-        if path.exists()
-            && let Err(error) = watcher.watch(&path, notify::RecursiveMode::NonRecursive)
-        {
-            tracing::warn!(path = %path.display(), %error, "Changes cannot be watched; send SIGHUP to load them");
-        }
-    }
-    Some(watcher)
-}
-
-/// What the files say, so that a change of something else in the folder reloads nothing.
-fn fingerprint(place: &Place) -> (Option<Files>, BTreeMap<String, String>) {
-    (Files::gather(&place.config, &place.playbooks, &[]).ok(), carried::messages(&place.messages))
-}
-
-async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, doors: &Doors) {
-    let previous = runtime.rulebook();
-    let loaded = match read_files(place, Some(&previous)) {
-        Ok(loaded) => loaded,
-        Err(error) => return tracing::error!(%error, "The files cannot be read; what was in force stays"),
-    };
-    report(&loaded.diagnostics);
-    let Some(mut settings) = loaded.settings else {
-        return tracing::error!("{} has errors; what was in force stays", place.config.display());
-    };
-    overrule(&mut settings, place);
-    let kept = keep_revisions(&settings.rulebook, journal, runtime.clock.as_ref()).await;
-    match kept.and_then(|()| hands(&settings, place)) {
-        Ok(hands) => {
-            let playbooks = settings.rulebook.playbooks.len();
-            doors.hosts.follow(settings.listen.ip(), &settings.public_url, &settings.hosts);
-            runtime.reload(settings.rulebook, hands);
-            doors.sources.replace(settings.sources);
-            tracing::info!(playbooks, "Loaded the changed files");
-        }
-        Err(error) => tracing::error!(%error, "The changed files cannot be put in force; what was in force stays"),
-    }
 }
 
 fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {

@@ -23,6 +23,7 @@ pub mod suggest;
 pub mod targets;
 pub mod vars;
 pub mod with;
+pub mod write;
 pub mod yaml;
 
 #[cfg(test)]

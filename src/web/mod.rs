@@ -2,8 +2,10 @@
 
 pub mod api;
 pub mod assets;
+pub mod diff;
 pub mod extract;
 pub mod hosts;
+pub mod library;
 pub mod live;
 pub mod pages;
 pub mod problem;

@@ -19,13 +19,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use crate::web::api::{acts, deliveries, health, incidents, metrics, on_call, openapi, playbooks, runs};
+use crate::web::api::{acts, deliveries, health, incidents, metrics, on_call, openapi, playbooks, revisions, runs};
 use crate::web::problem::Problem;
 use crate::web::state::WebState;
 use crate::web::webhook;
 
 /// The largest form or JSON body, the webhook's apart.
 pub const MAX_BODY: usize = 256 * 1024;
+/// The largest body with a playbook's text in it, which a form makes longer.
+pub const MAX_TEXT: usize = 1024 * 1024;
 /// How long an answer may take to begin.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
@@ -93,7 +95,11 @@ fn api() -> Router<WebState> {
         .route("/api/v1/runs/{id}/steps/{step}/approve", post(runs::approve))
         .route("/api/v1/runs/{id}/steps/{step}/reject", post(runs::reject))
         .route("/api/v1/playbooks", get(playbooks::list))
-        .route("/api/v1/playbooks/{slug}", get(playbooks::one))
+        .route("/api/v1/playbooks/{slug}", get(playbooks::one).put(revisions::put).layer(DefaultBodyLimit::max(MAX_TEXT)))
+        .route("/api/v1/playbooks/{slug}/revisions", get(revisions::list))
+        .route("/api/v1/playbooks/{slug}/revisions/{revision}", get(revisions::one))
+        .route("/api/v1/playbooks/{slug}/revisions/{revision}/diff", get(revisions::changes))
+        .route("/api/v1/playbooks/{slug}/revisions/{revision}/restore", post(revisions::restore))
         .route("/api/v1/on-call", get(on_call::on_call))
         .route("/api/openapi.json", get(openapi::openapi))
         .route("/health", get(health::health))

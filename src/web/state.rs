@@ -1,7 +1,7 @@
 //! What every handler of the web room is handed. Knows no routes.
 
 use std::ops::Deref;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +10,7 @@ use crate::domain::settings::Source;
 use crate::engine::metrics::Metrics;
 use crate::engine::runtime::Runtime;
 use crate::web::hosts::Hosts;
+use crate::web::library::Library;
 
 /// Deliveries being read at once, in KiB; what comes on top is asked to come again.
 const INTAKE_KIB: usize = 256 * 1024;
@@ -30,12 +31,15 @@ pub struct Parts {
     pub closing: CancellationToken,
     /// Room for deliveries being read, a permit a KiB.
     pub intake: Semaphore,
+    /// Set once, where there are files to edit.
+    pub library: OnceLock<Library>,
 }
 
 impl WebState {
     pub fn new(runtime: Runtime, sources: Vec<Source>, metrics: Arc<Metrics>, closing: CancellationToken) -> Self {
         let (sources, hosts) = (Sources::new(sources), Hosts::default());
-        Self(Arc::new(Parts { runtime, sources, hosts, metrics, closing, intake: Semaphore::new(INTAKE_KIB) }))
+        let (intake, library) = (Semaphore::new(INTAKE_KIB), OnceLock::new());
+        Self(Arc::new(Parts { runtime, sources, hosts, metrics, closing, intake, library }))
     }
 }
 

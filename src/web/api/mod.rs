@@ -8,4 +8,5 @@ pub mod metrics;
 pub mod on_call;
 pub mod openapi;
 pub mod playbooks;
+pub mod revisions;
 pub mod runs;

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::{self, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use crate::web::api::{acts, deliveries, health, incidents, metrics, on_call, playbooks, runs};
+use crate::web::api::{acts, deliveries, health, incidents, metrics, on_call, playbooks, revisions, runs};
 use crate::web::webhook;
 
 #[derive(OpenApi)]
@@ -38,6 +38,11 @@ use crate::web::webhook;
         runs::reject,
         playbooks::list,
         playbooks::one,
+        revisions::put,
+        revisions::list,
+        revisions::one,
+        revisions::changes,
+        revisions::restore,
         on_call::on_call,
         health::health,
         health::ready,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::header::{ETAG, HeaderName};
 use serde::Serialize;
 
 use crate::domain::playbook::{Playbook, Step};
@@ -62,10 +63,14 @@ pub async fn list(State(web): State<WebState>) -> Json<PlaybookList> {
 
 #[utoipa::path(get, path = "/api/v1/playbooks/{slug}", tag = "playbooks", params(("slug" = String, Path)),
     responses((status = 200, body = PlaybookBody), (status = 404, body = ProblemBody)))]
-pub async fn one(State(web): State<WebState>, Path(slug): Path<String>) -> Result<Json<PlaybookBody>, Problem> {
+pub async fn one(
+    State(web): State<WebState>,
+    Path(slug): Path<String>,
+) -> Result<([(HeaderName, String); 1], Json<PlaybookBody>), Problem> {
     let rulebook = web.runtime.rulebook();
     let playbook = rulebook.playbooks.get(&slug).ok_or_else(|| Problem::missing("playbook"))?;
-    Ok(Json(PlaybookBody { line: PlaybookLine::new(playbook), source: playbook.source.clone() }))
+    let body = PlaybookBody { line: PlaybookLine::new(playbook), source: playbook.source.clone() };
+    Ok(([(ETAG, format!("\"{}\"", playbook.revision))], Json(body)))
 }
 
 impl PlaybookLine {
