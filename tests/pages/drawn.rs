@@ -84,7 +84,7 @@ async fn every_sample_is_drawn_and_nothing_slips_through() {
         let shown = incidents::look(fake, &samples::rulebook(), &filter, &visitor(), NOW).await.expect("a list");
         is_clean(&html("incidents", &shown).expect("the page is drawn"));
     }
-    let shown = playbooks::look(&fake, &samples::rulebook(), &visitor(), NOW).await.expect("a list");
+    let shown = playbooks::look(&fake, &samples::rulebook(), (Some(7), true), &visitor(), NOW).await.expect("a list");
     is_clean(&html("playbooks", &shown).expect("the page is drawn"));
 }
 

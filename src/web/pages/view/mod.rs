@@ -1,6 +1,8 @@
 //! What the templates are given: one typed struct each, made by pure functions from domain values.
 
 pub mod confirm;
+pub mod diff;
+pub mod edit;
 pub mod face;
 pub mod gantt;
 pub mod incident;
@@ -8,8 +10,10 @@ pub mod links;
 pub mod list;
 pub mod machine;
 pub mod past;
+pub mod playbook;
 pub mod playbooks;
 pub mod shell;
+pub mod start;
 pub mod story;
 pub mod strip;
 pub mod times;
