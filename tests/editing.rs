@@ -199,3 +199,89 @@ async fn a_text_that_is_gone_from_the_folder_is_still_told_and_settings_with_err
     assert_eq!(restore().await.status, 201);
     assert_eq!(text(&server, "playbooks/drain.yaml"), DRAIN);
 }
+
+/// A page and how it was answered; cookies go along as in a browser.
+async fn page(server: &Server, path: &str) -> (u16, String) {
+    let answer = client().get(format!("{}{path}", server.url)).send().await.expect("it answers");
+    (answer.status().as_u16(), answer.text().await.expect("text"))
+}
+
+async fn sends(server: &Server, path: &str, fields: &[(&str, &str)]) -> (u16, String, String) {
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let form: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", reynard::web::pages::visitor::encode(value))).collect();
+    let request = client.post(format!("{}{path}", server.url)).header("cookie", "reynard_name=mia");
+    let answer = request.header("content-type", "application/x-www-form-urlencoded").body(form.join("&")).send().await.expect("it answers");
+    let to = answer.headers().get("location").map(|to| to.to_str().expect("text").to_owned()).unwrap_or_default();
+    (answer.status().as_u16(), to, answer.text().await.expect("text"))
+}
+
+#[tokio::test]
+async fn a_person_edits_a_playbook_on_its_page_and_never_loses_what_was_typed() {
+    let server = started(&[("reynard.yaml", ""), ("playbooks/drain.yaml", DRAIN)]).await;
+    let base = get(&server, "drain").await["revision"].as_str().expect("a digest").to_owned();
+    let (status, form) = page(&server, "/playbooks/drain/edit").await;
+    assert!(status == 200 && form.contains(&base) && form.contains("\ntitle: Drain\non: {}"), "{form}");
+    let typed = "title: Drain\r\non: {}\r\nsteps:\r\n  - { id: pause, wiat: 7m }\r\n";
+    for (deed, expected) in [("check", 200), ("save", 422)] {
+        let (status, _, page) = sends(&server, "/playbooks/drain/edit", &[("text", typed), ("revision", &base), ("deed", deed)]).await;
+        assert_eq!(status, expected, "{page}");
+        for words in ["2 errors", "<b>line 4</b> unknown field", "<mark>wiat</mark>", "did you mean", "pause, wiat: 7m", &base] {
+            assert!(page.contains(words), "{deed}: {words} in {page}");
+        }
+    }
+    assert_eq!(text(&server, "playbooks/drain.yaml"), DRAIN);
+    let mended = typed.replace("wiat", "wait");
+    let edited = DRAIN.replace("Drain", "Drain gently");
+    fs::write(server.folder.path().join("playbooks/drain.yaml"), &edited).expect("it is written");
+    let (status, _, conflict) = sends(&server, "/playbooks/drain/edit", &[("text", &mended), ("revision", &base), ("deed", "save")]).await;
+    assert_eq!((status, text(&server, "playbooks/drain.yaml")), (409, edited), "{conflict}");
+    for words in ["Somebody changed it meanwhile", "+ title: Drain gently", "pause, wait: 7m"] {
+        assert!(conflict.contains(words), "{words} in {conflict}");
+    }
+    let there = conflict.split("name=\"revision\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a revision").to_owned();
+    let (status, to, _) = sends(&server, "/playbooks/drain/edit", &[("text", &mended), ("revision", &there), ("deed", "save")]).await;
+    assert_eq!((status, to.as_str()), (303, "/playbooks/drain"));
+    assert_eq!(text(&server, "playbooks/drain.yaml"), mended.replace("\r\n", "\n"), "lines end as they ended");
+    let (_, shown) = page(&server, "/playbooks/drain").await;
+    assert!(shown.contains("saved by <b>mia</b>") && shown.contains("pause, wait: 7m"), "{shown}");
+    let (status, told) = page(&server, &format!("/playbooks/drain/revisions/{}", &base[..8])).await;
+    assert!(status == 200 && told.contains("Bring this text back"), "{told}");
+    let now = get(&server, "drain").await["revision"].as_str().expect("a digest").to_owned();
+    let (status, _, _) = sends(&server, &format!("/playbooks/drain/revisions/{base}"), &[("revision", &now)]).await;
+    assert_eq!((status, text(&server, "playbooks/drain.yaml")), (303, DRAIN.to_owned()));
+    for path in ["/playbooks/nobody", "/playbooks/drain/revisions/000000", "/playbooks/drain/revisions/ab"] {
+        assert_eq!(page(&server, path).await.0, 404, "{path}");
+    }
+    assert_eq!(page(&server, "/playbooks/..%2Fx/edit").await.0, 200, "a name that cannot be is said to be one");
+    let (status, fresh) = page(&server, "/playbooks/fresh/edit").await;
+    assert!(status == 200 && fresh.contains("New playbook fresh"), "{fresh}");
+}
+
+#[tokio::test]
+async fn a_person_starts_a_playbook_with_a_field_for_each_var() {
+    let asks = "on: {}\nvars:\n  reason: { type: text }\n  drain: { type: duration, default: 5m }\n  hosts: { type: texts, default: [a, b] }\n  hard: { type: bool, default: false }\nsteps:\n  - { id: say, action: note, with: { text: 'because {{ vars.reason }} for {{ vars.drain }}' } }\n";
+    let server = started(&[("reynard.yaml", ""), ("playbooks/ask.yaml", asks)]).await;
+    let alert = json!({ "version": "4", "receiver": "r", "groupKey": "g", "alerts": [{ "status": "firing", "labels": { "alertname": "Down" },
+        "annotations": {}, "startsAt": "2026-09-21T14:00:00Z", "endsAt": "0001-01-01T00:00:00Z" }] });
+    assert_eq!(client().post(&server.url).json(&alert).send().await.expect("it answers").status().as_u16(), 200);
+    let (_, all) = page(&server, "/playbooks?for=1").await;
+    assert!(all.contains("/playbooks/ask/start?incident&#x3D;1") || all.contains("/playbooks/ask/start?incident=1"), "{all}");
+    let (status, form) = page(&server, "/playbooks/ask/start?incident=1").await;
+    for words in ["name=\"var.reason\" value=\"\" required", "name=\"var.drain\" value=\"5m\"", "\na\nb</textarea>", "selected>false"] {
+        assert!(status == 200 && form.contains(words), "{words} in {form}");
+    }
+    let fields =
+        [("incident", "1"), ("var.reason", "release & more"), ("var.drain", "5 minutes"), ("var.hosts", "c"), ("var.hard", "true")];
+    let (status, _, refused) = sends(&server, "/playbooks/ask/start", &fields).await;
+    assert!(status == 422 && refused.contains("drain must be a length of time") && refused.contains("release &amp; more"), "{refused}");
+    let fields = fields.map(|(name, value)| (name, if name == "var.drain" { "7m" } else { value }));
+    let (status, to, _) = sends(&server, "/playbooks/ask/start", &fields).await;
+    assert_eq!((status, to.as_str()), (303, "/incidents/1#machine"));
+    let told = async || {
+        let answer = client().get(format!("{}/api/v1/incidents/1/timeline", server.url)).send().await.expect("it answers");
+        answer.text().await.expect("text").contains("because release & more for 7m").then_some(())
+    };
+    until("the run says its reason", SOON, told).await;
+    let (_, shown) = page(&server, "/playbooks/ask").await;
+    assert!(shown.contains("/runs/") && shown.contains("succeeded"), "{shown}");
+}

@@ -6,29 +6,30 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::domain::chain::{Digest, Stored};
-use crate::domain::decide::command::{Command, Effect, Observation, Refusal, Wake};
+use crate::domain::decide::command::{Command, Effect, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
-use crate::domain::id::{DeliveryId, IncidentId, RunId};
+use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Ledger, Spent};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event};
 use crate::engine::brief::{Brief, brief as brief_of};
+use crate::engine::error::EngineError;
 use crate::engine::intake::Key;
-use crate::engine::metrics::Metrics;
+use crate::engine::load::{Arrival, Backlog, Load, give_up};
 use crate::engine::narrate::narrate;
 use crate::engine::pulse::Beat;
-use crate::engine::runtime::{EngineError, Shared, said};
-use crate::engine::store::{
-    AlertRow, Batch, Change, DeliveryRow, Horizon, IncidentRow, Job, Journal, LetGo, Link, Resumed, Slice, StoreError,
-};
+use crate::engine::request::Named;
+use crate::engine::shared::Shared;
+use crate::engine::store::{AlertRow, Batch, Change, Horizon, IncidentRow, Job, Journal, LetGo, Link, Resumed, Slice, StoreError};
 use crate::engine::tally::tally;
 use crate::engine::wire;
+use crate::engine::work::{Asked, Briefing, Item, Put, Said, Work, said};
 
 /// Commands that share a commit at most.
 const BATCH: usize = 1_024;
@@ -39,82 +40,6 @@ const SLICE: u32 = 500;
 const LEAVING: u32 = 50;
 /// How often having heard of an incident again is written down.
 const HEARD_EVERY: Span = Span::minutes(1);
-
-/// Something for the writer to do.
-pub enum Work {
-    /// Store a delivery and work what it says, in one commit.
-    Deliver {
-        row: Arc<DeliveryRow>,
-        says: Said,
-        done: oneshot::Sender<Result<(), EngineError>>,
-        room: OwnedSemaphorePermit,
-    },
-    Put(Put),
-    /// Attempts that a shutdown found not begun.
-    Release(Vec<i64>),
-    /// The last commit of a life that ends in order: until then it was there.
-    Farewell,
-    /// Let a slice of what is too old go, once nothing else waits; answers how much went, none if something else waited.
-    LetGo {
-        horizon: Horizon,
-        done: oneshot::Sender<Option<LetGo>>,
-    },
-    /// What a worker needs to know for a job.
-    Brief {
-        job: Job,
-        done: Briefing,
-    },
-}
-
-/// Where a brief goes; none when the job's reason is gone.
-type Briefing = oneshot::Sender<Result<Option<Brief>, StoreError>>;
-
-/// A command to one incident.
-pub struct Put {
-    pub incident: IncidentId,
-    pub actor: Actor,
-    pub command: Command,
-    /// The job that asked; settled in the same commit.
-    pub settles: Option<i64>,
-    /// A person's idempotency key, and what it was used for.
-    pub request: Option<Named>,
-    pub done: Option<oneshot::Sender<Result<u64, EngineError>>>,
-}
-
-/// A request that has a name, and the digest of what it asks.
-pub struct Named {
-    pub key: String,
-    pub asked: String,
-}
-
-impl Named {
-    /// What is remembered: that the name was used, and for what.
-    fn rows(&self) -> [String; 2] {
-        [self.key.clone(), format!("{}\n{}", self.key, self.asked)]
-    }
-}
-
-/// What a delivery says, to be worked with the commit that stores it or, if that is refused, in one of its own.
-#[derive(Clone, Debug)]
-pub struct Said {
-    pub delivery: DeliveryId,
-    /// Where it stands among all deliveries; known once it is stored.
-    pub position: i64,
-    pub source: String,
-    pub observations: BTreeMap<Key, Arc<Observation>>,
-}
-
-/// Work with the mark that it is under way.
-pub struct Item {
-    pub work: Work,
-    pub beat: Beat,
-}
-
-/// A job that a commit asked for, with its brief when it is due at once.
-pub struct Asked {
-    pub job: Job,
-    pub brief: Option<Brief>,
-}
 
 struct Cached {
     key: Key,
@@ -157,35 +82,6 @@ pub struct Writer {
     released: Vec<(Vec<i64>, Beat)>,
 }
 
-enum Backlog {
-    Said(Said, Beat),
-    Put(Put, Beat),
-}
-
-/// A delivery on its way to the disk.
-struct Arrival {
-    row: Arc<DeliveryRow>,
-    says: Said,
-    done: oneshot::Sender<Result<(), EngineError>>,
-    beat: Beat,
-    /// What its bytes take up of what may wait. It goes when they go, not when the sender loses patience: its bytes stay in the queue.
-    _room: OwnedSemaphorePermit,
-}
-
-/// What one commit takes up.
-#[derive(Default)]
-struct Load {
-    deliveries: Vec<Arrival>,
-    /// Set when working these deliveries was refused: a delivery that cannot be worked is kept all the same.
-    only_store: bool,
-    backlog: Vec<Backlog>,
-    released: Vec<i64>,
-    /// Whether this is the last commit of a life that ends in order.
-    farewell: bool,
-    /// Whoever waits for the writer to be done waits for these commits, too.
-    held: Vec<Beat>,
-}
-
 /// Why a commit was not made.
 enum Fault {
     Store(StoreError),
@@ -196,42 +92,6 @@ enum Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
-    }
-}
-
-impl Load {
-    fn is_empty(&self) -> bool {
-        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty() && !self.farewell
-    }
-
-    fn commands(&self) -> usize {
-        self.deliveries.len() + self.backlog.len()
-    }
-
-    /// Smaller loads in the same order; itself when there is nothing left to split.
-    fn split(self) -> Result<Vec<Self>, Self> {
-        let stored_at_once = self.only_store || self.deliveries.is_empty();
-        let alone = |entry| Self { backlog: vec![entry], ..Self::default() };
-        if self.commands() <= 1 && stored_at_once {
-            let held = self.held;
-            return match split_by_incident(self.backlog) {
-                Ok(parts) => Ok(parts
-                    .into_iter()
-                    .map(alone)
-                    .chain([Self { released: self.released, farewell: self.farewell, held, ..Self::default() }])
-                    .collect()),
-                Err(backlog) => Err(Self { backlog, held, ..self }),
-            };
-        }
-        let only_stored = |deliveries| Self { deliveries, only_store: true, ..Self::default() };
-        let mut parts: Vec<Self> = self.backlog.into_iter().map(alone).collect();
-        if stored_at_once {
-            parts.extend(self.deliveries.into_iter().map(|arrival| only_stored(vec![arrival])));
-        } else {
-            parts.push(only_stored(self.deliveries));
-        }
-        parts.push(Self { released: self.released, farewell: self.farewell, held: self.held, ..Self::default() });
-        Ok(parts)
     }
 }
 
@@ -313,7 +173,7 @@ impl Writer {
         for item in items {
             match item.work {
                 Work::Deliver { row, says, done, room } => {
-                    load.deliveries.push(Arrival { row, says, done, beat: item.beat, _room: room });
+                    load.deliveries.push(Arrival { row, says, done, beat: item.beat, room });
                 }
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
                 Work::Release(jobs) => self.released.push((jobs, item.beat)),
@@ -867,48 +727,6 @@ impl Writer {
         }
         let loaded = self.journal.load(&[job.incident]).await?;
         Ok(loaded.first().and_then(|(_, state)| brief_of(state, &rulebook, &job.effect)))
-    }
-}
-
-/// What can never be committed is said and let go, so that everything else goes on.
-fn give_up(error: &EngineError, poisoned: Load, metrics: &Metrics) {
-    for arrival in poisoned.deliveries {
-        metrics.poisoned("delivery");
-        let _ = arrival.done.send(Err(error.clone()));
-    }
-    for entry in poisoned.backlog {
-        match entry {
-            Backlog::Said(said, _) => {
-                metrics.poisoned("delivery");
-                tracing::error!(delivery = %said.delivery, %error, "The delivery cannot be worked; it stays on disk");
-            }
-            Backlog::Put(put, _) => {
-                metrics.poisoned("command");
-                tracing::error!(incident = %put.incident, job = put.settles, %error, "The command cannot be committed");
-                if let Some(done) = put.done {
-                    let _ = done.send(Err(error.clone()));
-                }
-            }
-        }
-    }
-}
-
-/// One delivery's words, an incident at a time, if it speaks of several: the others' are not lost with the one that is poisoned. Only
-/// the last says that the delivery is worked, so that a crash in between repeats it, which changes nothing that is done.
-fn split_by_incident(mut backlog: Vec<Backlog>) -> Result<Vec<Backlog>, Vec<Backlog>> {
-    match backlog.pop() {
-        Some(Backlog::Said(said, beat)) if said.observations.len() > 1 => {
-            let last = said.observations.len() - 1;
-            let part = |(at, (key, observation)): (usize, (Key, Arc<Observation>))| {
-                let position = if at == last { said.position } else { said.position - 1 };
-                Backlog::Said(
-                    Said { position, observations: [(key, observation)].into(), source: said.source.clone(), delivery: said.delivery },
-                    beat.clone(),
-                )
-            };
-            Ok(said.observations.clone().into_iter().enumerate().map(part).collect())
-        }
-        entry => Err(entry.into_iter().collect()),
     }
 }
 

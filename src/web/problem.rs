@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::domain::decide::command::Refusal;
-use crate::engine::runtime::EngineError;
+use crate::engine::error::EngineError;
 use crate::engine::store::StoreError;
 
 /// An answer that is not the one hoped for.

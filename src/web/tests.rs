@@ -20,9 +20,10 @@ use crate::domain::secret::Secret;
 use crate::domain::settings::{Rulebook, Source};
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, AlertRef, Entry, Event};
+use crate::engine::error::EngineError;
 use crate::engine::metrics::Metrics;
 use crate::engine::ports::Clock;
-use crate::engine::runtime::{EngineError, Runtime};
+use crate::engine::runtime::Runtime;
 use crate::engine::store::{
     AlertRow, Change, Delivery, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, RejectedAlert, StoreError, Totals,
 };

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::domain::decide::command::Command;
 use crate::domain::incident::Incident;
-use crate::engine::runtime::{EngineError, Request};
+use crate::engine::error::EngineError;
+use crate::engine::request::Request;
 use crate::engine::store::IncidentQuery;
 use crate::web::pages::fault::Fault;
 use crate::web::pages::incident::parse_name;
