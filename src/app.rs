@@ -22,7 +22,7 @@ use crate::channel::catalog::senders;
 use crate::config::check::{self, Checked, Request};
 use crate::config::files::Files;
 use crate::config::load::{self, Loaded};
-use crate::config::secrets::Secrets;
+use crate::config::schema;
 use crate::domain::database;
 use crate::domain::settings::{Rulebook, Settings};
 use crate::domain::time::{Span, Timestamp};
@@ -34,7 +34,10 @@ use crate::engine::render::Messages;
 use crate::engine::runtime::{Loops, Over, Parts, Runtime};
 use crate::engine::shared::Hands;
 use crate::engine::store::Journal;
+use crate::rehearse::Drafts;
+use crate::secrets::RealSecrets;
 use crate::store::catalog as databases;
+use crate::terminal;
 use crate::web::library::Library;
 use crate::web::pages;
 use crate::web::router::router;
@@ -67,23 +70,39 @@ pub enum Ahead {
     GoesOn,
 }
 
-/// Secrets from the environment and from files.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RealSecrets;
-
-impl Secrets for RealSecrets {
-    fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn file(&self, path: &str) -> Result<String, String> {
-        std::fs::read_to_string(path).map(|text| text.trim_end().to_owned()).map_err(|error| error.to_string())
-    }
-}
-
 /// Checks files as starting would, for `reynard check`.
 pub fn check(request: Request<'_>) -> Checked {
     check::check(request, &catalog::specs(), &RealSecrets)
+}
+
+/// The kinds of files that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Playbook,
+    Config,
+    Test,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Playbook, Self::Config, Self::Test];
+
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Playbook => "playbook.json",
+            Self::Config => "config.json",
+            Self::Test => "test.json",
+        }
+    }
+}
+
+/// The JSON Schema of a kind of file, for editors.
+pub fn schema(kind: Kind) -> String {
+    let schema = match kind {
+        Kind::Playbook => schema::playbook::playbook(&catalog::specs()),
+        Kind::Config => schema::settings::settings(),
+        Kind::Test => schema::test::test(),
+    };
+    format!("{schema:#}\n")
 }
 
 /// What the real clock says, for commands that do one thing and end.
@@ -123,7 +142,9 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     let closing = CancellationToken::new();
     let state = WebState::new(runtime.clone(), engine.settings.sources.clone(), metrics, closing.clone());
     state.hosts.follow(engine.settings.listen.ip(), &engine.settings.public_url, &engine.settings.hosts);
-    let doors = Doors { sources: state.sources.clone(), hosts: state.hosts.clone() };
+    let drafts = Arc::new(Drafts::new(engine.settings.clone()));
+    let _ = state.desk.set(drafts.clone());
+    let doors = Doors { sources: state.sources.clone(), hosts: state.hosts.clone(), drafts };
     let loader = Arc::new(Loader::new(place.clone(), runtime, journal, doors));
     let _ = state.library.set(Library { files: Arc::new(Shelf { loader: loader.clone(), revisions: revisions.clone() }), revisions });
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
@@ -330,7 +351,7 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
 fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
     if diagnostics.has_errors() {
         tracing::error!("Faults in the files; each broken playbook keeps its last good revision:\n{}", diagnostics.to_text(false));
-    } else if !diagnostics.is_empty() {
+    } else if diagnostics.warnings() > 0 {
         tracing::warn!("`reynard check` has {} warnings", diagnostics.warnings());
     }
 }
@@ -339,7 +360,7 @@ fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
 fn welcome(settings: &Settings, address: SocketAddr, place: &Place, active: bool) {
     let page = &settings.public_url;
     let token = if settings.sources.is_empty() { "" } else { "\n              authorization: { credentials: YOUR_SOURCE_TOKEN }" };
-    println!(
+    terminal::say(format!(
         "Reynard {version} {is_ready}.
 
   incidents   {page}/
@@ -367,7 +388,7 @@ Try it: reynard fire database-failure-p1
         },
         database = database::shown(settings.database_url.expose()),
         http_config = if token.is_empty() { String::new() } else { format!("\n            http_config:{token}") },
-    );
+    ));
     tracing::warn!("limits.correlated is read and not held yet; the other limits are held");
 }
 

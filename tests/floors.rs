@@ -26,13 +26,36 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "engine::metrics",
         ],
     ),
+    ("rehearsal", &["domain", "engine::brief", "engine::intake", "engine::wire", "config"]),
     ("carried", &["config"]),
     ("memory", &[]),
+    ("terminal", &[]),
     ("telemetry", &[]),
-    ("app", &["domain", "engine", "config", "store", "action", "channel", "web", "carried", "telemetry"]),
+    (
+        "app",
+        &["domain", "engine", "config", "store", "action", "channel", "web", "carried", "rehearse", "secrets", "telemetry", "terminal"],
+    ),
+    // Below `app`: it joins what tries playbooks, and is the desk that the web asks.
+    ("rehearse", &["domain", "engine", "config", "action", "rehearsal", "carried", "secrets", "web::state"]),
+    ("rehearse_tests", &["domain", "config", "rehearsal", "rehearse", "carried"]),
+    ("secrets", &["config"]),
     // `cli` asks `app` for all deeds; it names `config` for the words in which a check is asked for and answered, `engine::verify` for those of a look
     // at the log, and `domain` for an instant.
-    ("cli", &["domain", "config::check", "engine::archive", "engine::verify", "app", "carried", "telemetry"]),
+    (
+        "cli",
+        &[
+            "domain",
+            "config::check",
+            "engine::archive",
+            "engine::verify",
+            "app",
+            "rehearse",
+            "rehearse_tests",
+            "carried",
+            "telemetry",
+            "terminal",
+        ],
+    ),
     ("main", &["cli"]),
     ("lib", &[]),
 ];
@@ -43,6 +66,7 @@ const KNOWS_NOTHING_OF: &[(&str, &[&str])] = &[
         "domain",
         &["tokio", "sqlx", "axum", "reqwest", "utoipa", "std::fs", "std::env", "std::process", "Utc::now", "SystemTime", "Instant::now"],
     ),
+    ("rehearsal", &["tokio", "sqlx", "axum", "reqwest", "std::fs", "std::env", "Utc::now", "SystemTime", "Instant::now"]),
     ("config", &["tokio", "sqlx", "axum", "reqwest", "std::env", "Utc::now", "SystemTime", "Instant::now"]),
     ("engine", &["sqlx", "axum", "reqwest", "utoipa", "std::fs", "std::env"]),
     ("store", &["axum", "reqwest", "std::env"]),

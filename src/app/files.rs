@@ -16,16 +16,18 @@ use crate::config::files::Files;
 use crate::config::load::Loaded;
 use crate::engine::runtime::Runtime;
 use crate::engine::store::Journal;
+use crate::rehearse::Drafts;
 use crate::web::hosts::Hosts;
 use crate::web::state::Sources;
 
 /// Editors write a file in several strokes; reading waits for the last.
 const STROKES: Duration = Duration::from_millis(200);
 
-/// Who may come in, and by which name; followed anew when the settings change.
+/// Who may come in, by which name, and what drafts are looked at with; followed anew when the settings change.
 pub(super) struct Doors {
     pub sources: Sources,
     pub hosts: Hosts,
+    pub drafts: Arc<Drafts>,
 }
 
 /// Brings files into force.
@@ -106,6 +108,7 @@ impl Loader {
             Ok(hands) => {
                 let playbooks = settings.rulebook.playbooks.len();
                 self.doors.hosts.follow(settings.listen.ip(), &settings.public_url, &settings.hosts);
+                self.doors.drafts.replace(settings.clone());
                 self.runtime.reload(settings.rulebook, hands);
                 self.doors.sources.replace(settings.sources);
                 tracing::info!(playbooks, "Loaded the changed files");

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::action::catalog;
-use crate::app::{RealSecrets, files::Loader};
+use crate::app::files::Loader;
 use crate::carried;
+use crate::config::check;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::files::{Files, TextFile};
-use crate::config::load;
 use crate::config::playbooks::revision;
 use crate::config::write::{self, NotPut};
 use crate::engine::revisions::{Revisions, Save};
+use crate::secrets::RealSecrets;
 use crate::web::library::{Draft, FileText, Finding, NotSaved, PlaybookFiles, Saved};
 
 pub(super) struct Shelf {
@@ -94,10 +95,9 @@ impl Shelf {
         let mut files = gathered.map_err(|error| NotSaved::Unwritable(format!("{} cannot be read: {error}", place.playbooks.display())))?;
         files.playbooks.retain(|file| crate::config::playbooks::slug_of(&file.path) != slug);
         files.playbooks.push(TextFile::new(&*path, source));
-        let loaded = load::load(&files, &catalog::specs(), &RealSecrets, None);
-        let own = loaded.diagnostics.iter().filter(|fault| fault.file == path).map(finding).collect();
+        let (own, usable) = check::among(&files, &path, &catalog::specs(), &RealSecrets);
         let broken = format!("{} has errors, so that nothing new can be put in force; mend it first", place.config.display());
-        Ok(Found { own, settings: loaded.settings.is_none().then_some(broken) })
+        Ok(Found { own: own.iter().map(finding).collect(), settings: (!usable).then_some(broken) })
     }
 
     /// The text and who saves it are kept before the file is written: nothing comes into force that nobody is known for.

@@ -9,7 +9,10 @@ pub mod init;
 mod progress;
 pub mod restore;
 pub mod run;
+pub mod schema;
 pub mod serve;
+pub mod simulate;
+pub mod test;
 pub mod verify;
 
 /// Carries out a command that does one thing and ends.

@@ -1,9 +1,8 @@
 //! How far a long look has come, as a bar on a terminal, and what it finds; quiet about the former in a pipe.
 
-use std::io::{IsTerminal, Write};
-
 use crate::engine::archive::Extent;
 use crate::engine::verify::{Fault, Listener};
+use crate::terminal;
 
 const WIDTH: u64 = 30;
 
@@ -16,13 +15,22 @@ pub struct Progress {
 
 impl Progress {
     pub fn new() -> Self {
-        Self { is_shown: std::io::stderr().is_terminal(), drawn: None }
+        Self { is_shown: terminal::is_watched(), drawn: None }
     }
 
     /// Takes the bar away.
     pub fn clear(&mut self) {
         if self.drawn.take().is_some() {
-            eprint!("\r\x1b[K");
+            terminal::draw("\r\x1b[K");
+        }
+    }
+
+    /// So many of so many of something.
+    pub fn show(&mut self, done: u64, all: u64, what: &str) {
+        let thousandths = (done * 1_000).checked_div(all).unwrap_or(1_000).min(1_000);
+        if self.is_shown && self.drawn != Some(thousandths) {
+            self.drawn = Some(thousandths);
+            terminal::draw(format!("\r\x1b[K{} {done} of {all} {what}", bar(thousandths)));
         }
     }
 }
@@ -30,16 +38,11 @@ impl Progress {
 impl Listener for Progress {
     fn fault(&mut self, fault: &Fault) {
         self.clear();
-        println!("{fault}");
+        terminal::say(fault.to_string());
     }
 
     fn progress(&mut self, done: Extent, all: Extent) {
-        let thousandths = (done.entries * 1_000).checked_div(all.entries).unwrap_or(1_000).min(1_000);
-        if self.is_shown && self.drawn != Some(thousandths) {
-            self.drawn = Some(thousandths);
-            eprint!("\r\x1b[K{} {} of {} entries", bar(thousandths), done.entries, all.entries);
-            let _ = std::io::stderr().flush();
-        }
+        self.show(done.entries, all.entries, "entries");
     }
 }
 

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{backup, check, export, fire, init, restore, serve, verify};
+use crate::cli::{backup, check, export, fire, init, restore, schema, serve, simulate, test, verify};
+use crate::terminal;
 
 /// Alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
 #[derive(Debug, Parser)]
@@ -24,6 +25,12 @@ enum Verb {
     Init(init::Args),
     /// Check settings and playbooks; every fault with its place and a hint.
     Check(check::Args),
+    /// Show what a playbook would do for an alert; nothing is sent and nothing changed.
+    Simulate(simulate::Args),
+    /// Hold playbooks to their tests.
+    Test(test::Args),
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema(schema::Args),
     /// Send a realistic Alertmanager body to a running server.
     Fire(fire::Args),
     /// Look whether the log adds up to the state and nobody has been at it.
@@ -43,6 +50,9 @@ pub fn main() -> ExitCode {
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Init(args)) => init::run(&args),
         Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Simulate(args)) => simulate::run(&args),
+        Some(Verb::Test(args)) => test::run(&args),
+        Some(Verb::Schema(args)) => schema::run(&args),
         Some(Verb::Fire(args)) => fire::run(&args),
         Some(Verb::Verify(args)) => verify::run(&args),
         Some(Verb::Export(args)) => export::run(&args),
@@ -50,7 +60,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Restore(args)) => restore::run(&args),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("reynard: {error:#}");
+        terminal::complain(format!("reynard: {error:#}"));
         ExitCode::from(2)
     })
 }

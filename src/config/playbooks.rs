@@ -256,6 +256,24 @@ steps:
     }
 
     #[test]
+    fn a_step_reads_only_what_an_action_gives() {
+        let look = "{ id: look, action: prometheus.query, target: prom, with: { query: up } }";
+        let reading = |rest: &str| {
+            told(&format!("on: {{}}\nsteps:\n- {look}\n- {{ id: tell, action: note, with: {{ text: x }} }}\n- {{ id: a, {rest} }}"))
+        };
+        assert_eq!(reading("wait: 1m, when: steps.look.output.value > 3 && steps.look.output.unit == 'ms'"), [""; 0]);
+        for (rest, expected) in [
+            ("wait: 1m, when: steps.look.output.valeu > 3", "bad-expression 5:46-51 did you mean \"value\"?"),
+            ("wait: 1m, when: steps.look.output.value == 'three'", "bad-expression 5:"),
+            ("action: note, with: { text: '{{ steps.look.output.vaule }}' }", "bad-template 5:"),
+            ("wait: 1m, when: steps.tell.output.text == 'x'", "bad-expression 5:"),
+        ] {
+            let told = reading(rest);
+            assert!(told.len() == 1 && told[0].starts_with(expected), "{rest}\n  wanted {expected}\n  told   {told:?}");
+        }
+    }
+
+    #[test]
     fn the_rest_of_the_file_is_checked_too() {
         for (text, expected) in [
             ("on: { typ: x }\nsteps: [ { id: a, wait: 1m } ]", "unknown-field 1:7-10 did you mean \"type\"?"),

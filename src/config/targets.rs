@@ -75,6 +75,24 @@ fn url(fields: &Fields<'_>, kind: TargetKind, secrets: &dyn Secrets) -> Option<S
     }
 }
 
+/// What a kind cannot do without, beside its address.
+pub fn needed(kind: TargetKind) -> &'static [&'static str] {
+    match kind {
+        TargetKind::Kubernetes => &["namespace"],
+        TargetKind::Tickets => &["repository"],
+        _ => &[],
+    }
+}
+
+/// What a kind may say beside that.
+pub fn allowed(kind: TargetKind) -> &'static [&'static str] {
+    match kind {
+        TargetKind::Kubernetes => &["deployment", "container", "context", "selector"],
+        TargetKind::Http => &["repository"],
+        _ => &[],
+    }
+}
+
 type HeadersAndExtra = (BTreeMap<String, Secret>, BTreeMap<String, String>);
 
 fn headers_and_extra(fields: &Fields<'_>, kind: TargetKind, secrets: &dyn Secrets) -> HeadersAndExtra {
@@ -85,18 +103,8 @@ fn headers_and_extra(fields: &Fields<'_>, kind: TargetKind, secrets: &dyn Secret
             headers.insert("Authorization".to_owned(), Secret::new(format!("Bearer {}", token.expose())));
         }
     }
-    let needed: &[&'static str] = match kind {
-        TargetKind::Kubernetes => &["namespace"],
-        TargetKind::Tickets => &["repository"],
-        _ => &[],
-    };
-    let allowed: &[&'static str] = match kind {
-        TargetKind::Kubernetes => &["deployment", "container", "context", "selector"],
-        TargetKind::Http => &["repository"],
-        _ => &[],
-    };
-    let needed = needed.iter().filter_map(|name| fields.required(name).map(|at| (*name, at)));
-    let allowed = allowed.iter().filter_map(|name| fields.optional(name).map(|at| (*name, at)));
+    let needed = needed(kind).iter().filter_map(|name| fields.required(name).map(|at| (*name, at)));
+    let allowed = allowed(kind).iter().filter_map(|name| fields.optional(name).map(|at| (*name, at)));
     let extra = needed.chain(allowed).filter_map(|(name, at)| Some((name.to_owned(), at.words()?.to_owned()))).collect();
     (headers, extra)
 }

@@ -100,6 +100,8 @@ fn api() -> Router<WebState> {
         .route("/api/v1/playbooks/{slug}/revisions/{revision}", get(revisions::one))
         .route("/api/v1/playbooks/{slug}/revisions/{revision}/diff", get(revisions::changes))
         .route("/api/v1/playbooks/{slug}/revisions/{revision}/restore", post(revisions::restore))
+        .route("/api/v1/playbooks/{slug}/check", post(playbooks::check))
+        .route("/api/v1/playbooks/{slug}/simulate", post(playbooks::simulate))
         .route("/api/v1/on-call", get(on_call::on_call))
         .route("/api/openapi.json", get(openapi::openapi))
         .route("/health", get(health::health))

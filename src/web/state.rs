@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,15 @@ use crate::web::library::Library;
 
 /// Deliveries being read at once, in KiB; what comes on top is asked to come again.
 const INTAKE_KIB: usize = 256 * 1024;
+
+/// Where playbooks are looked at before anything runs; what stands behind it is joined elsewhere.
+pub trait Desk: Send + Sync {
+    /// What the check says of a playbook's text, as `reynard check --format json` does.
+    fn check(&self, slug: &str, source: &str) -> Value;
+
+    /// What it would do, as `reynard simulate --format json` does; or why that cannot be said.
+    fn simulate(&self, slug: &str, source: &str, given: &Value) -> Result<Value, String>;
+}
 
 /// Cheap to clone: a request does it once for every layer around its handler.
 #[derive(Clone)]
@@ -33,13 +43,15 @@ pub struct Parts {
     pub intake: Semaphore,
     /// Set once, where there are files to edit.
     pub library: OnceLock<Library>,
+    /// Set once, where there are files to look at.
+    pub desk: OnceLock<Arc<dyn Desk>>,
 }
 
 impl WebState {
     pub fn new(runtime: Runtime, sources: Vec<Source>, metrics: Arc<Metrics>, closing: CancellationToken) -> Self {
         let (sources, hosts) = (Sources::new(sources), Hosts::default());
-        let (intake, library) = (Semaphore::new(INTAKE_KIB), OnceLock::new());
-        Self(Arc::new(Parts { runtime, sources, hosts, metrics, closing, intake, library }))
+        let (intake, library, desk) = (Semaphore::new(INTAKE_KIB), OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Parts { runtime, sources, hosts, metrics, closing, intake, library, desk }))
     }
 }
 

@@ -43,6 +43,8 @@ use crate::web::webhook;
         revisions::one,
         revisions::changes,
         revisions::restore,
+        playbooks::check,
+        playbooks::simulate,
         on_call::on_call,
         health::health,
         health::ready,

@@ -1,15 +1,17 @@
-//! The playbooks that may start, and which files are broken. Changes none.
+//! The playbooks that may start, and which files are broken. Checks and tries drafts; changes none.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header::{ETAG, HeaderName};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::domain::playbook::{Playbook, Step};
+use crate::web::extract::Wish;
 use crate::web::problem::{Problem, ProblemBody};
-use crate::web::state::WebState;
+use crate::web::state::{Desk, WebState};
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct PlaybookList {
@@ -71,6 +73,55 @@ pub async fn one(
     let playbook = rulebook.playbooks.get(&slug).ok_or_else(|| Problem::missing("playbook"))?;
     let body = PlaybookBody { line: PlaybookLine::new(playbook), source: playbook.source.clone() };
     Ok(([(ETAG, format!("\"{}\"", playbook.revision))], Json(body)))
+}
+
+/// A playbook as somebody edits it, and what to try it with.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Draft {
+    /// The text; left out: the one in force.
+    pub source: Option<String>,
+    /// To simulate: what Alertmanager would post, or the name of a sample of `reynard fire`; left out: an alert of its type.
+    pub alert: Value,
+    /// To simulate: numbers by name.
+    pub signals: Value,
+    /// To simulate: what each step's target answers, by the step's id: `succeeded`, `failed`, `unknown`, `{ "output": … }`; for a step
+    /// that asks for a yes `approved` or `rejected`.
+    pub answers: Value,
+    /// To simulate: what the run is given, by name; it is then started as a person would.
+    pub vars: Value,
+}
+
+#[utoipa::path(post, path = "/api/v1/playbooks/{slug}/check", tag = "playbooks", params(("slug" = String, Path)), request_body = Draft,
+    responses((status = 200, description = "`diagnostics`, `errors`, `warnings`, as `reynard check --format json` gives them", body = Value),
+        (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
+pub async fn check(State(web): State<WebState>, Path(slug): Path<String>, Wish(draft): Wish<Draft>) -> Result<Json<Value>, Problem> {
+    let source = source(&web, &slug, draft.source)?;
+    on_desk(&web, move |desk| Ok(desk.check(&slug, &source))).await
+}
+
+#[utoipa::path(post, path = "/api/v1/playbooks/{slug}/simulate", tag = "playbooks", params(("slug" = String, Path)), request_body = Draft,
+    responses((status = 200, description = "what would happen, as `reynard simulate --format json` gives it", body = Value),
+        (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
+pub async fn simulate(State(web): State<WebState>, Path(slug): Path<String>, Wish(draft): Wish<Draft>) -> Result<Json<Value>, Problem> {
+    let source = source(&web, &slug, draft.source)?;
+    let given = json!({ "alert": draft.alert, "signals": draft.signals, "answers": draft.answers, "vars": draft.vars });
+    on_desk(&web, move |desk| desk.simulate(&slug, &source, &given)).await
+}
+
+fn source(web: &WebState, slug: &str, draft: Option<String>) -> Result<String, Problem> {
+    let in_force = || web.runtime.rulebook().playbooks.get(slug).map(|playbook| playbook.source.clone());
+    draft.or_else(in_force).ok_or_else(|| Problem::missing("playbook"))
+}
+
+/// Reading and trying takes the processor for a while, which the others must not wait for.
+async fn on_desk<F>(web: &WebState, ask: F) -> Result<Json<Value>, Problem>
+where
+    F: FnOnce(&dyn Desk) -> Result<Value, String> + Send + 'static,
+{
+    let Some(desk) = web.desk.get().cloned() else { return Err(Problem::unavailable("there are no files to look at")) };
+    let asked = tokio::task::spawn_blocking(move || ask(desk.as_ref())).await.map_err(Problem::fault)?;
+    asked.map(Json).map_err(Problem::unreadable)
 }
 
 impl PlaybookLine {

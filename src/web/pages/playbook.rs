@@ -147,9 +147,10 @@ pub async fn save(
     let replaces = Some(typed.revision).filter(|revision| !revision.is_empty());
     let draft = Draft { slug: slug.clone(), source, replaces: replaces.clone(), by: visitor.name().to_owned() };
     match library.files.save(draft).await {
-        Ok(saved) if saved.findings.is_empty() => Ok(back(&slug, Notice::done("Saved, and in force.", None))),
         Ok(saved) => {
-            Ok(back(&slug, Notice::done(format!("Saved, and in force. The check has {} to say.", told(saved.findings.len())), None)))
+            let doubts = saved.findings.iter().filter(|finding| finding.severity == "warning").count();
+            let more = if doubts == 0 { String::new() } else { format!(" The check has {} to say.", told(doubts)) };
+            Ok(back(&slug, Notice::done(format!("Saved, and in force.{more}"), None)))
         }
         Err(NotSaved::Faulty(findings)) => {
             view.verdict = Some(verdict(&findings));
