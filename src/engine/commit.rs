@@ -20,6 +20,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event};
 use crate::engine::brief::{Brief, brief as brief_of};
 use crate::engine::error::EngineError;
+use crate::engine::incidents::Incidents;
 use crate::engine::intake::Key;
 use crate::engine::load::{Arrival, Backlog, Load, give_up};
 use crate::engine::narrate::narrate;
@@ -41,29 +42,12 @@ const LEAVING: u32 = 50;
 /// How often having heard of an incident again is written down.
 const HEARD_EVERY: Span = Span::minutes(1);
 
-struct Cached {
-    key: Key,
-    /// Shared with the commit that writes it, and nobody else's by the next decision.
-    state: Arc<Incident>,
-    heard_saved_at: Timestamp,
-}
-
-impl Cached {
-    fn new(key: Key, state: Incident) -> Self {
-        let heard_saved_at = state.heard_at;
-        Self { key, state: Arc::new(state), heard_saved_at }
-    }
-}
-
 /// The writer's own state: the open incidents and what numbers come next.
 pub struct Writer {
     journal: Arc<dyn Journal>,
     shared: Arc<Shared>,
     asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>,
-    incidents: HashMap<IncidentId, Cached>,
-    by_key: HashMap<Key, IncidentId>,
-    /// Brought in since the last commit; those that are over need not stay.
-    visitors: Vec<IncidentId>,
+    incidents: Incidents,
     ledger: Ledger,
     last_number: u64,
     last_position: i64,
@@ -118,9 +102,7 @@ impl Writer {
             journal,
             shared,
             asked,
-            incidents: HashMap::new(),
-            by_key: HashMap::new(),
-            visitors: Vec::new(),
+            incidents: Incidents::default(),
             ledger: ledger_of(resumed),
             last_number: resumed.last_number,
             last_position: resumed.last_position,
@@ -219,7 +201,7 @@ impl Writer {
             None => Vec::new(),
         };
         // What memory holds is being worked with.
-        let leaving: Vec<_> = expired.into_iter().filter(|(id, _)| !self.incidents.contains_key(id)).collect();
+        let leaving: Vec<_> = expired.into_iter().filter(|(id, _)| !self.incidents.contains(*id)).collect();
         let mut seal = self.seal;
         leaving.iter().for_each(|(_, link)| seal ^= *link);
         let slice = Slice { horizon, leaving: leaving.into_iter().map(|(id, _)| id).collect(), seal, rows: SLICE };
@@ -265,7 +247,7 @@ impl Writer {
         if let Err(error) = self.draft_and_commit(load, &rulebook, now, &mut draft).await {
             (self.last_number, self.last_job, self.ledger) = counters;
             for id in &draft.touched {
-                self.forget(*id);
+                self.incidents.forget(*id);
             }
             return Err(error);
         }
@@ -305,11 +287,11 @@ impl Writer {
     async fn load_for(&mut self, load: &Load) -> Result<(), StoreError> {
         let mut keys = BTreeSet::new();
         let mut ids = BTreeSet::new();
-        let mut unknown = |said: &Said| keys.extend(said.observations.keys().filter(|key| !self.by_key.contains_key(*key)).cloned());
+        let mut unknown = |said: &Said| keys.extend(said.observations.keys().filter(|key| self.incidents.of_key(key).is_none()).cloned());
         for entry in &load.backlog {
             match entry {
                 Backlog::Said(said, _) => unknown(said),
-                Backlog::Put(put, _) if !self.incidents.contains_key(&put.incident) => {
+                Backlog::Put(put, _) if !self.incidents.contains(put.incident) => {
                     ids.insert(put.incident);
                 }
                 Backlog::Put(..) => {}
@@ -321,8 +303,7 @@ impl Writer {
         if !keys.is_empty() {
             let keys: Vec<Key> = keys.into_iter().collect();
             for (key, state) in self.journal.newest_of_keys(&keys).await? {
-                self.visitors.push(state.id);
-                self.remember(key, state);
+                self.incidents.remember(key, state);
             }
         }
         if ids.is_empty() { Ok(()) } else { self.bring_in(&ids.into_iter().collect::<Vec<_>>()).await }
@@ -330,40 +311,26 @@ impl Writer {
 
     async fn bring_in(&mut self, ids: &[IncidentId]) -> Result<(), StoreError> {
         for (key, state) in self.journal.load(ids).await? {
-            self.visitors.push(state.id);
             // Only the newest incident of a key answers to the key.
-            self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
+            self.incidents.visit(key, state);
         }
         Ok(())
-    }
-
-    fn remember(&mut self, key: Key, state: Incident) {
-        self.by_key.insert(key.clone(), state.id);
-        self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
-    }
-
-    fn forget(&mut self, id: IncidentId) {
-        if let Some(cached) = self.incidents.remove(&id)
-            && self.by_key.get(&cached.key) == Some(&id)
-        {
-            self.by_key.remove(&cached.key);
-        }
     }
 
     /// Works one delivery: each observation goes to its incident, or opens one.
     fn hear(&mut self, said: &Said, position: i64, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         for (key, observation) in &said.observations {
-            let known = self.by_key.get(key).copied().filter(|id| self.still_answers(*id, rulebook, now));
+            let known = self.incidents.of_key(key).filter(|id| self.still_answers(*id, rulebook, now));
             let id = known.unwrap_or_else(|| {
                 let id = IncidentId(Uuid::new_v7(uuid_time(now)));
-                self.remember(key.clone(), Incident::blank(id));
+                self.incidents.remember(key.clone(), Incident::blank(id));
                 id
             });
             let actor = Actor::Source(said.source.clone());
             // Observations are never refused.
             let _ = self.decide(id, actor, Command::Observe(observation.clone()), rulebook, now, draft)?;
-            if self.incidents.get(&id).is_some_and(|cached| cached.state.seq == 0) {
-                self.forget(id);
+            if self.incidents.get(id).is_some_and(|cached| cached.state.seq == 0) {
+                self.incidents.forget(id);
                 draft.touched.remove(&id);
             }
         }
@@ -373,7 +340,7 @@ impl Writer {
 
     /// Whether alerts of its key still belong to it: while it is open, and for a while after.
     fn still_answers(&self, id: IncidentId, rulebook: &Rulebook, now: Timestamp) -> bool {
-        self.incidents.get(&id).is_some_and(|cached| match cached.state.resolved_at {
+        self.incidents.get(id).is_some_and(|cached| match cached.state.resolved_at {
             Some(resolved_at) if !cached.state.is_open() => now.since(resolved_at) < rulebook.incidents.reopen_within,
             _ => true,
         })
@@ -393,7 +360,7 @@ impl Writer {
             return Ok(());
         }
         draft.batch.settled.extend(put.settles);
-        let result = if self.incidents.contains_key(&put.incident) {
+        let result = if self.incidents.contains(put.incident) {
             self.decide(put.incident, put.actor.clone(), put.command.clone(), rulebook, now, draft)?
                 .map_err(EngineError::from)
                 .and_then(|()| self.version(put.incident))
@@ -424,7 +391,7 @@ impl Writer {
             self.let_next_run_begin(rulebook, now, draft).await?;
             // One that goes on may end its run, and one that ends may let go of a target.
             let Some(place) = self.ledger.targets.next_in_line() else { return Ok(()) };
-            if !self.incidents.contains_key(&place.incident) {
+            if !self.incidents.contains(place.incident) {
                 self.bring_in(&[place.incident]).await?;
             }
             let wake = Wake::Step { run: place.run, step: Some(place.step), attempt: place.attempt };
@@ -436,7 +403,7 @@ impl Writer {
     async fn let_next_run_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         while let Some(playbook) = draft.ended.pop_first() {
             while let Some(next) = self.ledger.next_in_line(&playbook) {
-                if !self.incidents.contains_key(&next.incident) {
+                if !self.incidents.contains(next.incident) {
                     self.bring_in(&[next.incident]).await?;
                 }
                 // Proceeding is never refused.
@@ -450,7 +417,7 @@ impl Writer {
     }
 
     fn version(&self, id: IncidentId) -> Result<u64, EngineError> {
-        self.incidents.get(&id).map(|cached| cached.state.seq).ok_or(EngineError::NotFound)
+        self.incidents.get(id).map(|cached| cached.state.seq).ok_or(EngineError::NotFound)
     }
 
     fn decide(
@@ -462,7 +429,7 @@ impl Writer {
         now: Timestamp,
         draft: &mut Draft,
     ) -> Result<Result<(), Refusal>, Fault> {
-        let Some(cached) = self.incidents.get_mut(&id) else { return Ok(Ok(())) };
+        let Some(cached) = self.incidents.get_mut(id) else { return Ok(Ok(())) };
         let world = World { rulebook, ledger: &mut self.ledger, now, next_number: self.last_number + 1 };
         let first = draft.touched.insert(id);
         // What a panic leaves half done is touched: it is forgotten with all of this commit, and the ledger is as it was before.
@@ -490,7 +457,7 @@ impl Writer {
             match &entry.event {
                 Event::Opened { number, .. } => self.last_number = *number,
                 Event::StepStarted { at, target, destructive: true, .. } if !at.undo => {
-                    let playbook = self.incidents.get(&id).and_then(|c| c.state.runs.get(&at.run)).map(|run| run.playbook.clone());
+                    let playbook = self.incidents.get(id).and_then(|c| c.state.runs.get(&at.run)).map(|run| run.playbook.clone());
                     draft.batch.spent.push(Spent { at: entry.at, playbook: playbook.unwrap_or_default(), target: target.clone() });
                 }
                 Event::AlertFired { alerts, .. } | Event::AlertResolved { alerts, .. } => {
@@ -515,7 +482,7 @@ impl Writer {
             // Our own types have text keys and no failing serialisers.
             let event = serde_json::to_string(&entry.event).unwrap_or_default();
             let mut digest = Digest::default();
-            if let Some(cached) = self.incidents.get_mut(id) {
+            if let Some(cached) = self.incidents.get_mut(*id) {
                 seal ^= cached.state.chain;
                 digest = cached.state.chain.then(&stored(*id, entry, &event));
                 Arc::make_mut(&mut cached.state).chain = digest;
@@ -531,7 +498,7 @@ impl Writer {
         self.link(&mut draft.batch);
         let changed: BTreeSet<IncidentId> = draft.batch.entries.iter().map(|(id, _)| *id).collect();
         for id in &draft.touched {
-            let Some(cached) = self.incidents.get_mut(id) else { continue };
+            let Some(cached) = self.incidents.get_mut(*id) else { continue };
             if !changed.contains(id) {
                 // Silence is reckoned in hours: a crash may forget a minute of having heard.
                 if now.since(cached.heard_saved_at) >= HEARD_EVERY {
@@ -554,7 +521,7 @@ impl Writer {
     fn publish(&mut self, draft: &Draft, rulebook: &Rulebook) {
         let mut last: BTreeMap<IncidentId, Change> = BTreeMap::new();
         for (position, (id, entry)) in (draft.batch.first_position..).zip(&draft.batch.entries) {
-            let number = self.incidents.get(id).map_or(0, |cached| cached.state.number);
+            let number = self.incidents.get(*id).map_or(0, |cached| cached.state.number);
             last.insert(*id, Change { position, incident: *id, number, seq: entry.seq });
         }
         // In the log's order: a listener takes what lies before what it has heard for a repetition.
@@ -567,7 +534,7 @@ impl Writer {
             facts.entry(*id).or_default().push(entry);
         }
         for (id, entries) in facts {
-            if let Some(cached) = self.incidents.get(&id) {
+            if let Some(cached) = self.incidents.get(id) {
                 tally(&self.shared.metrics, rulebook, &cached.state, &entries, self.shared.clock.now());
                 narrate(&cached.state, &entries);
             }
@@ -577,7 +544,7 @@ impl Writer {
             .jobs
             .iter()
             .map(|job| {
-                let brief = (job.due_at <= now).then(|| self.incidents.get(&job.incident)).flatten();
+                let brief = (job.due_at <= now).then(|| self.incidents.get(job.incident)).flatten();
                 Asked { job: job.clone(), brief: brief.and_then(|cached| brief_of(&cached.state, rulebook, &job.effect)) }
             })
             .collect();
@@ -585,9 +552,7 @@ impl Writer {
             // The worker lives as long as the writer; at a shutdown the rows are enough.
             let _ = self.asked.send((asked, self.shared.pulse.begin()));
         }
-        let seen = draft.touched.iter().copied().chain(std::mem::take(&mut self.visitors));
-        let over: Vec<IncidentId> = seen.filter(|id| self.incidents.get(id).is_some_and(|c| !c.state.is_open())).collect();
-        over.into_iter().for_each(|id| self.forget(id));
+        self.incidents.forget_over(draft.touched.iter().copied());
     }
 
     fn answer(&mut self, draft: Draft, load: Load) {
@@ -704,7 +669,6 @@ impl Writer {
         }
         self.last_delivery = resumed.last_delivery;
         self.incidents.clear();
-        self.by_key.clear();
         Ok(true)
     }
 
@@ -722,7 +686,7 @@ impl Writer {
     /// What a worker needs for a job that has waited.
     async fn brief(&mut self, job: &Job) -> Result<Option<Brief>, StoreError> {
         let rulebook = self.shared.rulebook();
-        if let Some(cached) = self.incidents.get(&job.incident) {
+        if let Some(cached) = self.incidents.get(job.incident) {
             return Ok(brief_of(&cached.state, &rulebook, &job.effect));
         }
         let loaded = self.journal.load(&[job.incident]).await?;

@@ -5,6 +5,7 @@ pub mod brief;
 pub mod clock;
 pub mod commit;
 pub mod error;
+pub mod incidents;
 pub mod intake;
 pub mod load;
 pub mod metrics;
