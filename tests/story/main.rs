@@ -9,6 +9,7 @@ mod flapping;
 mod fuzz;
 mod intake;
 mod language;
+mod library;
 mod outages;
 mod pages;
 mod playbooks;

@@ -111,7 +111,7 @@ pub struct DiffQuery {
 /// Every text the playbook ever had.
 #[utoipa::path(get, path = "/api/v1/playbooks/{slug}/revisions", tag = "playbooks",
     params(("slug" = String, Path), ("limit" = Option<usize>, Query, description = "50, at most 500")),
-    responses((status = 200, body = RevisionList), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses((status = 200, body = RevisionList), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn list(
     State(web): State<WebState>,
     Path(slug): Path<String>,
@@ -126,7 +126,7 @@ pub async fn list(
 /// One text of the playbook; its name may be cut to its first letters.
 #[utoipa::path(get, path = "/api/v1/playbooks/{slug}/revisions/{revision}", tag = "playbooks",
     params(("slug" = String, Path), ("revision" = String, Path)),
-    responses((status = 200, body = RevisionBody), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses((status = 200, body = RevisionBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn one(State(web): State<WebState>, Path((slug, revision)): Path<(String, String)>) -> Result<Json<RevisionBody>, Problem> {
     let editions = editions(&web, &slug).await?;
     let edition = named(&editions, &revision)?;
@@ -137,7 +137,7 @@ pub async fn one(State(web): State<WebState>, Path((slug, revision)): Path<(Stri
 /// What changed, line by line, from another text to this one; without `from`, from the one before it.
 #[utoipa::path(get, path = "/api/v1/playbooks/{slug}/revisions/{revision}/diff", tag = "playbooks",
     params(("slug" = String, Path), ("revision" = String, Path), ("from" = Option<String>, Query)),
-    responses((status = 200, body = DiffBody), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses((status = 200, body = DiffBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn changes(
     State(web): State<WebState>,
     Path((slug, revision)): Path<(String, String)>,
