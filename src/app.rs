@@ -72,7 +72,7 @@ pub enum Ahead {
 
 /// Checks files as starting would, for `reynard check`.
 pub fn check(request: Request<'_>) -> Checked {
-    check::check(request, &catalog::specs(), &RealSecrets)
+    check::check(request, &carried::playbooks(), &catalog::specs(), &RealSecrets)
 }
 
 /// The kinds of files that have a schema.
@@ -118,7 +118,7 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     let Some(mut settings) = loaded.settings else {
         bail!("{} has errors:\n{}", place.config.display(), loaded.diagnostics.to_text(false));
     };
-    report(&loaded.diagnostics);
+    report(&place, &loaded.diagnostics);
     overrule(&mut settings, &place);
     // Heard from the start: whoever sees it ready may ask it to stop a moment later.
     let asked = requests_to_stop()?;
@@ -348,12 +348,19 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
     Ok(Hands { actions, senders, messages: Arc::new(messages) })
 }
 
-fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
+fn report(place: &Place, diagnostics: &crate::config::diagnostic::Diagnostics) {
     if diagnostics.has_errors() {
-        tracing::error!("Faults in the files; each broken playbook keeps its last good revision:\n{}", diagnostics.to_text(false));
-    } else if diagnostics.warnings() > 0 {
-        tracing::warn!("`reynard check` has {} warnings", diagnostics.warnings());
+        return tracing::error!("Faults in the files; each broken playbook keeps its last good revision:\n{}", diagnostics.to_text(false));
     }
+    // The check looks closer than loading needs to, and nobody waits for it.
+    let place = place.clone();
+    tokio::task::spawn_blocking(move || {
+        let looked = check(Request { settings: &place.config, playbooks: &place.playbooks, paths: &[] });
+        let warnings = looked.diagnostics.warnings();
+        if warnings > 0 {
+            tracing::warn!("`reynard check` has {warnings} warnings");
+        }
+    });
 }
 
 /// What a person needs to see first: where to look, and what to paste into Alertmanager.

@@ -285,3 +285,16 @@ async fn a_person_starts_a_playbook_with_a_field_for_each_var() {
     let (_, shown) = page(&server, "/playbooks/ask").await;
     assert!(shown.contains("/runs/") && shown.contains("succeeded"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_server_has_as_many_warnings_as_the_check_in_its_folder() {
+    let server = started(&[("reynard.yaml", "")]).await;
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_reynard"));
+    let said = check.arg("check").current_dir(server.folder.path()).env_remove("REYNARD_CONFIG").output().expect("it starts");
+    let said = String::from_utf8(said.stdout).expect("text");
+    let last = said.lines().last().unwrap_or_default().to_owned();
+    let warnings = last.rsplit_once(", ").and_then(|(_, words)| words.strip_suffix(" warnings")).expect("a number").to_owned();
+    assert!(last.starts_with("8 files") && warnings != "0", "without a folder it is what the program carries: {said}");
+    let words = format!("`reynard check` has {warnings} warnings");
+    until("the server says as much", SOON, async || server.said().contains(&words).then_some(())).await;
+}

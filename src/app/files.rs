@@ -98,7 +98,7 @@ impl Loader {
     }
 
     async fn put_in_force(&self, loaded: Loaded) {
-        report(&loaded.diagnostics);
+        report(&self.place, &loaded.diagnostics);
         let Some(mut settings) = loaded.settings else {
             return tracing::error!("{} has errors; what was in force stays", self.place.config.display());
         };

@@ -60,8 +60,12 @@ fn fields(schema: &Value) -> String {
             Value::String(text) => format!("`{text}`"),
             other => format!("`{other}`"),
         };
-        let meaning = cell(field["description"].as_str().unwrap_or_default());
-        table.push_str(&format!("| `{name}` | {} | {default} | {meaning} |\n", cell(&takes(field))));
+        // The actions have a chapter of their own.
+        let (takes, meaning) = match name.as_str() {
+            "action" => ("[an action](#actions)".to_owned(), "What is done."),
+            _ => (cell(&takes(field)), field["description"].as_str().unwrap_or_default()),
+        };
+        table.push_str(&format!("| `{name}` | {takes} | {default} | {} |\n", cell(meaning)));
     }
     table
 }

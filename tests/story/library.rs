@@ -30,7 +30,8 @@ impl Memory {
 #[async_trait]
 impl PlaybookFiles for Memory {
     async fn file(&self, slug: &str) -> Result<Option<FileText>, NotSaved> {
-        let file = |source: String| FileText { path: format!("playbooks/{slug}.yaml"), revision: revision(&source), source, carried: false };
+        let file =
+            |source: String| FileText { path: format!("playbooks/{slug}.yaml"), revision: revision(&source), source, carried: false };
         Ok(self.texts(slug).pop().map(file))
     }
 

@@ -1,9 +1,9 @@
-//! The papers held against the program: every YAML block is checked, every code has a wrong and a right example, what is generated is
-//! what the types say. With `REYNARD_UPDATE=1` what is generated is written anew.
+//! What the papers show, held against the program: every YAML block is checked, every code has a wrong and a right example, what is
+//! generated is what the types say. With `REYNARD_UPDATE=1` what is generated is written anew.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use reynard::action::catalog;
@@ -15,46 +15,7 @@ use reynard::config::reference;
 use reynard::config::secrets::Secrets;
 use reynard::domain::settings::Settings;
 
-/// A code block: what stands behind its opening fence, and its text.
-struct Block {
-    place: String,
-    info: String,
-    text: String,
-}
-
-impl Block {
-    fn is(&self, word: &str) -> bool {
-        self.info.split(' ').any(|part| part == word)
-    }
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn papers() -> Vec<PathBuf> {
-    let docs = fs::read_dir(root().join("docs")).expect("the docs").map(|entry| entry.expect("an entry").path());
-    let mut papers: Vec<PathBuf> = docs.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect();
-    papers.push(root().join("README.md"));
-    papers.sort();
-    papers
-}
-
-fn blocks(paper: &Path) -> Vec<Block> {
-    let text = fs::read_to_string(paper).expect("a paper");
-    let name = paper.strip_prefix(root()).unwrap_or(paper).display();
-    let mut blocks = Vec::new();
-    let mut open: Option<Block> = None;
-    for (line, number) in text.lines().zip(1..) {
-        match (&mut open, line.trim_start().strip_prefix("```")) {
-            (Some(block), None) => block.text.push_str(&format!("{line}\n")),
-            (Some(_), Some(_)) => blocks.extend(open.take()),
-            (None, Some(info)) => open = Some(Block { place: format!("{name}:{number}"), info: info.to_owned(), text: String::new() }),
-            (None, None) => {}
-        }
-    }
-    blocks
-}
+use crate::papers::{Block, blocks, papers, root};
 
 /// The secrets that the examples name.
 struct Known;
@@ -113,8 +74,8 @@ fn every_yaml_block_of_the_docs_is_good() {
     let settings = settings();
     let mut checked = 0;
     for block in papers().iter().flat_map(|paper| blocks(paper)).filter(|block| block.is("yaml")) {
-        // What is for other programs says so; stories have a test of their own.
-        if block.is("wrong") || block.is("alertmanager") || block.text.contains("\ntests:") {
+        // What is for other programs says so; stories and the files of the guide have tests of their own.
+        if block.is("wrong") || block.is("alertmanager") || block.text.contains("\ntests:") || block.file().is_some() {
             continue;
         }
         let found = told(&block.text, &settings);
@@ -127,11 +88,13 @@ fn every_yaml_block_of_the_docs_is_good() {
 #[test]
 fn every_story_of_the_docs_is_played() {
     let folder = tempfile::tempdir().expect("a folder");
-    let stories: Vec<Block> = papers().iter().flat_map(|paper| blocks(paper)).filter(|block| block.text.contains("\ntests:")).collect();
+    let stories: Vec<Block> =
+        papers().iter().flat_map(|paper| blocks(paper)).filter(|block| block.text.contains("\ntests:") && block.file().is_none()).collect();
     for block in &stories {
         let file = folder.path().join("story.yaml");
         fs::write(&file, &block.text).expect("it is written");
-        let said = Command::new(env!("CARGO_BIN_EXE_reynard")).arg("test").arg(&file).current_dir(folder.path()).output().expect("it starts");
+        let said =
+            Command::new(env!("CARGO_BIN_EXE_reynard")).arg("test").arg(&file).current_dir(folder.path()).output().expect("it starts");
         assert!(said.status.success(), "{}: {}", block.place, String::from_utf8_lossy(&said.stdout));
     }
     assert!(!stories.is_empty());
@@ -143,7 +106,8 @@ fn section<'a>(page: &'a str, heading: &str) -> Option<&'a str> {
     let level = heading.split(' ').next()?;
     let end = page[start + 1..].match_indices("\n#").map(|(at, _)| start + 1 + at).find(|at| {
         let next = page[at + 1..].split(' ').next().unwrap_or_default();
-        next.len() <= level.len()
+        // A comment in a block is no heading of a page.
+        (2..=level.len()).contains(&next.len())
     });
     Some(&page[start..end.unwrap_or(page.len())])
 }
@@ -206,7 +170,8 @@ fn the_reference_says_what_the_types_say_and_has_an_example_of_every_action() {
     }
     for spec in specs.iter() {
         let section = section(&fresh, &format!("### {}", spec.name)).unwrap_or_else(|| panic!("{} has no section", spec.name));
-        let shown = section.contains("```yaml") && (section.contains(&format!("action: {}", spec.name)) || section.contains(&format!("{}: ", spec.name)));
+        let shown = section.contains("```yaml")
+            && (section.contains(&format!("action: {}", spec.name)) || section.contains(&format!("{}: ", spec.name)));
         assert!(shown, "{} has no example", spec.name);
     }
 }
