@@ -27,8 +27,9 @@ async fn whoever_follows_the_guide_sees_what_it_shows() {
         } else if block.is("serve") {
             server.start().await;
             let (_, shown) = &asked(&block)[0];
-            let said = as_shown(&server, &server.said());
-            assert!(fits(shown, &said), "{}:\n{said}\nis not\n{shown}", block.place);
+            // It is ready a moment before it says so.
+            until(&format!("{}: it says so", block.place), SOON, async || fits(shown, &as_shown(&server, &server.said())).then_some(()))
+                .await;
         } else if block.is("console") {
             for (command, shown) in asked(&block) {
                 sees(&server, &block, &command, &shown).await;
