@@ -52,11 +52,14 @@ fn told(text: &str, settings: &Settings) -> Vec<Diagnostic> {
         return load::load(&files, &catalog::specs(), &Known, None).diagnostics.iter().cloned().collect();
     }
     let indented: String = text.lines().map(|line| format!("  {line}\n")).collect();
-    let whole = match text {
-        _ if first.starts_with("- ") => format!("on: {{}}\nlimits: {{ concurrency: 1 }}\nsteps:\n{indented}"),
-        _ if first.starts_with("vars:") => format!("on: {{}}\n{text}"),
-        whole => whole.to_owned(),
-    };
+    let has = |name: &str| text.lines().any(|line| line.starts_with(&format!("{name}:")));
+    let mut whole = if first.starts_with("- ") { format!("limits: {{ concurrency: 1 }}\nsteps:\n{indented}") } else { text.to_owned() };
+    if !has("on") && !has("steps") {
+        whole = format!("on: {{}}\n{whole}");
+    }
+    if !has("steps") && !first.starts_with("- ") {
+        whole.push_str("steps: [ { id: pause, wait: 5m } ]\n");
+    }
     check::one("example.yaml", &whole, settings).iter().cloned().collect()
 }
 
