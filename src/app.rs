@@ -1,6 +1,8 @@
 //! The only place where the parts are joined: files to rules, a database, the engine, the web, and an orderly end.
 
+pub mod backtest;
 mod files;
+pub mod hold_file;
 mod shelf;
 pub mod upkeep;
 
@@ -16,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::catalog;
 use crate::app::files::{Doors, Loader};
+use crate::app::hold_file::HoldFile;
 use crate::app::shelf::Shelf;
 use crate::carried;
 use crate::channel::catalog::senders;
@@ -29,7 +32,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::engine::clock::SystemClock;
 use crate::engine::metrics::Metrics;
 use crate::engine::node::Node;
-use crate::engine::ports::Clock;
+use crate::engine::ports::{Brake, Clock};
 use crate::engine::render::Messages;
 use crate::engine::runtime::{Loops, Over, Parts, Runtime};
 use crate::engine::shared::Hands;
@@ -52,6 +55,8 @@ const WEB_GRACE: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(1);
 /// How far the last commit may lie ahead of the machine's clock: a clock kept in local time is hours off until it is set right.
 const FURTHEST_AHEAD: Span = Span::hours(26);
+/// How often the file that holds automation is looked for where nothing else happens.
+const BRAKE_EVERY: Duration = Duration::from_secs(1);
 
 /// Where things are, and what the command line says of them.
 #[derive(Clone, Debug)]
@@ -144,10 +149,13 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     state.hosts.follow(engine.settings.listen.ip(), &engine.settings.public_url, &engine.settings.hosts);
     let drafts = Arc::new(Drafts::new(engine.settings.clone()));
     let _ = state.desk.set(drafts.clone());
-    let doors = Doors { sources: state.sources.clone(), hosts: state.hosts.clone(), drafts };
-    let loader = Arc::new(Loader::new(place.clone(), runtime, journal, doors));
+    state.releasing.follow(engine.settings.hold.release_token.clone());
+    let (sources, hosts, releasing) = (state.sources.clone(), state.hosts.clone(), state.releasing.clone());
+    let doors = Doors { sources, hosts, drafts, releasing };
+    let loader = Arc::new(Loader::new(place.clone(), runtime.clone(), journal, doors));
     let _ = state.library.set(Library { files: Arc::new(Shelf { loader: loader.clone(), revisions: revisions.clone() }), revisions });
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
+    let looking = tokio::spawn(look_at_the_brake(runtime));
     let watching = tokio::spawn(loader.watch());
     welcome(&engine.settings, address, &place, loops.is_some());
     let stop = CancellationToken::new();
@@ -160,6 +168,7 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     });
     engine.work(loops, &stop).await;
     watching.abort();
+    looking.abort();
     closing.cancel();
     let _ = web.await;
     tracing::info!("Stopped");
@@ -345,7 +354,16 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
     let senders = senders(&settings.channels).map_err(|error| anyhow::anyhow!("channel {}: {}", error.channel, error.reason))?;
     let (messages, faults) = Messages::load(&carried::messages(&place.messages));
     faults.iter().for_each(|fault| tracing::error!("{fault}; a plain message goes out instead"));
-    Ok(Hands { actions, senders, messages: Arc::new(messages) })
+    let brake: Arc<dyn Brake> = Arc::new(HoldFile::of(settings));
+    Ok(Hands { actions, senders, messages: Arc::new(messages), brake: Some(brake) })
+}
+
+/// An engine that nobody asks anything of hears of the file that holds automation all the same.
+async fn look_at_the_brake(runtime: Runtime) {
+    loop {
+        tokio::time::sleep(BRAKE_EVERY).await;
+        runtime.look_if_changed();
+    }
 }
 
 fn report(place: &Place, diagnostics: &crate::config::diagnostic::Diagnostics) {

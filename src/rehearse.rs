@@ -11,6 +11,7 @@ use crate::carried;
 use crate::config::check;
 use crate::config::files::{Files, TextFile};
 use crate::config::load;
+use crate::config::playbooks::slug_of;
 use crate::domain::action::{OnInterrupt, Performer};
 use crate::domain::decide::command::Failure;
 use crate::domain::incident::Incident;
@@ -23,8 +24,8 @@ use crate::engine::clock::SystemClock;
 use crate::engine::ports::{ActionError, Call, Clock};
 use crate::engine::wire;
 use crate::rehearsal::answer::{Answer, Outcome, Verdict, World, Written, step_of};
-use crate::rehearsal::report;
 use crate::rehearsal::simulation::{Given, Simulation, simulate as play};
+use crate::rehearsal::{backtest, contrast, report};
 use crate::secrets::RealSecrets;
 use crate::web::state::Desk;
 
@@ -65,6 +66,25 @@ pub fn simulate(trial: &Trial<'_>) -> anyhow::Result<Simulation> {
 
 pub fn text(simulation: &Simulation, coloured: bool) -> String {
     report::text(simulation, coloured)
+}
+
+/// A backtest as people read it.
+pub fn contrast(outcome: &backtest::Outcome, since: Span, all: bool) -> String {
+    contrast::text(outcome, since, all)
+}
+
+pub fn contrast_json(outcome: &backtest::Outcome) -> Value {
+    contrast::json(outcome)
+}
+
+/// Lets a draft stand for the playbook of its name.
+pub fn put_draft(files: &mut Files, draft: &Path, playbooks: &Path) -> anyhow::Result<()> {
+    let name = draft.file_name().context("the playbook is no file")?;
+    let text = std::fs::read_to_string(draft).with_context(|| format!("{} cannot be read", draft.display()))?;
+    let own = playbooks.join(name);
+    files.playbooks.retain(|file| slug_of(&file.path) != slug_of(&own.to_string_lossy()));
+    files.playbooks.push(TextFile::new(draft.to_string_lossy(), text));
+    Ok(())
 }
 
 /// A sample of `reynard fire`, begun this hour.

@@ -379,13 +379,42 @@ fn a_planted_mistake_in_a_shipped_playbook_fails_its_tests() {
 }
 
 #[test]
+fn a_planted_mistake_in_an_example_fails_its_tests() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(run(folder.path(), &["init"]).status.success());
+    let tested = || run(folder.path(), &["test", "examples/playbooks/tests"]);
+    let good = tested();
+    assert!(good.status.success(), "what init writes: {}", String::from_utf8_lossy(&good.stdout));
+    for (name, good, bad) in [
+        ("database_connection_failure.yaml", "undo: on_resolve", "undo: never"),
+        ("database_connection_failure.yaml", "retry: { attempts: 3, backoff: 2s }", "retry: { attempts: 2, backoff: 2s }"),
+        ("database_connection_failure.yaml", "on_failure: escalate", "on_failure: stop"),
+        ("external_api_failure.yaml", "on_interrupt: ask", "on_interrupt: fail"),
+        ("external_api_failure.yaml", " && incident.service == \"orders\"", ""),
+        ("high_error_rate.yaml", "on_failure: escalate", "on_failure: continue"),
+        ("high_memory_usage.yaml", "command: memory-report", "command: restart-unit"),
+        ("service_down.yaml", "wait: 30s", "wait: 3s"),
+        ("service_timeout.yaml", "when: incident.service == \"orders\"", "when: incident.service == \"shop\""),
+        ("unknown.yaml", "Knocking at the instance:", "Knocking at it:"),
+    ] {
+        let path = folder.path().join("examples/playbooks").join(name);
+        let text = std::fs::read_to_string(&path).expect("a playbook");
+        assert!(text.contains(good), "{name} has no {good}");
+        std::fs::write(&path, text.replace(good, bad)).expect("written");
+        let said = tested();
+        assert_eq!(said.status.code(), Some(1), "{name}: {bad} is not seen: {}", String::from_utf8_lossy(&said.stdout));
+        std::fs::write(&path, text).expect("written");
+    }
+}
+
+#[test]
 fn every_shipped_playbook_has_tests_and_keeps_them() {
-    let said = run(root(), &["test"]);
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
-    for playbook in std::fs::read_dir(root().join("playbooks")).expect("a folder").map(|entry| entry.expect("an entry").path()) {
-        if playbook.is_file() {
-            let tests = root().join("playbooks/tests").join(playbook.file_name().expect("a name"));
-            assert!(tests.exists(), "{} has no tests", playbook.display());
+    for (folder, arguments) in [("playbooks", &["test"][..]), ("examples/playbooks", &["test", "examples/playbooks/tests"])] {
+        let said = run(root(), arguments);
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+        for playbook in std::fs::read_dir(root().join(folder)).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            let tests = root().join(folder).join("tests").join(playbook.file_name().expect("a name"));
+            assert!(!playbook.is_file() || tests.exists(), "{} has no tests", playbook.display());
         }
     }
 }

@@ -33,7 +33,21 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     (
         "app",
-        &["domain", "engine", "config", "store", "action", "channel", "web", "carried", "rehearse", "secrets", "telemetry", "terminal"],
+        &[
+            "domain",
+            "engine",
+            "config",
+            "store",
+            "action",
+            "channel",
+            "web",
+            "carried",
+            "rehearsal",
+            "rehearse",
+            "secrets",
+            "telemetry",
+            "terminal",
+        ],
     ),
     // Below `app`: it joins what tries playbooks, and is the desk that the web asks.
     ("rehearse", &["domain", "engine", "config", "action", "rehearsal", "carried", "secrets", "web::state"]),

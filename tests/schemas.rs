@@ -59,7 +59,7 @@ fn every_shipped_and_example_file_keeps_to_its_schema_and_says_where_it_lies() {
     let (playbook, config) = (Schema::of(Kind::Playbook), Schema::of(Kind::Config));
     let files = folder("playbooks").into_iter().chain(folder("examples/playbooks")).map(|path| (&playbook, path));
     let test = Schema::of(Kind::Test);
-    let tests = folder("playbooks/tests").into_iter().map(|path| (&test, path));
+    let tests = folder("playbooks/tests").into_iter().chain(folder("examples/playbooks/tests")).map(|path| (&test, path));
     for (schema, path) in files.chain(tests).chain([(&config, root().join("examples/reynard.yaml"))]) {
         let text = fs::read_to_string(&path).expect("a file");
         schema.told(&yaml(&text)).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
@@ -132,12 +132,19 @@ fn an_editor_marks_what_the_check_would_say() {
         assert!(schema.told(&step(broken)).is_err(), "the schema takes {broken}");
     }
     for good in [
+        "on: { schedule: '0 3 * * SUN', time_zone: Europe/Berlin }\nretry: { attempts: 2 }\nrecovered: { query: up, target: prom }\nsteps: [ { id: a, wait: 1m } ]",
+        "on: { type: x }\nrecovered: { alerts: resolved, for: 2m, within: 20m }\nsteps: [ { id: a, wait: 1m } ]",
         "on: { manual: true }\ntimeout: 1h\nvars: { drain: { type: duration, default: 5m }, who: { type: texts } }\nsteps: [ { id: a, wait: 1m } ]",
         "on: {}\nvars: { much: { type: number, default: 5 }, loud: { type: bool, default: false } }\nsteps: [ { id: a, wait: 1m } ]",
     ] {
         schema.told(&yaml(good)).unwrap_or_else(|fault| panic!("{good}: {fault}"));
     }
     for broken in [
+        "on: { type: x, time_zone: UTC }\nsteps: [ { id: a, wait: 1m } ]",
+        "on: {}\nretry: { attempts: 0 }\nsteps: [ { id: a, wait: 1m } ]",
+        "on: {}\nrecovered: { alerts: gone }\nsteps: [ { id: a, wait: 1m } ]",
+        "on: {}\nrecovered: { query: up }\nsteps: [ { id: a, wait: 1m } ]",
+        "on: {}\nrecovered: { for: 1m }\nsteps: [ { id: a, wait: 1m } ]",
         "on: { manual: yes }\nsteps: [ { id: a, wait: 1m } ]",
         "on: {}\ntimeout: soon\nsteps: [ { id: a, wait: 1m } ]",
         "on: {}\nvars: { a: { default: 1 } }\nsteps: [ { id: a, wait: 1m } ]",
@@ -176,9 +183,6 @@ fn an_editor_marks_what_the_check_would_say() {
     }
 }
 
-/// Fields whose only answer is that they are not there yet.
-const PLANNED: &[&str] = &["schedule", "cron", "every"];
-
 /// Where a step's schema stands, which every branch refers to.
 const STEP: &str = "/$defs/step";
 
@@ -187,6 +191,8 @@ const MAPS: &[(Kind, &str, &str)] = &[
     (Kind::Playbook, "{ FIELD: 1 }", ""),
     (Kind::Playbook, "on: { FIELD: 1 }", "/properties/on"),
     (Kind::Playbook, "limits: { FIELD: 1 }", "/properties/limits"),
+    (Kind::Playbook, "retry: { FIELD: 1 }", "/properties/retry"),
+    (Kind::Playbook, "recovered: { FIELD: 1 }", "/properties/recovered"),
     (Kind::Playbook, "on: { type: x }\nvars: { a: { FIELD: 1 } }", "/properties/vars/additionalProperties"),
     (Kind::Playbook, "steps: [ { FIELD: 1 } ]", STEP),
     (Kind::Playbook, "steps: [ { parallel: [ { FIELD: 1 }, { id: b, wait: 1m } ] } ]", STEP),
@@ -201,6 +207,7 @@ const MAPS: &[(Kind, &str, &str)] = &[
     (Kind::Config, "sources: [ { FIELD: 1 } ]", "/properties/sources/items"),
     (Kind::Config, "incidents: { FIELD: 1 }", "/properties/incidents"),
     (Kind::Config, "retention: { FIELD: 1 }", "/properties/retention"),
+    (Kind::Config, "hold: { FIELD: 1 }", "/properties/hold"),
     (Kind::Config, "signals: { a: { FIELD: 1 } }", "/properties/signals/additionalProperties"),
     (Kind::Config, "signals: { a: { prometheus: { FIELD: 1 } } }", "/properties/signals/additionalProperties/properties/prometheus"),
     (Kind::Config, "classification: [ { FIELD: 1 } ]", "/properties/classification/items"),
@@ -247,5 +254,5 @@ fn read(kind: Kind, around: &str) -> BTreeSet<String> {
         .find(|fault| fault.code == Code::UnknownField)
         .unwrap_or_else(|| panic!("{around}: {}", loaded.diagnostics.to_text(false)));
     let help = fault.help.as_deref().and_then(|help| help.strip_prefix("known here: ")).unwrap_or_else(|| panic!("{around}: {fault}"));
-    help.split(", ").filter(|field| !PLANNED.contains(field)).map(str::to_owned).collect()
+    help.split(", ").map(str::to_owned).collect()
 }

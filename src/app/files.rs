@@ -18,6 +18,7 @@ use crate::engine::runtime::Runtime;
 use crate::engine::store::Journal;
 use crate::rehearse::Drafts;
 use crate::web::hosts::Hosts;
+use crate::web::releasing::Releasing;
 use crate::web::state::Sources;
 
 /// Editors write a file in several strokes; reading waits for the last.
@@ -28,6 +29,7 @@ pub(super) struct Doors {
     pub sources: Sources,
     pub hosts: Hosts,
     pub drafts: Arc<Drafts>,
+    pub releasing: Releasing,
 }
 
 /// Brings files into force.
@@ -109,6 +111,7 @@ impl Loader {
                 let playbooks = settings.rulebook.playbooks.len();
                 self.doors.hosts.follow(settings.listen.ip(), &settings.public_url, &settings.hosts);
                 self.doors.drafts.replace(settings.clone());
+                self.doors.releasing.follow(settings.hold.release_token.clone());
                 self.runtime.reload(settings.rulebook, hands);
                 self.doors.sources.replace(settings.sources);
                 tracing::info!(playbooks, "Loaded the changed files");

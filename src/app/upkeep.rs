@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde_json::json;
 
+use crate::action::catalog;
 use crate::app::{self, Place};
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
@@ -16,6 +17,7 @@ use crate::domain::settings::Settings;
 use crate::domain::timeline::{Entry, Event};
 use crate::engine::store::{IncidentName, Reads};
 use crate::engine::verify::{Listener, Verified, verify};
+use crate::rehearsal::author;
 use crate::store::catalog as databases;
 use crate::store::sqlite::archive::SqliteArchive;
 use crate::store::sqlite::backup;
@@ -80,14 +82,30 @@ impl Keeper {
         }
     }
 
+    /// A test that says what became of an incident.
+    pub async fn test_of(&self, name: &str) -> anyhow::Result<(u64, String)> {
+        let reads = databases::beside(&self.settings.database_url).await?;
+        let reads = reads.as_ref();
+        let mut incident = reads.incident(named(name)?).await?.with_context(|| format!("there is no incident {name}"))?;
+        let entries = whole_log(reads, &incident).await?;
+        let alerts = reads.alerts(incident.id, u32::MAX).await?;
+        incident.alerts = alerts.into_iter().map(|row| (row.fingerprint, row.mark)).collect();
+        let mut letters = Vec::new();
+        for id in deliveries(&entries) {
+            let report = reads.delivery(id.parse()?).await?;
+            let delivery = report.with_context(|| format!("delivery {id} is not kept any more (retention.deliveries)"))?.delivery;
+            letters.push(author::Letter { source: delivery.source, received_at: delivery.received_at, body: delivery.body });
+        }
+        Ok((incident.number, author::file(&incident, &entries, &letters, &catalog::specs())))
+    }
+
     /// The shapes of the API, so that whoever reads one reads the other.
     async fn as_json(&self, reads: &dyn Reads, incident: &Incident, entries: &[Entry]) -> anyhow::Result<String> {
         let alerts = reads.alerts(incident.id, u32::MAX).await?;
-        let url = self.settings.public_url.trim_end_matches('/');
         let runs =
             all_runs(incident, entries).into_iter().map(|run| RunBody::new(incident, &run, &self.settings.rulebook)).collect::<Vec<_>>();
         let told = json!({
-            "incident": IncidentBody::new(incident, url),
+            "incident": IncidentBody::new(incident, &self.settings.rulebook),
             "timeline": entries.iter().map(EntryBody::new).collect::<Vec<_>>(),
             "alerts": alerts.into_iter().map(AlertBody::new).collect::<Vec<_>>(),
             "runs": runs,

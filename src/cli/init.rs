@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         // The explained settings name targets that nobody has yet, so they lie beside until somebody fills them in.
         let (name, text) = match path.as_str() {
             "reynard.yaml" => ("reynard.example.yaml".to_owned(), text.replacen("$schema=../schemas/", "$schema=schemas/", 1)),
-            _ => (format!("examples/{path}"), text),
+            _ => (format!("examples/{path}"), text.replacen("config: ../../reynard.yaml", "config: ../../../reynard.example.yaml", 1)),
         };
         write(&args.folder.join(name), &text)?;
     }

@@ -1,10 +1,12 @@
 //! The command line: one file a verb.
 
-pub mod backup;
+pub mod backtest;
+mod backup;
 pub mod check;
 mod database;
 pub mod export;
 pub mod fire;
+pub mod hold;
 pub mod init;
 mod progress;
 pub mod restore;

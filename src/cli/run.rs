@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{backup, check, export, fire, init, restore, schema, serve, simulate, test, verify};
+use crate::cli::{backtest, backup, check, export, fire, hold, init, restore, schema, serve, simulate, test, verify};
 use crate::terminal;
 
 /// Alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
@@ -27,12 +27,18 @@ enum Verb {
     Check(check::Args),
     /// Show what a playbook would do for an alert; nothing is sent and nothing changed.
     Simulate(simulate::Args),
+    /// Show what edited rules and playbooks would have made of the past.
+    Backtest(backtest::Args),
     /// Hold playbooks to their tests.
     Test(test::Args),
     /// Print the JSON Schema of a kind of file, for editors.
     Schema(schema::Args),
     /// Send a realistic Alertmanager body to a running server.
     Fire(fire::Args),
+    /// Hold all automation of a running server: nothing that changes things begins until it is released.
+    Hold(hold::Hold),
+    /// Release automation again.
+    Release(hold::Release),
     /// Look whether the log adds up to the state and nobody has been at it.
     Verify(verify::Args),
     /// Tell one incident as Markdown or JSON.
@@ -51,9 +57,12 @@ pub fn main() -> ExitCode {
         Some(Verb::Init(args)) => init::run(&args),
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Simulate(args)) => simulate::run(&args),
+        Some(Verb::Backtest(args)) => backtest::run(&args),
         Some(Verb::Test(args)) => test::run(&args),
         Some(Verb::Schema(args)) => schema::run(&args),
         Some(Verb::Fire(args)) => fire::run(&args),
+        Some(Verb::Hold(args)) => hold::hold(&args),
+        Some(Verb::Release(args)) => hold::release(&args),
         Some(Verb::Verify(args)) => verify::run(&args),
         Some(Verb::Export(args)) => export::run(&args),
         Some(Verb::Backup(args)) => backup::run(&args),

@@ -58,6 +58,7 @@ codes! {
     WrongTarget => "The target is missing, not wanted, or of a kind that the action does not take.",
     WeakerOnInterrupt => "`on_interrupt:` is less careful than the action itself.",
     BadCheck => "`check:` is missing, not wanted, or would change something.",
+    PlaybookCircle => "Playbooks run each other in a circle.",
     NotUndoable => "The action cannot be taken back.",
     TimeoutTooShort => "The timeout ends the step before it can succeed.",
     NobodyOnCall => "Nobody is on call.",
@@ -68,6 +69,9 @@ codes! {
     UnreachableStep => "A step whose condition is never so.",
     NobodyTold => "A message that reaches nobody.",
     NoLimits => "A playbook that changes something without limits of its own.",
+    NeverFalse => "A condition that was always so in the past.",
+    NeverTrue => "A condition that was never so in the past.",
+    OftenMissing => "What a condition or a step reads was often not there in the past.",
     WorstCase => "How long a run takes at most, and when a person is first told at the latest.",
 }
 

@@ -104,9 +104,21 @@ impl<'a> Look<'a> {
 
     /// The field of a step, wherever among the steps it stands.
     fn field(&self, id: &str, name: &str) -> Option<At<'a>> {
-        let steps = below(At::new(self.document, self.root), "steps")?;
-        below(find(steps, id)?, name)
+        below(step_at(At::new(self.document, self.root), id)?, name)
     }
+}
+
+/// Where a step stands in a playbook.
+pub fn step_at<'a>(root: At<'a>, id: &str) -> Option<At<'a>> {
+    find(below(root, "steps")?, id)
+}
+
+/// Where a rule stands in the settings.
+pub fn rule_at<'a>(root: At<'a>, name: &str) -> Option<At<'a>> {
+    let rules = below(root, "classification")?;
+    let Value::List(items) = &rules.node.value else { return None };
+    let is = |item: &At<'a>| below(*item, "name").is_some_and(|at| matches!(&at.node.value, Value::Text(text) if text == name));
+    items.iter().map(|node| At { node, ..rules }).find(is)
 }
 
 /// Why it is never so, where the reason is another step.
@@ -154,7 +166,8 @@ pub fn reaches(directory: &Directory, name: &str) -> bool {
     person(&name.to_owned()) || schedule(name) || (name == ON_CALL && schedule(PRIMARY)) || directory.channels.contains(name)
 }
 
-fn below<'a>(at: At<'a>, name: &str) -> Option<At<'a>> {
+/// The field of a map.
+pub fn below<'a>(at: At<'a>, name: &str) -> Option<At<'a>> {
     let Value::Map(entries) = &at.node.value else { return None };
     entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| At { node, ..at })
 }

@@ -2,6 +2,7 @@
 
 pub mod channels;
 pub mod check;
+pub mod circles;
 pub mod classification;
 pub mod commands;
 pub mod diagnostic;
@@ -15,6 +16,7 @@ pub mod on_call;
 pub mod outputs;
 pub mod playbooks;
 pub mod reader;
+pub mod recovered;
 pub mod reference;
 pub mod schema;
 pub mod scope;

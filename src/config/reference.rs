@@ -42,6 +42,7 @@ fn parts(specs: &Specs) -> Vec<(String, String)> {
         ("limits".to_owned(), fields(&schema["properties"]["limits"])),
         ("step".to_owned(), fields(step)),
         ("retry".to_owned(), fields(&step["properties"]["retry"])),
+        ("recovered".to_owned(), fields(&schema["properties"]["recovered"])),
         ("approval".to_owned(), fields(&step["properties"]["approval"])),
         ("actions".to_owned(), overview(specs)),
     ];

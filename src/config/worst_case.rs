@@ -7,13 +7,22 @@ use crate::domain::priority::Priority;
 use crate::domain::settings::Rulebook;
 use crate::domain::time::Span;
 
-/// The longest that a run takes, where no limit holds it back; none when a hole decides. A `timeout` of the whole may make it shorter.
+/// The longest that a run takes, where no limit holds it back, with every time it is tried anew; none when a hole decides and the
+/// playbook has no `timeout`.
 pub fn duration(playbook: &Playbook, book: &Rulebook) -> Option<Span> {
     lasts(playbook, book, 1)
 }
 
 /// At a depth: playbooks that start each other deeper than runs may go fail at once.
 fn lasts(playbook: &Playbook, book: &Rulebook, depth: usize) -> Option<Span> {
+    let tried = once(playbook, book, depth).map(|once| plus(once.times(u64::from(playbook.retry.attempts)), pauses(playbook.retry)));
+    match playbook.timeout {
+        Some(timeout) => Some(tried.map_or(timeout, |tried| tried.min(timeout))),
+        None => tried,
+    }
+}
+
+fn once(playbook: &Playbook, book: &Rulebook, depth: usize) -> Option<Span> {
     stages(playbook).iter().map(|stage| of_stage(stage, book, depth)).try_fold(Span::ZERO, |sum, stage| Some(plus(sum, stage?)))
 }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::hold::Switch;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::targets::Targets;
 use crate::domain::time::{Span, Timestamp};
@@ -88,6 +89,8 @@ pub struct Ledger {
     waiting: BTreeMap<String, VecDeque<Waiter>>,
     /// Who is at work on which target.
     pub targets: Targets,
+    /// Who holds automation, and whom that matters to.
+    pub switch: Switch,
 }
 
 /// A run that waits for its turn, because as many of its playbook are under way as may be at once.

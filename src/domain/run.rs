@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::domain::hold::AUTOMATION_IS_HELD;
 use crate::domain::id::RunId;
 use crate::domain::path;
-use crate::domain::playbook::Otherwise;
+use crate::domain::playbook::{Otherwise, waits};
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Entry, Event, Outcome, StepRef};
 
@@ -109,9 +110,19 @@ pub struct StepState {
     /// The target that another run has, and since when this one waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<(String, Timestamp)>,
+    /// Whether it waits for automation to be released.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
     /// Whether an attempt failed of which nobody knows that it did nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsure: bool,
+    /// Attempts that were made before the run was tried anew from here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earlier_attempts: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A request for a yes, and what came of it.
@@ -126,6 +137,11 @@ pub struct Request {
 }
 
 impl StepState {
+    /// Whether it waits for automation to be released.
+    pub fn is_withheld(&self) -> bool {
+        self.withheld && self.status == StepStatus::Waiting
+    }
+
     /// Whether it waits for somebody's yes.
     pub fn awaits_approval(&self) -> bool {
         self.status == StepStatus::Waiting && self.approval.as_ref().is_some_and(|request| request.approved_by.is_none())
@@ -155,6 +171,12 @@ pub struct Run {
     /// The step of another run that started it and waits for its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<StepRef>,
+    /// How often it was tried anew after a step had failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tried_anew: u32,
+    /// Whether it looked and saw that the trouble is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verified: bool,
 }
 
 impl Run {
@@ -188,6 +210,8 @@ impl Run {
             requested_by: requested_by.clone(),
             vars: vars.clone(),
             parent: parent.clone(),
+            tried_anew: 0,
+            verified: false,
         })
     }
 
@@ -258,7 +282,14 @@ impl Run {
             }
             // What it means for the step is told by the step's own next fact.
             Event::Rejected { .. } => self.goes_on(RunStatus::Running),
-            Event::RunSucceeded { .. } => self.over(at, RunStatus::Succeeded, None),
+            Event::RunRetried { at: step, .. } => {
+                self.tried_anew += 1;
+                self.steps.entry(step.step.clone()).or_default().earlier_attempts = step.attempt;
+            }
+            Event::RunSucceeded { verified, .. } => {
+                self.over(at, RunStatus::Succeeded, None);
+                self.verified = *verified;
+            }
             Event::RunFailed { reason, .. } => self.over(at, RunStatus::Failed, Some(reason)),
             Event::RunCancelled { reason, .. } => self.over(at, RunStatus::Cancelled, Some(reason)),
             _ => {}
@@ -286,7 +317,7 @@ impl Run {
 
     fn step_started(&mut self, at: Timestamp, step: &StepRef, event: &Event) {
         let Event::StepStarted { title, action, target, params, destructive, items, .. } = event else { return };
-        let waits = action == "wait";
+        let waits = waits(action);
         let state = self.steps.entry(step.step.clone()).or_default();
         *state = StepState {
             status: if waits { StepStatus::Waiting } else { StepStatus::Running },
@@ -300,6 +331,7 @@ impl Run {
             items: items.clone(),
             approval: state.approval.take(),
             unsure: state.unsure,
+            earlier_attempts: state.earlier_attempts,
             ..StepState::default()
         };
         self.current = Some(step.step.clone());
@@ -310,7 +342,9 @@ impl Run {
     /// Held back: by a limit, or because another run is at work on the target.
     fn held(&mut self, at: Timestamp, step: Option<&String>, limit: &str, held_by: Option<&str>) {
         self.status = RunStatus::Waiting;
+        let withheld = limit == AUTOMATION_IS_HELD;
         let reason = match held_by {
+            Some(by) if withheld => format!("waits for the release: automation is held by {by}"),
             Some(other) => format!("waits for {limit}, on which {other} is at work"),
             None => format!("held back by the limit {limit}"),
         };
@@ -318,7 +352,8 @@ impl Run {
             self.current = Some(step.clone());
             let state = self.steps.entry(step.clone()).or_default();
             state.status = StepStatus::Waiting;
-            state.waits_for = held_by.map(|_| state.waits_for.take().unwrap_or_else(|| (limit.to_owned(), at)));
+            state.withheld = withheld;
+            state.waits_for = held_by.filter(|_| !withheld).map(|_| state.waits_for.take().unwrap_or_else(|| (limit.to_owned(), at)));
         }
         self.reason = Some(reason);
     }
@@ -357,7 +392,7 @@ impl Run {
         state.ended_at = Some(at);
         state.reason = reason.cloned();
         state.retry_at = None;
-        state.waits_for = None;
+        (state.waits_for, state.withheld) = (None, false);
         state
     }
 

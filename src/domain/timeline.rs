@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::classification::Classification;
 use crate::domain::escalation::DEFAULT;
+use crate::domain::hold::AUTOMATION_IS_HELD;
 use crate::domain::id::{DeliveryId, RunId};
 use crate::domain::labels::Labels;
 use crate::domain::playbook::Otherwise;
@@ -209,10 +210,23 @@ pub enum Event {
         output: Value,
         duration_ms: u64,
     },
+    /// A step has failed, and the run is tried again from there; what has succeeded is not done again.
+    RunRetried {
+        at: StepRef,
+        title: String,
+        playbook: String,
+        /// Which try this will be, and how many there may be.
+        number: u32,
+        of: u32,
+        retry_at: Timestamp,
+    },
     RunSucceeded {
         run: RunId,
         playbook: String,
         duration_ms: u64,
+        /// Whether the playbook looked and saw that the trouble is over.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        verified: bool,
     },
     RunFailed {
         run: RunId,
@@ -294,9 +308,17 @@ pub enum Event {
     },
     AutomationHeld {
         reason: String,
+        /// A person, a file, or the settings.
+        #[serde(default)]
+        by: String,
+        /// Since when, if it was held before this incident met it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
     },
     AutomationReleased {
         reason: String,
+        #[serde(default)]
+        by: String,
     },
     Recovered {
         /// At most: from the last commit before to the start after.
@@ -339,6 +361,7 @@ impl Event {
             Self::StepInDoubt { .. } => "step_in_doubt",
             Self::StepSettled { .. } => "step_settled",
             Self::StepUndone { .. } => "step_undone",
+            Self::RunRetried { .. } => "run_retried",
             Self::RunSucceeded { .. } => "run_succeeded",
             Self::RunFailed { .. } => "run_failed",
             Self::RunCancelled { .. } => "run_cancelled",
@@ -372,7 +395,8 @@ impl Event {
             | Self::StepSkipped { at, .. }
             | Self::StepInDoubt { at, .. }
             | Self::StepSettled { at, .. }
-            | Self::StepUndone { at, .. } => Some(at),
+            | Self::StepUndone { at, .. }
+            | Self::RunRetried { at, .. } => Some(at),
             _ => None,
         }
     }
@@ -439,7 +463,13 @@ impl Event {
                 format!("{actor} says \"{title}\" did not take effect{}", tail(note))
             }
             Self::StepUndone { title, .. } => format!("\"{title}\" was undone"),
-            Self::RunSucceeded { playbook, duration_ms, .. } => format!("Playbook {playbook} finished in {}", Span(*duration_ms)),
+            Self::RunRetried { title, playbook, number, of, retry_at, .. } => {
+                format!("Playbook {playbook} is tried again from \"{title}\" at {retry_at} (try {number} of {of})")
+            }
+            Self::RunSucceeded { playbook, duration_ms, verified, .. } => {
+                let over = if *verified { "; the trouble is over" } else { "" };
+                format!("Playbook {playbook} finished in {}{over}", Span(*duration_ms))
+            }
             Self::RunFailed { playbook, reason, .. } => format!("Playbook {playbook} failed: {reason}"),
             Self::RunCancelled { playbook, reason, .. } => format!("Playbook {playbook} cancelled: {reason}"),
             Self::NotificationQueued { channel, person, reason, .. } => {
@@ -457,9 +487,7 @@ impl Event {
                 escalated(*level, *round, told, nobody, *late_ms, reason)
             }
             Self::Acknowledged { note } => format!("Acknowledged by {actor}{}", tail(note)),
-            Self::Unacknowledged { .. } if actor.kind() == "engine" => {
-                "The snooze is over: it counts as not acknowledged any more".to_owned()
-            }
+            Self::Unacknowledged { .. } if actor.kind() == "engine" => "It counts as not acknowledged any more".to_owned(),
             Self::Unacknowledged { .. } => format!("{actor} took the acknowledgement back"),
             Self::Snoozed { until } => format!("Snoozed by {actor} until {until}"),
             Self::Assigned { to } => format!("Assigned to {to} by {actor}"),
@@ -470,12 +498,18 @@ impl Event {
             Self::LimitHit { step: None, limit, count, .. } => {
                 format!("Waits for its turn: the limit {limit} is reached ({count} under way)")
             }
+            Self::LimitHit { limit, held_by: Some(by), .. } if limit == AUTOMATION_IS_HELD => {
+                format!("Does not begin: automation is held by {by}")
+            }
             Self::LimitHit { limit, held_by: Some(other), .. } => format!("Waits for {limit}: {other} is at work on it"),
             Self::LimitHit { limit, count, free_at, .. } => {
                 format!("Held back by the limit {limit} ({count} used); free again at {free_at}")
             }
-            Self::AutomationHeld { reason } => format!("Automation held by {actor}: {reason}"),
-            Self::AutomationReleased { reason } => format!("Automation released by {actor}: {reason}"),
+            Self::AutomationHeld { reason, by, since: None } => format!("Automation held by {}{}", named(by, actor), tail(reason)),
+            Self::AutomationHeld { reason, by, since: Some(since) } => {
+                format!("Automation is held by {} since {since}{}", named(by, actor), tail(reason))
+            }
+            Self::AutomationReleased { reason, by } => format!("Automation released by {}{}", named(by, actor), tail(reason)),
             Self::Recovered { down_for_ms, late_ms: 0 } => format!("Reynard is back after {} at most", Span(*down_for_ms)),
             Self::Recovered { down_for_ms, late_ms } => {
                 format!("Reynard is back after {} at most; what was due here first is {} late", Span(*down_for_ms), Span(*late_ms))
@@ -529,6 +563,11 @@ fn escalated(level: u32, round: u32, told: &[String], nobody: &[String], late_ms
     let missing = if nobody.is_empty() { String::new() } else { format!("; {}", nobody.join("; ")) };
     let late = if late_ms > 2_000 { format!(" ({} late)", Span(late_ms)) } else { String::new() };
     format!("Level {level}{round}: {who}{missing}{late}: {reason}")
+}
+
+/// An earlier version told of nobody but the actor.
+fn named<'a>(by: &'a str, actor: &'a Actor) -> &'a str {
+    if by.is_empty() { actor.name() } else { by }
 }
 
 fn tail(note: &str) -> String {

@@ -12,8 +12,9 @@ use uuid::Uuid;
 use crate::domain::chain::{Digest, Stored};
 use crate::domain::decide::command::{Command, Effect, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
+use crate::domain::hold::Holds;
 use crate::domain::id::{IncidentId, RunId};
-use crate::domain::incident::Incident;
+use crate::domain::incident::{AlertCounts, Incident};
 use crate::domain::limits::{LONGEST_WINDOW, Ledger, Spent};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
@@ -45,10 +46,10 @@ const HEARD_EVERY: Span = Span::minutes(1);
 /// The writer's own state: the open incidents and what numbers come next.
 pub struct Writer {
     journal: Arc<dyn Journal>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>,
-    incidents: Incidents,
-    ledger: Ledger,
+    pub(super) incidents: Incidents,
+    pub(super) ledger: Ledger,
     last_number: u64,
     last_position: i64,
     last_job: i64,
@@ -67,7 +68,7 @@ pub struct Writer {
 }
 
 /// Why a commit was not made.
-enum Fault {
+pub(super) enum Fault {
     Store(StoreError),
     /// Deciding about this incident panicked: a mistake of ours, and only one command's.
     Panic(IncidentId),
@@ -81,14 +82,16 @@ impl From<StoreError> for Fault {
 
 /// A commit in the making.
 #[derive(Default)]
-struct Draft {
-    batch: Batch,
-    touched: BTreeSet<IncidentId>,
+pub(super) struct Draft {
+    pub(super) batch: Batch,
+    pub(super) touched: BTreeSet<IncidentId>,
     alerts: BTreeMap<IncidentId, BTreeSet<String>>,
     /// Playbooks of which a run has ended, so that the next in line may begin.
     ended: BTreeSet<String>,
     /// One for each command, in order.
     results: Vec<Result<u64, EngineError>>,
+    /// One for each throw of the switch, in order.
+    pub(super) thrown: Vec<Result<Holds, EngineError>>,
 }
 
 impl Writer {
@@ -158,6 +161,11 @@ impl Writer {
                     load.deliveries.push(Arrival { row, says, done, beat: item.beat, room });
                 }
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
+                Work::Throw(throw) => load.backlog.push(Backlog::Throw(throw, item.beat)),
+                Work::Look => {
+                    load.look = true;
+                    load.held.push(item.beat);
+                }
                 Work::Release(jobs) => self.released.push((jobs, item.beat)),
                 Work::Farewell => {
                     load.farewell = true;
@@ -253,6 +261,7 @@ impl Writer {
         }
         self.last_commit_at = now;
         self.seal = draft.batch.seal.unwrap_or(self.seal);
+        self.shared.gate.follow(&self.ledger.switch.holds);
         self.unsettled = None;
         self.last_position += i64::try_from(draft.batch.entries.len()).unwrap_or(0);
         self.last_delivery += i64::try_from(draft.batch.deliveries.len()).unwrap_or(0);
@@ -263,10 +272,12 @@ impl Writer {
     }
 
     async fn draft_and_commit(&mut self, load: &Load, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
+        self.look_at_hands(rulebook, now, draft).await?;
         for entry in &load.backlog {
             match entry {
                 Backlog::Said(said, _) => self.hear(said, said.position, rulebook, now, draft)?,
                 Backlog::Put(put, _) => self.put(put, rulebook, now, draft).await?,
+                Backlog::Throw(throw, _) => self.throw(throw, rulebook, now, draft).await?,
             }
             self.let_next_begin(rulebook, now, draft).await?;
         }
@@ -277,6 +288,9 @@ impl Writer {
             }
         }
         self.project(draft, now);
+        if !self.ledger.switch.holds.are_none() {
+            self.shared.gate.shut();
+        }
         let began = std::time::Instant::now();
         self.journal.commit(&draft.batch, now).await?;
         self.shared.metrics.commit(load.commands(), began.elapsed());
@@ -294,7 +308,7 @@ impl Writer {
                 Backlog::Put(put, _) if !self.incidents.contains(put.incident) => {
                     ids.insert(put.incident);
                 }
-                Backlog::Put(..) => {}
+                Backlog::Put(..) | Backlog::Throw(..) => {}
             }
         }
         if !load.only_store {
@@ -307,6 +321,12 @@ impl Writer {
             }
         }
         if ids.is_empty() { Ok(()) } else { self.bring_in(&ids.into_iter().collect::<Vec<_>>()).await }
+    }
+
+    /// Brings in those that memory does not hold.
+    pub(super) async fn bring_in_missing(&mut self, ids: &[IncidentId]) -> Result<(), StoreError> {
+        let missing: Vec<IncidentId> = ids.iter().copied().filter(|id| !self.incidents.contains(*id)).collect();
+        if missing.is_empty() { Ok(()) } else { self.bring_in(&missing).await }
     }
 
     async fn bring_in(&mut self, ids: &[IncidentId]) -> Result<(), StoreError> {
@@ -329,13 +349,18 @@ impl Writer {
             let actor = Actor::Source(said.source.clone());
             // Observations are never refused.
             let _ = self.decide(id, actor, Command::Observe(observation.clone()), rulebook, now, draft)?;
-            if self.incidents.get(id).is_some_and(|cached| cached.state.seq == 0) {
-                self.incidents.forget(id);
-                draft.touched.remove(&id);
-            }
+            self.forget_unopened(id, draft);
         }
         draft.batch.worked_up_to = draft.batch.worked_up_to.max(Some(position));
         Ok(())
+    }
+
+    /// What nothing has happened to is no incident.
+    fn forget_unopened(&mut self, id: IncidentId, draft: &mut Draft) {
+        if self.incidents.state(id).is_some_and(|state| state.seq == 0) {
+            self.incidents.forget(id);
+            draft.touched.remove(&id);
+        }
     }
 
     /// Whether alerts of its key still belong to it: while it is open, and for a while after.
@@ -360,7 +385,13 @@ impl Writer {
             return Ok(());
         }
         draft.batch.settled.extend(put.settles);
-        let result = if self.incidents.contains(put.incident) {
+        if let Some(occurrence) = put.command.occurrence() {
+            // It stands under the incident that it may open.
+            self.incidents.visit(occurrence.key(), Incident::blank(put.incident));
+        }
+        let result = if let Some(number) = self.newer_of_its_key(put).await? {
+            Err(EngineError::from(Refusal::Superseded { number }))
+        } else if self.incidents.contains(put.incident) {
             self.decide(put.incident, put.actor.clone(), put.command.clone(), rulebook, now, draft)?
                 .map_err(EngineError::from)
                 .and_then(|()| self.version(put.incident))
@@ -370,8 +401,22 @@ impl Writer {
         if let (Some(request), Ok(_)) = (&put.request, &result) {
             draft.batch.requests.extend(request.rows().map(|row| (row, now)));
         }
+        self.forget_unopened(put.incident, draft);
         draft.results.push(result);
         Ok(())
+    }
+
+    /// One that is reopened beside a newer one of the same key would hear nothing of its alerts: those belong to the newest.
+    async fn newer_of_its_key(&self, put: &Put) -> Result<Option<u64>, StoreError> {
+        let reopens = matches!(put.command, Command::Reopen { .. } | Command::Unresolve);
+        let Some(held) = self.incidents.get(put.incident).filter(|held| reopens && held.state.counts != AlertCounts::default()) else {
+            return Ok(None);
+        };
+        let newest = match self.incidents.of_key(&held.key).and_then(|id| self.incidents.state(id)) {
+            Some(state) => Some(state.number),
+            None => self.journal.newest_of_keys(std::slice::from_ref(&held.key)).await?.first().map(|(_, state)| state.number),
+        };
+        Ok(newest.filter(|number| *number > held.state.number))
     }
 
     /// Whether that was asked and done before. What was refused is not remembered: it may be asked again under the same name.
@@ -386,7 +431,7 @@ impl Writer {
     }
 
     /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.
-    async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
+    pub(super) async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         loop {
             self.let_next_run_begin(rulebook, now, draft).await?;
             // One that goes on may end its run, and one that ends may let go of a target.
@@ -420,7 +465,7 @@ impl Writer {
         self.incidents.get(id).map(|cached| cached.state.seq).ok_or(EngineError::NotFound)
     }
 
-    fn decide(
+    pub(super) fn decide(
         &mut self,
         id: IncidentId,
         actor: Actor,
@@ -451,7 +496,8 @@ impl Writer {
         for due in decision.effects {
             self.last_job += 1;
             let started = matches!(due.effect, Effect::Perform { .. });
-            draft.batch.jobs.push(Job { id: self.last_job, incident: id, due_at: due.at, effect: due.effect, started });
+            let incident = due.effect.incident().unwrap_or(id);
+            draft.batch.jobs.push(Job { id: self.last_job, incident, due_at: due.at, effect: due.effect, started });
         }
         for entry in decision.entries {
             match &entry.event {
@@ -556,7 +602,7 @@ impl Writer {
     }
 
     fn answer(&mut self, draft: Draft, load: Load) {
-        let mut results = draft.results.into_iter();
+        let (mut results, mut thrown) = (draft.results.into_iter(), draft.thrown.into_iter());
         for entry in load.backlog {
             match entry {
                 Backlog::Said(_, beat) => drop(beat),
@@ -565,6 +611,7 @@ impl Writer {
                         let _ = done.send(result);
                     }
                 }
+                Backlog::Throw(throw, _beat) => drop(thrown.next().map(|result| throw.done.send(result))),
             }
         }
         for (position, Arrival { says, done, beat, .. }) in (draft.batch.first_delivery..).zip(load.deliveries) {
@@ -637,6 +684,7 @@ impl Writer {
                 Backlog::Put(Put { done: Some(done), settles: None, .. }, _) => {
                     let _ = done.send(Err(EngineError::from(error.clone())));
                 }
+                Backlog::Throw(throw, _) => drop(throw.done.send(Err(EngineError::from(error.clone())))),
                 entry => self.backlog.push_back(entry),
             }
         }
@@ -703,7 +751,11 @@ fn ledger_of(resumed: &Resumed) -> Ledger {
         (waiting..*open as usize).for_each(|_| ledger.run_begins(playbook, RunId::default()));
     }
     resumed.waiting.iter().for_each(|(playbook, waiter)| ledger.run_waits(playbook, *waiter));
-    resumed.at_work.iter().for_each(|incident| ledger.targets.take(incident));
+    ledger.switch.holds = resumed.holds.clone();
+    for incident in &resumed.at_work {
+        ledger.targets.take(incident);
+        ledger.switch.take(incident);
+    }
     ledger
 }
 

@@ -20,6 +20,7 @@ use crate::engine::ports::Clock;
 use crate::engine::recovery;
 use crate::engine::request::{Named, Request, digest};
 use crate::engine::retention;
+use crate::engine::schedule;
 use crate::engine::shared::{Hands, Health, Shared, change, read};
 use crate::engine::store::{Change, Delivery, DeliveryRow, Journal, Reads, RejectedAlert, Resumed, StoreError};
 use crate::engine::wire;
@@ -46,7 +47,7 @@ pub struct Receipt {
 pub struct Runtime {
     pub reads: Arc<dyn Reads>,
     pub clock: Arc<dyn Clock>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     lines: Arc<RwLock<Lines>>,
     room: Arc<Semaphore>,
 }
@@ -112,11 +113,16 @@ impl Runtime {
         let resumed = journal.resume(self.clock.now()).await?;
         self.clock.not_before(resumed.last_commit_at);
         let shared = &self.shared;
+        // Before there is a worker: what a former life or another node held is held.
+        shared.gate.follow(&resumed.holds);
         let (queue, items) = mpsc::channel(QUEUE);
         let (nudges, nudged) = mpsc::unbounded_channel();
         let (asked, asks) = mpsc::unbounded_channel();
         let mut writer = Writer::new(journal.clone(), shared.clone(), asked, &resumed);
         for put in recovery::first_words(journal.as_ref(), &resumed, self.clock.now()).await? {
+            writer.recover(put, shared.pulse.begin());
+        }
+        for put in schedule::puts(&self.rulebook(), self.clock.now().max(resumed.last_commit_at)) {
             writer.recover(put, shared.pulse.begin());
         }
         resume_deliveries(&mut writer, shared, &resumed);
@@ -126,6 +132,7 @@ impl Runtime {
         let keeper = tokio::spawn(retention::keep(shared.clone(), queue.downgrade()));
         change(&self.lines, |lines| *lines = Lines { queue, nudges: nudges.clone() });
         shared.takes_work(resumed.last_commit_at);
+        self.look_if_changed();
         Ok(Loops { writer, worker, keeper, nudges })
     }
 
@@ -167,7 +174,7 @@ impl Runtime {
         answer.await.map_err(|_| self.nobody())?
     }
 
-    fn hand_in(&self, work: Work) -> Result<(), EngineError> {
+    pub(super) fn hand_in(&self, work: Work) -> Result<(), EngineError> {
         let beat = self.shared.pulse.begin();
         let queue = read(&self.lines).queue.clone();
         queue.try_send(Item { work, beat }).map_err(|error| match error {
@@ -177,7 +184,7 @@ impl Runtime {
     }
 
     /// Why there is no writer to ask.
-    fn nobody(&self) -> EngineError {
+    pub(super) fn nobody(&self) -> EngineError {
         self.health().standing_by.map_or_else(stopping, EngineError::StandingBy)
     }
 
@@ -194,8 +201,25 @@ impl Runtime {
 
     /// Puts other rules and other hands in force; what runs keeps its revision.
     pub fn reload(&self, rulebook: Rulebook, hands: Hands) {
+        let before = self.rulebook();
         self.shared.replace_rulebook(rulebook);
         self.shared.replace_hands(hands);
+        self.look_if_changed();
+        self.plan_anew(schedule::changed(&before, &self.rulebook(), self.shared.now()));
+    }
+
+    /// A node that stands by plans nothing: whoever takes over plans everything.
+    fn plan_anew(&self, puts: Vec<Put>) {
+        let queue = read(&self.lines).queue.clone();
+        let items: Vec<Item> = puts.into_iter().map(|put| Item { work: Work::Put(put), beat: self.shared.pulse.begin() }).collect();
+        if !items.is_empty() {
+            tokio::spawn(async move {
+                for item in items {
+                    // Where there is no writer any more, the next one plans it.
+                    let _ = queue.send(item).await;
+                }
+            });
+        }
     }
 
     /// Puts other rules in force; the hands stay.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use crate::domain::chain::Digest;
 use crate::domain::decide::command::Effect;
+use crate::domain::hold::Holds;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::limits::{Spent, Waiter};
@@ -92,6 +93,8 @@ pub struct Batch {
     /// Attempts that a shutdown found not begun.
     pub released: Vec<i64>,
     pub spent: Vec<Spent>,
+    /// Who holds automation from this commit on, if that changes.
+    pub holds: Option<Holds>,
     /// Idempotency keys of people's requests, with when they came.
     pub requests: Vec<(String, Timestamp)>,
     /// The position of the first entry in the whole log.
@@ -133,6 +136,7 @@ impl Batch {
             && self.settled.is_empty()
             && self.released.is_empty()
             && self.requests.is_empty()
+            && self.holds.is_none()
     }
 }
 
@@ -191,7 +195,7 @@ pub struct Resumed {
     pub running: BTreeMap<String, u32>,
     /// Runs that have not begun because as many of their playbook are under way as may be, by playbook, in the order they came.
     pub waiting: Vec<(String, Waiter)>,
-    /// Incidents with a run that is not over, or that is taking something back.
+    /// Incidents with a run that is not over, or that is taking something back, or whose timeline says that automation is held.
     pub at_work: Vec<Incident>,
     /// Deliveries stored and not worked yet, oldest first.
     pub unworked: Vec<(i64, Delivery)>,
@@ -200,6 +204,8 @@ pub struct Resumed {
     pub interrupted: Vec<Job>,
     /// The seal over all incidents' chains.
     pub seal: Digest,
+    /// Who holds automation.
+    pub holds: Holds,
 }
 
 /// Up to when things are let go; none keeps them for ever.
@@ -378,6 +384,8 @@ pub struct Totals {
     pub last_delivery_from: Option<String>,
     /// Of the newest entry in the whole log.
     pub last_position: i64,
+    /// Who holds automation.
+    pub holds: Holds,
 }
 
 /// Everybody else's side; it never waits for the writer.

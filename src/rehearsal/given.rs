@@ -30,6 +30,9 @@ pub struct Given {
     pub alerts: Option<Vec<Alert>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signals: Option<BTreeMap<String, f64>>,
+    /// The playbook whose time comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub occurs: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +95,7 @@ impl Given {
             (None, Some(Value::String(path)), None) => read(lookup(path)?)?,
             (None, Some(body), None) => body.clone(),
             (None, None, Some(alerts)) => in_full(alerts, begin, now),
-            _ => return Err("say one of sample, body, alerts, signals, does".to_owned()),
+            _ => return Err("say one of sample, body, alerts, signals, occurs, does".to_owned()),
         };
         if self.resolved {
             body["status"] = json!("resolved");
@@ -116,6 +119,7 @@ impl Given {
             "unacknowledge" => Command::Unacknowledge,
             "resolve" => Command::Resolve { note },
             "reopen" => Command::Reopen { note },
+            "unresolve" => Command::Unresolve,
             "snooze" => Command::Snooze { span: self.until.ok_or_else(|| need("until"))? },
             "comment" => Command::Comment { text: note },
             "assign" => Command::Assign { to: self.to.clone().ok_or_else(|| need("to"))? },
@@ -133,6 +137,7 @@ impl Given {
             }
             "retry" => Command::RetryStep { run: run()?, step: step()?, note },
             "skip" => Command::SkipStep { run: run()?, step: step()?, note },
+            "undo" => Command::UndoStep { run: run()?, step: step()?, note },
             "approve" => Command::AnswerApproval { run: run()?, step: step()?, yes: true, note },
             "reject" => Command::AnswerApproval { run: run()?, step: step()?, yes: false, note },
             other => {

@@ -54,14 +54,16 @@ impl Story {
         let begin = Timestamp::parse_rfc3339(at).ok_or_else(|| Fault::new("/at", format!("\"{at}\" is not an instant")))?;
         let mut answers = self.answers(rulebook)?;
         let mut stage = Stage::new(rulebook, &mut answers, begin);
+        let mut refused = Vec::new();
         for (index, given) in self.in_order() {
             stage.pass_until(begin + given.at);
-            give(given, &mut stage, begin, lookup).map_err(|why| Fault::new(format!("/given/{index}"), why))?;
+            let placed = |why| Fault::new(format!("/given/{index}"), why);
+            refused.extend(give(given, &mut stage, begin, lookup).map_err(placed)?.map(placed));
         }
         if !stage.pass_until(begin + self.lasts.unwrap_or(Span::hours(1))) {
             return Err(Fault::new("", "it goes round in circles"));
         }
-        Ok(judge(&self.expect, &stage, begin))
+        Ok(refused.into_iter().chain(judge(&self.expect, &stage, begin)).collect())
     }
 
     fn in_order(&self) -> Vec<(usize, &Given)> {
@@ -88,21 +90,27 @@ impl Story {
     }
 }
 
-fn give(given: &Given, stage: &mut Stage<'_>, begin: Timestamp, lookup: Lookup<'_>) -> Result<(), String> {
+/// Some: what a person wanted was refused, which is not as the story has it.
+fn give(given: &Given, stage: &mut Stage<'_>, begin: Timestamp, lookup: Lookup<'_>) -> Result<Option<String>, String> {
     if let Some(signals) = &given.signals {
         stage.signals.extend(signals.clone());
-        return Ok(());
+        return Ok(None);
+    }
+    if let Some(slug) = &given.occurs {
+        let occurs = stage.occur_now(slug);
+        stage.pass_until(stage.now());
+        return if occurs { Ok(None) } else { Err(format!("there is no playbook \"{slug}\" with a schedule")) };
     }
     if let Some(does) = &given.does {
         let incident = stage.newest().ok_or("nobody can do anything: there is no incident yet")?;
         let (id, command) = (incident.id, given.command(incident)?);
         let by = given.by.clone().unwrap_or_else(|| "somebody".to_owned());
-        return stage.put(id, Actor::Person(by), command).map_err(|no| format!("{does}: {no}"));
+        return Ok(stage.put(id, Actor::Person(by), command).err().map(|no| format!("{does}: {no}")));
     }
     let body = given.delivery(begin, lookup)?;
     let parsed = wire::parse(body.to_string().as_bytes()).map_err(|error| format!("the alert cannot be read: {error}"))?;
     stage.hear(given.source.as_deref().unwrap_or("test"), parsed);
     // What is due in this very moment is done before anything else is given.
     stage.pass_until(stage.now());
-    Ok(())
+    Ok(None)
 }

@@ -12,6 +12,7 @@ use crate::domain::decide::turn::{self, Decision, decide};
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Ledger};
+use crate::domain::planned::Occurrence;
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event, StepRef};
@@ -138,8 +139,32 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// A playbook's time comes. False when it has no schedule.
+    pub fn occur_now(&mut self, slug: &str) -> bool {
+        let planned = self.rulebook.playbooks.get(slug).and_then(|playbook| playbook.trigger.schedule.as_ref());
+        let occurrence = planned.map(|planned| Occurrence { playbook: slug.to_owned(), schedule: planned.to_string(), at: self.now });
+        occurrence.as_ref().map(|occurrence| self.occur(occurrence)).is_some()
+    }
+
+    fn occur(&mut self, occurrence: &Occurrence) {
+        let (id, number) = (occurrence.incident(), self.next_number());
+        self.incidents.entry(id).or_insert_with(|| Incident::blank(id));
+        // A timer is never refused.
+        let wake = Wake::Occur { occurrence: occurrence.clone() };
+        let _ = self.decide(id, Actor::engine(), Command::Wake(wake), number);
+        match self.incidents.get(&id) {
+            Some(incident) if incident.seq == 0 => drop(self.incidents.remove(&id)),
+            Some(_) if !self.opened.contains(&id) => self.opened.push(id),
+            _ => {}
+        }
+    }
+
+    fn next_number(&self) -> u64 {
+        u64::try_from(self.opened.len()).unwrap_or(u64::MAX) + 1
+    }
+
     fn open(&mut self, key: String, observation: &Observation) -> (IncidentId, u64) {
-        let number = u64::try_from(self.opened.len()).unwrap_or(u64::MAX) + 1;
+        let number = self.next_number();
         let named = self.world.name(observation).filter(|(id, _)| !self.incidents.contains_key(id));
         let (id, number) = named.unwrap_or_else(|| (IncidentId(Uuid::from_u128(self.fresh() as u128)), number));
         self.incidents.insert(id, Incident::blank(id));
@@ -170,7 +195,7 @@ impl<'a> Stage<'a> {
 
     fn take(&mut self, id: IncidentId, decision: Decision) {
         for Due { at, effect } in decision.effects {
-            self.later(at, id, Coming::Effect(effect));
+            self.later(at, effect.incident().unwrap_or(id), Coming::Effect(effect));
         }
         let mut ended = Vec::new();
         for entry in decision.entries {
@@ -252,6 +277,7 @@ impl<'a> Stage<'a> {
             Coming::Answer(performed) => Command::Performed(performed),
             Coming::Crash(attempt) => return self.crash(id, attempt),
             Coming::Verdict(step, verdict) => return self.judge(id, step, verdict),
+            Coming::Effect(Effect::Wake { wake: Wake::Occur { occurrence } }) => return self.occur(&occurrence),
             Coming::Effect(Effect::Wake { wake }) => Command::Wake(wake),
             Coming::Effect(Effect::Measure) => Command::Measured { signals: self.measured(id), warnings: Vec::new() },
             Coming::Effect(Effect::Send { notification, attempt }) => {

@@ -9,6 +9,7 @@ pub mod library;
 pub mod live;
 pub mod pages;
 pub mod problem;
+pub mod releasing;
 pub mod router;
 pub mod serve;
 pub mod state;

@@ -19,7 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use crate::web::api::{acts, deliveries, health, incidents, metrics, on_call, openapi, playbooks, revisions, runs};
+use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, on_call, openapi, playbooks, revisions, runs};
 use crate::web::problem::Problem;
 use crate::web::state::WebState;
 use crate::web::webhook;
@@ -91,6 +91,7 @@ fn api() -> Router<WebState> {
         .route("/api/v1/runs/{id}/cancel", post(runs::cancel))
         .route("/api/v1/runs/{id}/steps/{step}/skip", post(runs::skip))
         .route("/api/v1/runs/{id}/steps/{step}/retry", post(runs::retry))
+        .route("/api/v1/runs/{id}/steps/{step}/undo", post(runs::undo))
         .route("/api/v1/runs/{id}/steps/{step}/settle", post(runs::settle))
         .route("/api/v1/runs/{id}/steps/{step}/approve", post(runs::approve))
         .route("/api/v1/runs/{id}/steps/{step}/reject", post(runs::reject))
@@ -102,6 +103,9 @@ fn api() -> Router<WebState> {
         .route("/api/v1/playbooks/{slug}/revisions/{revision}/restore", post(revisions::restore))
         .route("/api/v1/playbooks/{slug}/check", post(playbooks::check))
         .route("/api/v1/playbooks/{slug}/simulate", post(playbooks::simulate))
+        .route("/api/v1/automation", get(automation::show))
+        .route("/api/v1/automation/hold", post(automation::hold))
+        .route("/api/v1/automation/release", post(automation::release))
         .route("/api/v1/on-call", get(on_call::on_call))
         .route("/api/openapi.json", get(openapi::openapi))
         .route("/health", get(health::health))

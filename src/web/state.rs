@@ -12,6 +12,7 @@ use crate::engine::metrics::Metrics;
 use crate::engine::runtime::Runtime;
 use crate::web::hosts::Hosts;
 use crate::web::library::Library;
+use crate::web::releasing::Releasing;
 
 /// Deliveries being read at once, in KiB; what comes on top is asked to come again.
 const INTAKE_KIB: usize = 256 * 1024;
@@ -36,6 +37,8 @@ pub struct Parts {
     pub sources: Sources,
     /// By which names this server is called; any, until it is told.
     pub hosts: Hosts,
+    /// What releasing automation takes; this machine alone may, until it is told.
+    pub releasing: Releasing,
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server shuts down; streams end on it.
     pub closing: CancellationToken,
@@ -49,9 +52,9 @@ pub struct Parts {
 
 impl WebState {
     pub fn new(runtime: Runtime, sources: Vec<Source>, metrics: Arc<Metrics>, closing: CancellationToken) -> Self {
-        let (sources, hosts) = (Sources::new(sources), Hosts::default());
+        let (sources, hosts, releasing) = (Sources::new(sources), Hosts::default(), Releasing::default());
         let (intake, library, desk) = (Semaphore::new(INTAKE_KIB), OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Parts { runtime, sources, hosts, metrics, closing, intake, library, desk }))
+        Self(Arc::new(Parts { runtime, sources, hosts, releasing, metrics, closing, intake, library, desk }))
     }
 }
 

@@ -416,7 +416,7 @@ async fn an_incident_has_the_promised_shape() {
             "acknowledged_at": null, "resolved_at": null, "alerts": {"firing": 1, "resolved": 0}, "classification": null,
             "escalation": {"policy": "default", "level": 0, "next_at": null},
             "runs": [{"id": RUN.to_string(), "playbook": "restart", "revision": "abc", "status": "running"}],
-            "assignee": null, "version": 3, "url": "http://reynard.test/incidents/2"
+            "in_force": [], "assignee": null, "version": 3, "url": "http://reynard.test/incidents/2"
         });
         assert_eq!(incident, expected);
     }

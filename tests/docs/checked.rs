@@ -40,10 +40,8 @@ fn settings() -> Settings {
 
 /// What the check says of a block: of a whole playbook, of some steps or fields of one, of settings.
 fn told(text: &str, settings: &Settings) -> Vec<Diagnostic> {
-    if let Some((settings, playbook)) = text.split_once("# playbooks/") {
-        let files = Files { settings: Some(TextFile::new("reynard.yaml", settings)), playbooks: Vec::new() };
-        let settings = load::load(&files, &catalog::specs(), &Known, None).settings.expect("the settings of an example are good");
-        return check::one("example.yaml", playbook.split_once('\n').unwrap_or_default().1, &settings).iter().cloned().collect();
+    if text.contains("# playbooks/") {
+        return told_of_files(text);
     }
     let first = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#')).unwrap_or_default();
     let begins = |names: &[&str]| names.iter().any(|name| first.starts_with(&format!("{name}:")));
@@ -61,6 +59,15 @@ fn told(text: &str, settings: &Settings) -> Vec<Diagnostic> {
         whole.push_str("steps: [ { id: pause, wait: 5m } ]\n");
     }
     check::one("example.yaml", &whole, settings).iter().cloned().collect()
+}
+
+/// What the check says of the playbooks of a block that has several files.
+fn told_of_files(text: &str) -> Vec<Diagnostic> {
+    let mut parts = text.split("# playbooks/");
+    let settings = parts.next().filter(|settings| !settings.is_empty()).map(|settings| TextFile::new("reynard.yaml", settings));
+    let playbooks = parts.filter_map(|part| part.split_once('\n')).map(|(name, text)| TextFile::new(format!("playbooks/{name}"), text));
+    let files = Files { settings, playbooks: playbooks.collect() };
+    files.playbooks.iter().flat_map(|file| check::among(&files, &file.path, &catalog::specs(), &Known).0).collect()
 }
 
 fn codes(found: &[Diagnostic]) -> BTreeSet<Code> {
@@ -123,8 +130,9 @@ fn every_code_has_an_example_that_gives_it_and_one_that_does_not() {
     for code in Code::ALL {
         let section = section(&text, &format!("### {code}")).unwrap_or_else(|| panic!("{code} is not explained"));
         let of = |kind: &str| all.iter().filter(|block| block.is(kind) && section.contains(block.text.as_str())).collect::<Vec<_>>();
-        // Neither a text that is none nor a note that every playbook gets can be shown so.
-        if matches!(*code, Code::UnreadableFile | Code::WorstCase) {
+        // Not to be shown so: a text that is none, a note that every playbook gets, what only the past tells, what nothing gives now.
+        let hindsight = matches!(*code, Code::NeverFalse | Code::NeverTrue | Code::OftenMissing);
+        if hindsight || matches!(*code, Code::UnreadableFile | Code::WorstCase | Code::NotYetSupported) {
             continue;
         }
         let (wrong, right) = (of("wrong"), of("right"));

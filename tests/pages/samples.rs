@@ -13,6 +13,7 @@ use reynard::domain::escalation::{DEFAULT, Level, Plan, Policy};
 use reynard::domain::expression::condition::Expression;
 use reynard::domain::expression::schema::Schema;
 use reynard::domain::expression::template::ValueTemplate;
+use reynard::domain::hold::{Hand, Hold};
 use reynard::domain::id::{DeliveryId, IncidentId, RunId};
 use reynard::domain::incident::{AlertMark, Incident};
 use reynard::domain::labels::Labels;
@@ -38,13 +39,15 @@ pub struct Sample {
 #[derive(Clone, Debug, Default)]
 pub struct Fake {
     pub samples: Vec<Sample>,
+    /// Whether somebody holds automation.
+    pub held: bool,
 }
 
 /// A burning one at step 2 of 5, an acknowledged one, one in doubt, a failed one, resolved ones.
 pub fn fake() -> Fake {
     let mut samples = vec![burning(), in_doubt(), acknowledged(), failed(), resolved()];
     samples.extend((1..=3).map(small));
-    Fake { samples }
+    Fake { samples, held: false }
 }
 
 /// A page that must not break: hostile texts everywhere.
@@ -102,13 +105,13 @@ pub fn every_kind() -> Sample {
         Event::Rejected { at, title, by: "ana".to_owned(), note: String::new() },
         Event::RunFailed { run, playbook: playbook.clone(), reason: reason.clone() },
         Event::RunCancelled { run, playbook: playbook.clone(), reason: reason.clone() },
-        Event::RunSucceeded { run, playbook, duration_ms: 61_000 },
+        Event::RunSucceeded { run, playbook, duration_ms: 61_000, verified: false },
         Event::Acknowledged { note: String::new() },
         Event::Unacknowledged { next_at: None },
         Event::Snoozed { until: NOW + Span::hours(1) },
         Event::Assigned { to: "bo".to_owned() },
-        Event::AutomationHeld { reason: reason.clone() },
-        Event::AutomationReleased { reason: reason.clone() },
+        Event::AutomationHeld { reason: reason.clone(), by: "Ana".to_owned(), since: None },
+        Event::AutomationReleased { reason: reason.clone(), by: "Ana".to_owned() },
         Event::Recovered { down_for_ms: 192_000, late_ms: 61_000 },
         Event::Resolved { reason: reason.clone() },
         Event::Reopened { reason, acknowledged: false },
@@ -254,7 +257,7 @@ fn resolved() -> Sample {
     tale.step(1, "recovered", 1, &DATABASE[2], Some(Ok((json!({ "value": 1, "held": "2m" }), 143_000))));
     tale.over(36);
     let run = tale.run(1);
-    tale.engine(Event::RunSucceeded { run, playbook: "database_connection_failure".to_owned(), duration_ms: 187_000 });
+    tale.engine(Event::RunSucceeded { run, playbook: "database_connection_failure".to_owned(), duration_ms: 187_000, verified: true });
     tale.wait(Span::seconds(30));
     tale.engine(Event::Resolved { reason: "no alert has fired for 30s".to_owned() });
     tale.done()
@@ -499,10 +502,12 @@ fn book(slug: &str, title: &str, priorities: &[Priority], steps: &[PlannedStep])
         title: title.to_owned(),
         revision: revision(slug),
         source: String::new(),
-        trigger: Trigger { types, priorities: priorities.to_vec(), matchers: Vec::new() },
+        trigger: Trigger { types, priorities: priorities.to_vec(), matchers: Vec::new(), ..Trigger::default() },
         limits: PlaybookLimits { concurrency: Some(1), per_target: None },
         vars: BTreeMap::new(),
         timeout: None,
+        retry: Retry { attempts: 1, ..Retry::default() },
+        recovered: false,
         steps: steps.iter().filter_map(planned_step).map(Arc::new).collect(),
     })
 }
@@ -616,6 +621,10 @@ impl Reads for Fake {
             last_delivery_from: Some("prod-eu".to_owned()),
             ..Totals::default()
         };
+        if self.held {
+            let hold = Hold { by: "Ana <b>".to_owned(), at: NOW - Span::minutes(4), reason: "it makes it <worse>".to_owned() };
+            totals.holds.put(Hand::Person, hold);
+        }
         for incident in self.samples.iter().map(|sample| &sample.incident).filter(|incident| incident.is_open()) {
             totals.open[usize::from(incident.priority.number()) - 1] += 1;
             totals.unacknowledged += u64::from(incident.acknowledged_at.is_none());

@@ -44,6 +44,7 @@ async fn pages(reynard: &Reynard) -> Result<Vec<String>> {
     let revision = reynard.get(&format!("/api/v1{book}/revisions")).await?["items"][0]["revision"].as_str().unwrap_or_default().to_owned();
     let more = [
         "/playbooks".to_owned(),
+        "/automation".to_owned(),
         format!("/runs/{run}/cancel"),
         book.to_owned(),
         format!("{book}/edit"),

@@ -5,6 +5,7 @@ mod access;
 mod books;
 mod database_away;
 mod examples;
+mod hold;
 mod load;
 mod nodes;
 mod pages;

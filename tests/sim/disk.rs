@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::{Effect, Wake};
+use reynard::domain::hold::Holds;
 use reynard::domain::id::{IncidentId, RunId};
 use reynard::domain::incident::Incident;
 use reynard::domain::limits::{LONGEST_WINDOW, Spent, Waiter};
@@ -29,6 +30,7 @@ pub struct Tables {
     pub jobs: BTreeMap<i64, Job>,
     last_job: i64,
     spent: Vec<Spent>,
+    pub holds: Holds,
     pub requests: BTreeSet<String>,
 }
 
@@ -94,6 +96,7 @@ impl Tables {
         }
         batch.settled.iter().for_each(|id| drop(self.jobs.remove(id)));
         self.spent.extend(batch.spent.iter().cloned());
+        self.holds = batch.holds.clone().unwrap_or_else(|| std::mem::take(&mut self.holds));
         self.requests.extend(batch.requests.iter().map(|(key, _)| key.clone()));
     }
 
@@ -122,7 +125,9 @@ impl Tables {
     /// Incidents with a run that is not over, or that is taking something back.
     fn at_work(&self) -> Vec<Incident> {
         let undoes = |job: &Job| matches!(job.effect, Effect::Perform { .. } | Effect::Wake { wake: Wake::Undo { .. } });
-        let works = |state: &Incident| state.runs.values().any(|run| run.ended_at.is_none()) || self.jobs_of(state.id).any(undoes);
+        let told_held = |state: &Incident| state.is_open() && state.held_since.is_some();
+        let runs = |state: &Incident| state.runs.values().any(|run| run.ended_at.is_none());
+        let works = |state: &Incident| runs(state) || told_held(state) || self.jobs_of(state.id).any(undoes);
         self.in_order().into_iter().filter(works).collect()
     }
 
@@ -144,6 +149,7 @@ impl Tables {
             last_job: self.last_job,
             last_commit_at: self.last_commit_at,
             seal: self.seal,
+            holds: self.holds.clone(),
             spent: self.spent.iter().filter(|spent| spent.at > now - LONGEST_WINDOW).cloned().collect(),
             running,
             at_work: self.at_work(),

@@ -3,12 +3,15 @@
 //! written for these tests.
 
 mod app;
+mod backtest;
 mod crashes;
 mod escalation;
 mod flapping;
 mod fuzz;
+mod hold;
 mod intake;
 mod language;
+mod leases;
 mod library;
 mod outages;
 mod pages;
@@ -16,6 +19,8 @@ mod playbooks;
 mod races;
 mod requests;
 mod retention;
+mod schedule;
 mod trouble;
+mod verified;
 mod verify;
 mod web;

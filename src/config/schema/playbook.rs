@@ -19,6 +19,8 @@ pub fn playbook(specs: &Specs) -> Value {
         ("limits", limits()),
         ("vars", about("What a run may be given when it starts, by name.", named(var()))),
         ("timeout", about("How long a run may take in all.", span())),
+        ("retry", retry("How often and how patiently a run that failed is tried anew, from the step that failed; once if left out.")),
+        ("recovered", recovered()),
         ("steps", about("What is done, one step after the other.", steps())),
     ];
     let mut whole = document("Reynard playbook", "What Reynard does about one kind of incident.", object(&["on", "steps"], fields));
@@ -32,8 +34,28 @@ fn trigger() -> Value {
         ("priority", about("The priorities it is for.", one_or_many(priority()))),
         ("manual", json!({ "const": true, "description": "Only a person starts it; stands alone." })),
         ("match", about("Every matcher must hold.", matchers())),
+        (
+            "schedule",
+            json!({ "type": "string", "examples": ["0 3 * * SUN", "@daily"], "description": "It starts by the clock, in an incident of its own: a five-field cron line in civil time; stands alone." }),
+        ),
+        ("time_zone", json!({ "type": "string", "default": "UTC", "examples": ["Europe/Berlin"], "description": "Of the schedule." })),
     ];
-    about("Which incidents start it; every part that is there must hold. `{}`: only a person starts it.", object(&[], fields))
+    let alone = json!({ "time_zone": ["schedule"] });
+    let trigger = merged([object(&[], fields), json!({ "dependentRequired": alone })]);
+    about("Which incidents start it; every part that is there must hold. `{}`: only a person starts it.", trigger)
+}
+
+fn recovered() -> Value {
+    let fields = [
+        ("alerts", json!({ "const": "resolved", "description": "All alerts of the incident have ended." })),
+        ("query", about("PromQL, with holes; what it gives must not be empty, false or 0.", text())),
+        ("target", about("The prometheus target that is asked.", words_of_text())),
+        ("for", merged([about("So long without a break.", span()), json!({ "default": "1m" })])),
+        ("within", merged([about("Else the run has failed, and the next level is told.", span()), json!({ "default": "10m" })])),
+    ];
+    let one = json!([{ "required": ["alerts"] }, { "required": ["query", "target"] }]);
+    let how = merged([object(&[], fields), json!({ "oneOf": one })]);
+    about("How a run knows that the trouble is over; it becomes the last step, `recovered`.", how)
 }
 
 fn limits() -> Value {
@@ -106,7 +128,7 @@ fn step(specs: &Specs) -> Value {
         ("target", about("A name under `targets:` in reynard.yaml.", words_of_text())),
         ("with", json!({ "type": "object", "description": "The action's parameters." })),
         ("timeout", merged([about("For one attempt.", span()), json!({ "default": "1m" })])),
-        ("retry", retry()),
+        ("retry", retry("How often and how patiently a step that did not happen is tried again; one attempt if left out.")),
         ("on_failure", on_failure()),
         ("on_interrupt", on_interrupt()),
         ("check", check(specs)),
@@ -216,13 +238,13 @@ fn default_of(kind: ParamType, written: &str) -> Value {
     }
 }
 
-fn retry() -> Value {
+fn retry(doc: &str) -> Value {
     let fields = [
         ("attempts", json!({ "type": "integer", "minimum": 1, "maximum": 100, "description": "All tries, the first included." })),
         ("backoff", merged([about("The first pause; it doubles, with jitter.", span()), json!({ "default": "5s" })])),
         ("max_backoff", merged([about("The longest pause.", span()), json!({ "default": "5m" })])),
     ];
-    about("How often and how patiently a step that did not happen is tried again; one attempt if left out.", object(&["attempts"], fields))
+    about(doc, object(&["attempts"], fields))
 }
 
 fn on_failure() -> Value {

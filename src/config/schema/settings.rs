@@ -36,6 +36,7 @@ pub fn settings() -> Value {
         ("egress", egress()),
         ("limits", limits()),
         ("retention", retention()),
+        ("hold", hold()),
         ("automation", automation()),
     ];
     document("Reynard settings", "Every setting of Reynard. None is required.", object(&[], fields))
@@ -75,6 +76,14 @@ fn incidents() -> Value {
         ("stale_after", lasts("No news for so long is said on the timeline.", default.stale_after)),
     ];
     object(&[], fields)
+}
+
+fn hold() -> Value {
+    let fields = [
+        ("file", about("Automation is held while this file is there; left out: `HOLD` beside the database.", words_of_text())),
+        ("release_token", about("Who releases automation from elsewhere than this machine must show it.", secret())),
+    ];
+    about("What holds all automation, and who lets go of it.", object(&[], fields))
 }
 
 fn retention() -> Value {

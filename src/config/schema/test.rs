@@ -56,6 +56,7 @@ fn given() -> Value {
     let fields = [
         ("at", about("How long after the beginning.", span())),
         ("sample", about("An alert of `reynard fire`, by name.", words_of_text())),
+        ("occurs", about("The playbook whose time comes, by its schedule.", words_of_text())),
         ("resolved", json!({ "type": "boolean", "description": "The sample says that it is over." })),
         ("body", about("What Alertmanager posts, or a path to a file of it from this file.", json!({ "type": ["object", "string"] }))),
         ("alerts", about("Alerts of one group, in short.", list(alert))),
@@ -75,7 +76,7 @@ fn given() -> Value {
         (
             "step",
             about(
-                "For `settle`, `retry`, `skip`, `approve`, `reject`: the step's id, or `step.2` for one item of a list.",
+                "For `settle`, `retry`, `skip`, `undo`, `approve`, `reject`: the step's id, or `step.2` for one item of a list.",
                 words_of_text(),
             ),
         ),
@@ -87,16 +88,17 @@ fn given() -> Value {
         ("to", about("For `assign`: to whom.", words_of_text())),
         ("note", about("Words of the person.", text())),
     ];
-    let one = ["sample", "body", "alerts", "signals", "does"].map(|name| json!({ "required": [name] }));
+    let one = ["sample", "body", "alerts", "signals", "occurs", "does"].map(|name| json!({ "required": [name] }));
     merged([object(&[], fields), json!({ "oneOf": one })])
 }
 
 /// What people may do in a test.
-pub const ACTS: [(&str, &str); 16] = [
+pub const ACTS: [(&str, &str); 18] = [
     ("acknowledge", "somebody takes it"),
     ("unacknowledge", "and gives it back"),
     ("resolve", "it is over"),
     ("reopen", "it is not"),
+    ("unresolve", "takes a resolve back: it is as it was before"),
     ("snooze", "not now; say `until`"),
     ("comment", "say `note`"),
     ("assign", "say `to`"),
@@ -107,6 +109,7 @@ pub const ACTS: [(&str, &str); 16] = [
     ("settle", "says what became of a step in doubt; say `step` and `outcome`"),
     ("retry", "has a step run again; say `step`"),
     ("skip", "lets a step be; say `step`"),
+    ("undo", "takes a step back before its time; say `step`"),
     ("approve", "says yes to a step that asks; say `step`"),
     ("reject", "says no to it; say `step`"),
 ];

@@ -13,7 +13,7 @@ use crate::domain::decide::turn::Turn;
 use crate::domain::expression::condition::{Expression, Verdict};
 use crate::domain::id::RunId;
 use crate::domain::limits::{Ask, Spent};
-use crate::domain::playbook::{Playbook, Step};
+use crate::domain::playbook::{ALERTS_RESOLVED, Playbook, Step};
 use crate::domain::run::{Run, StepStatus};
 use crate::domain::settings::Automation;
 use crate::domain::time::Span;
@@ -42,8 +42,11 @@ impl Turn<'_, '_> {
         if let Some(each) = &step.each {
             return self.begin_each(run, step, each);
         }
-        if let (true, Some(why)) = (step.destructive, self.withheld()) {
-            let reason = format!("{why}; it would have done {}", deed(&step.action, step.target.as_deref()));
+        if step.destructive && self.is_held() {
+            return self.wait_for_release(run, step, attempt);
+        }
+        if step.destructive && self.rulebook.automation == Automation::Shadow {
+            let reason = format!("automation is in shadow; it would have done {}", deed(&step.action, step.target.as_deref()));
             return self.emit_engine(Event::StepSkipped { at, title, reason });
         }
         let params = match approved.clone().map_or_else(|| step.with.render(&scope), Ok) {
@@ -69,15 +72,6 @@ impl Turn<'_, '_> {
             items: Vec::new(),
         });
         self.set_off(run.id, step, attempt, &params);
-    }
-
-    /// Why nothing destructive may begin at all, if `automation:` says so.
-    pub(super) fn withheld(&self) -> Option<&'static str> {
-        match self.rulebook.automation {
-            Automation::Live => None,
-            Automation::Shadow => Some("automation is in shadow"),
-            Automation::Held => Some("automation is held"),
-        }
     }
 
     /// Counts a destructive attempt in the commit that starts it, or holds it back and says until when.
@@ -116,6 +110,7 @@ impl Turn<'_, '_> {
                 Ok(span) => self.wake_at(self.now + span, Wake::Step { run, step: Some(step.id.clone()), attempt }),
                 Err(error) => self.fail_here(run, step, attempt, error.to_string()),
             },
+            ALERTS_RESOLVED => self.watch_alerts(run, step, attempt, params),
             "approval" => self.succeed(run, step, attempt, Value::Null),
             "note" => {
                 self.emit_engine(Event::Commented { text: text_of(params, "text").trim_end().to_owned() });
@@ -134,6 +129,7 @@ impl Turn<'_, '_> {
                     self.fail_here(run, step, attempt, reason);
                 }
             }
+            _ if self.is_recovery(run, &step.id) => self.ask_prometheus(run, step, attempt),
             _ => {
                 let attempt = AttemptRef { run, step: step.id.clone(), attempt, undo: false, check: false };
                 self.ask(Effect::Perform { attempt });
@@ -189,6 +185,9 @@ impl Turn<'_, '_> {
         if state.action == "wait" && state.attempt == attempt && state.started_at.is_some() {
             self.succeed(id, &step, attempt, Value::Null);
             return self.advance(id);
+        }
+        if state.action == ALERTS_RESOLVED && state.attempt == attempt && state.started_at.is_some() {
+            return self.look_for_quiet(id, &step, state);
         }
         // Somebody had the step run again meanwhile: the attempt that this timer was for has been made.
         if attempt <= state.attempt || state.awaits_approval() {

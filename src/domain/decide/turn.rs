@@ -59,6 +59,7 @@ pub fn decide(state: &mut Incident, actor: Actor, command: Command, world: World
     turn.post_letters();
     let Turn { state, ledger, decision, .. } = turn;
     ledger.targets.take(state);
+    ledger.switch.take(state);
     Ok(decision)
 }
 
@@ -74,10 +75,14 @@ impl Turn<'_, '_> {
             Command::Observe(observation) => self.observe(&observation),
             Command::Measured { signals, warnings } => self.measured(signals, warnings),
             Command::Wake(wake) => self.wake(wake),
+            Command::Plan(occurrence) => self.plan_occurrence(occurrence),
             Command::Proceed { run } => drop(self.proceed(run)),
             Command::Performed(performed) => self.performed(performed),
             Command::Recover(outage) => self.recover(&outage),
             Command::Interrupted(attempt) => self.interrupted(&attempt),
+            Command::Withheld(attempt) => self.not_begun(&attempt),
+            Command::Held { cancel } => self.held(cancel),
+            Command::Released { by, reason, leave_out } => self.released(by, reason, leave_out),
             Command::Told(told) => self.told(told),
             Command::Acknowledge { note } => return self.acknowledge(note),
             Command::Unacknowledge => return self.unacknowledge(),
@@ -94,6 +99,7 @@ impl Turn<'_, '_> {
             Command::SettleStep { run, step, outcome, note } => return self.settle_step(run, &step, outcome, note),
             Command::RetryStep { run, step, note } => return self.retry_step(run, &step, &note),
             Command::AnswerApproval { run, step, yes, note } => return self.answer_approval(run, &step, yes, note),
+            Command::UndoStep { run, step, note } => return self.undo_by_person(run, &step, &note),
             Command::SkipStep { run, step, note } => return self.skip_step(run, &step, &note),
         }
         Ok(())
@@ -108,6 +114,7 @@ impl Turn<'_, '_> {
             Wake::Undo { run, step } => self.undo_due(run, &step),
             Wake::Approval { run, step } => self.approval_expired(run, &step),
             Wake::RunOut { run } => self.run_out(run),
+            Wake::Occur { occurrence } => self.occur(&occurrence),
             Wake::Tell { .. } => self.tell_later(wake),
         }
     }
@@ -153,6 +160,7 @@ fn note_of(command: &Command) -> Option<&str> {
         | Command::CancelRun { note, .. }
         | Command::SettleStep { note, .. }
         | Command::RetryStep { note, .. }
+        | Command::UndoStep { note, .. }
         | Command::SkipStep { note, .. } => Some(note),
         _ => None,
     }

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::{self, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use crate::web::api::{acts, deliveries, health, incidents, metrics, on_call, playbooks, revisions, runs};
+use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, on_call, playbooks, revisions, runs};
 use crate::web::webhook;
 
 #[derive(OpenApi)]
@@ -33,6 +33,7 @@ use crate::web::webhook;
         runs::cancel,
         runs::skip,
         runs::retry,
+        runs::undo,
         runs::settle,
         runs::approve,
         runs::reject,
@@ -45,6 +46,9 @@ use crate::web::webhook;
         revisions::restore,
         playbooks::check,
         playbooks::simulate,
+        automation::show,
+        automation::hold,
+        automation::release,
         on_call::on_call,
         health::health,
         health::ready,

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::domain::playbook::{Playbook, Step};
+use crate::domain::time::Timestamp;
+use crate::web::api::incidents::instant;
 use crate::web::extract::Wish;
 use crate::web::problem::{Problem, ProblemBody};
 use crate::web::state::{Desk, WebState};
@@ -30,6 +32,10 @@ pub struct PlaybookLine {
     pub manual: bool,
     pub types: Vec<String>,
     pub priorities: Vec<String>,
+    /// The cron line and its time zone, of one that starts by the clock.
+    pub schedule: Option<String>,
+    /// When it does so next.
+    pub next_at: Option<String>,
     pub steps: Vec<PlaybookStep>,
 }
 
@@ -59,8 +65,12 @@ pub struct PlaybookBody {
 #[utoipa::path(get, path = "/api/v1/playbooks", tag = "playbooks", responses((status = 200, body = PlaybookList)))]
 pub async fn list(State(web): State<WebState>) -> Json<PlaybookList> {
     let rulebook = web.runtime.rulebook();
+    let now = web.runtime.clock.now();
     let broken = rulebook.broken.iter().map(|(path, fault)| BrokenFile { path: path.clone(), fault: fault.clone() });
-    Json(PlaybookList { items: rulebook.playbooks.values().map(PlaybookLine::new).collect(), broken: broken.collect() })
+    Json(PlaybookList {
+        items: rulebook.playbooks.values().map(|playbook| PlaybookLine::new(playbook, now)).collect(),
+        broken: broken.collect(),
+    })
 }
 
 #[utoipa::path(get, path = "/api/v1/playbooks/{slug}", tag = "playbooks", params(("slug" = String, Path)),
@@ -71,7 +81,7 @@ pub async fn one(
 ) -> Result<([(HeaderName, String); 1], Json<PlaybookBody>), Problem> {
     let rulebook = web.runtime.rulebook();
     let playbook = rulebook.playbooks.get(&slug).ok_or_else(|| Problem::missing("playbook"))?;
-    let body = PlaybookBody { line: PlaybookLine::new(playbook), source: playbook.source.clone() };
+    let body = PlaybookBody { line: PlaybookLine::new(playbook, web.runtime.clock.now()), source: playbook.source.clone() };
     Ok(([(ETAG, format!("\"{}\"", playbook.revision))], Json(body)))
 }
 
@@ -125,7 +135,8 @@ where
 }
 
 impl PlaybookLine {
-    fn new(playbook: &Arc<Playbook>) -> Self {
+    fn new(playbook: &Arc<Playbook>, now: Timestamp) -> Self {
+        let planned = playbook.trigger.schedule.as_ref();
         Self {
             slug: playbook.slug.clone(),
             title: playbook.title.clone(),
@@ -133,6 +144,8 @@ impl PlaybookLine {
             manual: playbook.trigger.is_manual(),
             types: playbook.trigger.types.clone(),
             priorities: playbook.trigger.priorities.iter().map(ToString::to_string).collect(),
+            schedule: planned.map(ToString::to_string),
+            next_at: instant(planned.and_then(|planned| planned.next(&playbook.slug, now)).map(|next| next.at)),
             steps: playbook.steps.iter().map(|step| PlaybookStep::new(step)).collect(),
         }
     }

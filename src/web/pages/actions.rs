@@ -149,6 +149,7 @@ fn step_wish(run: RunId, step: String, verb: &str, fields: &Fields) -> Result<Co
         }
         "retry" => Command::RetryStep { run, step, note },
         "skip" => Command::SkipStep { run, step, note },
+        "undo" => Command::UndoStep { run, step, note },
         other => return Err(format!("There is no \"{other}\" for a step.")),
     })
 }
@@ -174,6 +175,7 @@ fn done(verb: &str) -> &'static str {
         "reject" => "Rejected: the step fails.",
         "retry" => "It is run again.",
         "skip" => "Skipped.",
+        "undo" => "It is being taken back.",
         _ => "Done.",
     }
 }

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-use crate::web::pages::{actions, bulk, confirm, incident, incidents, me, playbook, playbooks, start};
+use crate::web::pages::{actions, automation, bulk, confirm, incident, incidents, me, playbook, playbooks, start};
 use crate::web::router::MAX_TEXT;
 use crate::web::state::WebState;
 use crate::web::{assets, live};
@@ -23,6 +23,9 @@ pub fn routes() -> Router<WebState> {
         .route("/playbooks/{slug}/edit", get(playbook::edit).post(playbook::save).layer(DefaultBodyLimit::max(MAX_TEXT)))
         .route("/playbooks/{slug}/start", get(start::form).post(start::start))
         .route("/playbooks/{slug}/revisions/{revision}", get(playbook::revision).post(playbook::restore))
+        .route("/automation", get(automation::show))
+        .route("/automation/hold", post(automation::hold))
+        .route("/automation/release", post(automation::release))
         .route("/me", post(me::remember))
         .route("/api/v1/stream", get(live::stream))
         .route("/assets/{name}", get(assets::serve))

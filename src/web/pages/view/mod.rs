@@ -1,5 +1,6 @@
 //! What the templates are given: one typed struct each, made by pure functions from domain values.
 
+pub mod automation;
 pub mod confirm;
 pub mod diff;
 pub mod edit;
@@ -9,6 +10,7 @@ pub mod incident;
 pub mod links;
 pub mod list;
 pub mod machine;
+pub mod mitigations;
 pub mod past;
 pub mod playbook;
 pub mod playbooks;
