@@ -10,7 +10,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("engine", &["domain"]),
     ("config", &["domain"]),
-    ("store", &["domain", "engine::archive", "engine::ports", "engine::revisions", "engine::store"]),
+    ("store", &["domain", "engine::archive", "engine::nodes", "engine::ports", "engine::revisions", "engine::store"]),
     ("action", &["domain", "engine::ports"]),
     ("channel", &["domain", "engine::ports"]),
     (
@@ -20,6 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "engine::runtime",
             "engine::error",
             "engine::request",
+            "engine::nodes",
             "engine::ports",
             "engine::store",
             "engine::revisions",

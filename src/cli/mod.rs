@@ -8,6 +8,7 @@ pub mod export;
 pub mod fire;
 pub mod hold;
 pub mod init;
+pub mod migrate;
 mod progress;
 pub mod restore;
 pub mod run;

@@ -1,5 +1,6 @@
 //! How far a long look has come, as a bar on a terminal, and what it finds; quiet about the former in a pipe.
 
+use crate::app::upkeep::Watcher;
 use crate::engine::archive::Extent;
 use crate::engine::verify::{Fault, Listener};
 use crate::terminal;
@@ -43,6 +44,12 @@ impl Listener for Progress {
 
     fn progress(&mut self, done: Extent, all: Extent) {
         self.show(done.entries, all.entries, "entries");
+    }
+}
+
+impl Watcher for Progress {
+    fn carried(&mut self, done: u64, all: u64) {
+        self.show(done, all, "rows carried over");
     }
 }
 

@@ -4,6 +4,7 @@ pub mod api;
 pub mod assets;
 pub mod diff;
 pub mod extract;
+mod forward;
 pub mod hosts;
 pub mod library;
 pub mod live;

@@ -45,6 +45,7 @@ async fn pages(reynard: &Reynard) -> Result<Vec<String>> {
     let more = [
         "/playbooks".to_owned(),
         "/automation".to_owned(),
+        "/nodes".to_owned(),
         format!("/runs/{run}/cancel"),
         book.to_owned(),
         format!("{book}/edit"),

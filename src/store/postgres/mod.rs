@@ -1,8 +1,10 @@
 //! PostgreSQL, for several nodes and for what must outlive a machine: the twin of SQLite, file by file and verb by verb.
 
 pub mod archive;
+pub mod inbox;
 pub mod journal;
 pub mod lease;
+pub mod nodes;
 pub mod open;
 pub mod reads;
 pub mod retention;

@@ -8,11 +8,12 @@ use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::MutexGuard;
 
 use crate::domain::chain::Digest;
-use crate::domain::id::IncidentId;
+use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Spent};
 use crate::domain::time::Timestamp;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
+use crate::store::sqlite::inbox;
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::retention;
 use crate::store::sqlite::revisions;
@@ -44,14 +45,22 @@ const WAITING: &str = "
       and (i.state -> 'runs' -> r.id ->> 'current') is null
     order by r.started_at, i.number";
 
-// Those that take something back, or wait to, have a job for it.
-const AT_WORK: &str = "
+// Those that take something back, or wait to, have a job of a kind of its own.
+pub(super) const AT_WORK: &str = "
     select state, heard_at
     from incidents
     where id in (select incident from runs where ended_at is null)
-       or id in (select incident from jobs where kind = 'perform' or effect ->> '$.wake.wake' = 'undo')
-       or (status <> 'resolved' and state ->> 'held_since' is not null)
+       or id in (select incident from jobs where kind in ('perform', 'undo'))
     order by number";
+
+// Those whose timeline says that automation is held; asked for only while it is.
+const HELD: &str = "
+    select state, heard_at
+    from incidents
+    where status <> 'resolved'
+      and state ->> 'held_since' is not null";
+
+const LAST_COMMIT_AT: &str = "select coalesce((select cast(value as integer) from meta where name = 'last_commit_at'), 0)";
 
 const UNWORKED: &str = "
     select position, id, source, received_at, body
@@ -65,6 +74,13 @@ const JOBS_DUE: &str = "
     where started = 0 and due_at <= $1 and id > $2
     order by id
     limit $3";
+
+pub(super) const JOBS_NEXT: &str = "
+    select id, incident, due_at, started, effect
+    from jobs
+    where started = 0 and due_at <= $1 and (due_at, id) > ($2, $3)
+    order by due_at, id
+    limit $4";
 
 static INTO_DELIVERIES: Insert = Insert::new("insert into deliveries (position, id, source, received_at, keys, rejected, body)", 7, "");
 
@@ -122,6 +138,17 @@ impl Journal for SqliteStore {
     async fn jobs_due(&self, until: Timestamp, after: i64, limit: u32) -> Result<Vec<Job>, StoreError> {
         let found = sqlx::query(JOBS_DUE).bind(until.0).bind(after).bind(limit).fetch_all(&self.readers).await.map_err(store_error)?;
         found.iter().map(rows::job).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn jobs_next(&self, (at, id): (Timestamp, i64), until: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let query = sqlx::query(JOBS_NEXT).bind(until.0).bind(at.0).bind(id).bind(limit);
+        let found = query.fetch_all(&self.readers).await.map_err(store_error)?;
+        found.iter().map(rows::job).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn last_commit_at(&self) -> Result<Timestamp, StoreError> {
+        let found = sqlx::query_scalar(LAST_COMMIT_AT).fetch_one(&self.readers).await;
+        found.map(Timestamp).map_err(store_error)
     }
 
     async fn request_known(&self, key: &str) -> Result<bool, StoreError> {
@@ -191,7 +218,7 @@ impl SqliteStore {
             last_position: number("select coalesce(max(position), 0) from timeline").await?,
             last_job: number("select max(coalesce((select max(id) from jobs), 0), coalesce((select cast(value as integer) from meta where name = 'last_job'), 0))").await?,
             last_delivery: number("select coalesce(max(position), 0) from deliveries").await?,
-            last_commit_at: Timestamp(number("select coalesce((select cast(value as integer) from meta where name = 'last_commit_at'), 0)").await?),
+            last_commit_at: Timestamp(number(LAST_COMMIT_AT).await?),
             seal: sqlx::query_scalar::<_, String>("select value from meta where name = 'seal'")
                 .fetch_optional(&self.readers)
                 .await?
@@ -222,6 +249,11 @@ impl SqliteStore {
         }
         for row in sqlx::query(AT_WORK).fetch_all(&self.readers).await? {
             resumed.at_work.push(rows::incident(&row)?);
+        }
+        if !resumed.holds.are_none() {
+            for row in sqlx::query(HELD).fetch_all(&self.readers).await? {
+                resumed.at_work.push(rows::incident(&row)?);
+            }
         }
         for row in sqlx::query(UNWORKED).fetch_all(&self.readers).await? {
             resumed.unworked.push((row.try_get("position")?, rows::delivery(&row)?));
@@ -280,7 +312,9 @@ async fn write_deliveries(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Re
                 .bind(rejected)
                 .bind(&d.body)
         })
-        .await
+        .await?;
+    let taken: Vec<DeliveryId> = batch.deliveries.iter().filter(|row| row.from_inbox).map(|row| row.delivery.id).collect();
+    inbox::remove(tx, &taken).await
 }
 
 async fn write_log(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
@@ -383,11 +417,12 @@ async fn write_rest(tx: &mut Transaction<'_, Sqlite>, batch: &Batch, now: Timest
 }
 
 fn kind_of(job: &Job) -> &'static str {
-    use crate::domain::decide::command::Effect;
+    use crate::domain::decide::command::{Effect, Wake};
     match job.effect {
         Effect::Perform { .. } => "perform",
         Effect::Send { .. } => "send",
         Effect::Measure => "measure",
+        Effect::Wake { wake: Wake::Undo { .. } } => "undo",
         Effect::Wake { .. } => "timer",
     }
 }

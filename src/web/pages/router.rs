@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-use crate::web::pages::{actions, automation, bulk, confirm, incident, incidents, me, playbook, playbooks, start};
+use crate::web::pages::{actions, automation, bulk, confirm, incident, incidents, me, nodes, playbook, playbooks, start};
 use crate::web::router::MAX_TEXT;
 use crate::web::state::WebState;
 use crate::web::{assets, live};
@@ -26,6 +26,7 @@ pub fn routes() -> Router<WebState> {
         .route("/automation", get(automation::show))
         .route("/automation/hold", post(automation::hold))
         .route("/automation/release", post(automation::release))
+        .route("/nodes", get(nodes::list))
         .route("/me", post(me::remember))
         .route("/api/v1/stream", get(live::stream))
         .route("/assets/{name}", get(assets::serve))

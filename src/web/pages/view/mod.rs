@@ -11,6 +11,7 @@ pub mod links;
 pub mod list;
 pub mod machine;
 pub mod mitigations;
+pub mod nodes;
 pub mod past;
 pub mod playbook;
 pub mod playbooks;
