@@ -22,6 +22,7 @@ use crate::app::hold_file::HoldFile;
 use crate::app::shelf::Shelf;
 use crate::carried;
 use crate::channel::catalog::senders;
+use crate::channel::heartbeat::Heartbeat;
 use crate::config::check::{self, Checked, Request};
 use crate::config::files::Files;
 use crate::config::load::{self, Loaded};
@@ -32,11 +33,12 @@ use crate::domain::time::{Span, Timestamp};
 use crate::engine::clock::SystemClock;
 use crate::engine::metrics::Metrics;
 use crate::engine::node::Node;
-use crate::engine::ports::{Brake, Clock};
+use crate::engine::ports::{Brake, Clock, Heart};
 use crate::engine::render::Messages;
 use crate::engine::runtime::{Loops, Over, Parts, Runtime};
 use crate::engine::shared::Hands;
-use crate::engine::store::Journal;
+use crate::engine::store::{Journal, RevisionText};
+use crate::engine::watch::Watch;
 use crate::rehearse::Drafts;
 use crate::secrets::RealSecrets;
 use crate::store::catalog as databases;
@@ -159,6 +161,7 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     let loader = Arc::new(Loader::new(place.clone(), runtime.clone(), journal, doors));
     let _ = state.library.set(Library { files: Arc::new(Shelf { loader: loader.clone(), revisions: revisions.clone() }), revisions });
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
+    let watching_itself = tokio::spawn(Watch::new(runtime.clone()).work());
     let looking = tokio::spawn(look_at_the_brake(runtime));
     let watching = tokio::spawn(loader.watch());
     welcome(&engine.settings, address, &place, loops.is_some());
@@ -173,6 +176,7 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     engine.work(loops, &stop).await;
     watching.abort();
     looking.abort();
+    watching_itself.abort();
     closing.cancel();
     let _ = web.await;
     tracing::info!("Stopped");
@@ -347,13 +351,11 @@ async fn bring_pinned(rulebook: &mut Rulebook, settings: &Settings, journal: &dy
 }
 
 async fn keep_revisions(rulebook: &Rulebook, journal: &dyn Journal, clock: &dyn Clock) -> anyhow::Result<()> {
+    let mut texts = Vec::with_capacity(rulebook.playbooks.len());
     for playbook in rulebook.playbooks.values() {
-        journal
-            .keep_revision(&playbook.revision, &playbook.slug, &playbook.source, clock.now())
-            .await
-            .context("cannot keep the playbooks' texts")?;
+        texts.push(RevisionText { revision: &playbook.revision, slug: &playbook.slug, source: &playbook.source });
     }
-    Ok(())
+    journal.keep_revisions(&texts, clock.now()).await.context("cannot keep the playbooks' texts")
 }
 
 fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
@@ -363,8 +365,9 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
     let senders = senders(&settings.channels).map_err(|error| anyhow::anyhow!("channel {}: {}", error.channel, error.reason))?;
     let (messages, faults) = Messages::load(&carried::messages(&place.messages));
     faults.iter().for_each(|fault| tracing::error!("{fault}; a plain message goes out instead"));
+    let heart = settings.heartbeat.clone().map(|url| Arc::new(Heartbeat::new(url)) as Arc<dyn Heart>);
     let brake: Arc<dyn Brake> = Arc::new(HoldFile::of(settings));
-    Ok(Hands { actions, senders, messages: Arc::new(messages), brake: Some(brake) })
+    Ok(Hands { actions, senders, messages: Arc::new(messages), brake: Some(brake), heart })
 }
 
 /// An engine that nobody asks anything of hears of the file that holds automation all the same.

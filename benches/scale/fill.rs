@@ -81,7 +81,11 @@ impl Fill<'_> {
         ] {
             self.copy(&mut db, &dialect, id, *number, &numbers).await?;
         }
-        for statement in ["analyze", "update meta set value = cast(cast(value as bigint) - 60000 as text) where name = 'last_commit_at'"] {
+        // PostgreSQL looks at its tables by itself after a while; SQLite never does.
+        if matches!(db, Database::Postgres(_)) {
+            db.execute("analyze").await?;
+        }
+        for statement in ["update meta set value = cast(cast(value as bigint) - 60000 as text) where name = 'last_commit_at'"] {
             db.execute(statement).await?;
         }
         let jobs = "insert into meta (name, value) select 'last_job', cast(max(id) as text) from jobs where true on conflict (name) do update set value = excluded.value";

@@ -1,6 +1,6 @@
 //! A large house: 100,000 open incidents, 1,000,000 timers and as many alerts, on both databases, and the binary that starts on them.
 //! `cargo bench --bench scale` fills them set-wise and measures from outside; `INCIDENTS=10000` makes them smaller, `ONLY=SQLite`
-//! leaves one out. PostgreSQL needs Debian's postgresql.
+//! leaves one out, `REYNARD_BINARY` names another binary. PostgreSQL needs Debian's postgresql.
 
 mod fill;
 #[path = "../../tests/store/parts.rs"]
@@ -20,11 +20,14 @@ use crate::sink::Sink;
 
 /// Timers and alerts of one incident.
 const EACH: u32 = 10;
+/// The second level is due half a minute after the first.
+const OVERDUE_AFTER: Duration = Duration::from_secs(45);
 const LOOKS: usize = 100;
 const POSTS: usize = 300;
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let incidents = std::env::var("INCIDENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
     let only = std::env::var("ONLY").unwrap_or_default();
     println!("{incidents} open incidents, {} timers, {} alerts\n", incidents * EACH, incidents * EACH);
@@ -47,6 +50,8 @@ async fn measure(name: &str, url: &str, incidents: u32) -> Result<()> {
     let before = latency(&seeded).await?;
     seeded.ends();
     Fill { url, incidents, each: EACH }.run().await?;
+    // So that the second level of every P1 is overdue.
+    tokio::time::sleep(OVERDUE_AFTER.saturating_sub(began.elapsed())).await;
     println!("{name}: filled in {:.0?}", began.elapsed());
 
     sink.clear();

@@ -37,7 +37,8 @@ escalation: {{ policies: {{ default: {{ P1: {{ respond_within: 1h, levels: [ {{ 
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let log = File::create(folder.path().join("log"))?;
         let started = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_reynard"))
+        let binary = std::env::var_os("REYNARD_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_reynard").into());
+        let child = Command::new(binary)
             .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--database-url", database])
             .env("REYNARD_LOG", "reynard=error")
             .current_dir(folder.path())

@@ -28,6 +28,7 @@ pub mod steps;
 pub mod suggest;
 pub mod targets;
 pub mod vars;
+pub mod watch;
 pub mod with;
 pub mod worst_case;
 pub mod write;

@@ -15,6 +15,7 @@ use crate::config::recovered;
 use crate::config::steps::{self, Context};
 use crate::config::vars;
 use crate::config::yaml::Value;
+use crate::domain::autonomy::Autonomy;
 use crate::domain::planned::Planned;
 use crate::domain::playbook::{Playbook, Retry, Trigger};
 use crate::domain::time::Span;
@@ -49,6 +50,8 @@ pub fn read(document: &Document, context: Context<'_>) -> Option<Playbook> {
         }
         steps.extend(recovered::read(at, context, &vars, steps).map(Arc::new));
     }
+    let shadow = fields.optional("automation").and_then(|at| at.one_of(&[("live", false), ("shadow", true)])).unwrap_or_default();
+    let autonomy = fields.optional("autonomy").and_then(|at| autonomy(at, recovered.is_some()));
     fields.finish();
     if document.has_errors() {
         return None;
@@ -65,6 +68,8 @@ pub fn read(document: &Document, context: Context<'_>) -> Option<Playbook> {
         timeout,
         retry: retry?,
         recovered: recovered.is_some(),
+        shadow,
+        autonomy,
         steps: steps?,
     })
 }
@@ -82,6 +87,22 @@ pub fn revision(text: &str) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+/// What it takes to act without asking. Only what looks whether it helped can earn it.
+fn autonomy(at: At<'_>, looks: bool) -> Option<Autonomy> {
+    let fields = at.fields()?;
+    let ask_until = fields.required("ask_until").and_then(|at| at.whole(1, 1_000));
+    let back_after = fields.optional("back_after").and_then(|at| at.whole(1, 1_000)).unwrap_or(1);
+    fields.finish();
+    if !looks {
+        at.error_help(
+            Code::BadValue,
+            "a success counts only if it is verified",
+            "say with recovered: how one sees that the trouble is over",
+        );
+    }
+    Some(Autonomy { ask_until: ask_until?, back_after })
 }
 
 /// How long a run may take.

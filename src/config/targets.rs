@@ -10,7 +10,7 @@ use crate::config::reader::{At, Fields, Name};
 use crate::config::secrets::{self, Secrets};
 use crate::domain::action::TargetKind;
 use crate::domain::secret::Secret;
-use crate::domain::settings::Target;
+use crate::domain::settings::{SHADOW_FIELD, Target};
 
 /// Every kind and its word.
 pub const KINDS: [(&str, TargetKind); 6] = [
@@ -61,8 +61,10 @@ fn target(key: Name<'_>, at: At<'_>, secrets: &dyn Secrets) -> Option<Target> {
     let service = fields.optional("service").and_then(At::words).map(str::to_owned);
     let url = url(&fields, kind, secrets);
     let target = headers_and_extra(&fields, kind, secrets);
+    let shadow = fields.optional("automation").and_then(|at| at.one_of(&[("live", false), ("shadow", true)])).unwrap_or_default();
     fields.finish();
-    let (headers, extra) = target;
+    let (headers, mut extra) = target;
+    extra.extend(shadow.then(|| (SHADOW_FIELD.to_owned(), "shadow".to_owned())));
     Some(Target { name: name?, kind, service, url: url?, headers, extra })
 }
 

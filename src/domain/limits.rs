@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::autonomy::Record;
 use crate::domain::hold::Switch;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::targets::Targets;
@@ -91,6 +92,10 @@ pub struct Ledger {
     pub targets: Targets,
     /// Who holds automation, and whom that matters to.
     pub switch: Switch,
+    /// What each playbook's runs came to.
+    pub records: BTreeMap<String, Record>,
+    /// What would have been started, were it not in shadow, since this process began.
+    pub shadowed: VecDeque<Spent>,
 }
 
 /// A run that waits for its turn, because as many of its playbook are under way as may be at once.
@@ -120,6 +125,11 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// What was started, oldest first.
+    pub fn spent(&self) -> impl Iterator<Item = &Spent> {
+        self.spent.iter()
     }
 
     /// Counts an attempt that starts in this commit.

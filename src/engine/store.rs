@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::domain::autonomy::Record;
 use crate::domain::chain::Digest;
 use crate::domain::decide::command::Effect;
 use crate::domain::hold::Holds;
@@ -16,6 +17,7 @@ use crate::domain::limits::{Spent, Waiter};
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
+use crate::domain::watch::Audit;
 use crate::engine::nodes::{Overview, Role};
 
 /// The database's no. Absence is never an error.
@@ -96,6 +98,8 @@ pub struct Batch {
     pub spent: Vec<Spent>,
     /// Who holds automation from this commit on, if that changes.
     pub holds: Option<Holds>,
+    /// Playbooks' records that change.
+    pub records: Vec<(String, Record)>,
     /// Idempotency keys of people's requests, with when they came.
     pub requests: Vec<(String, Timestamp)>,
     /// The position of the first entry in the whole log.
@@ -138,6 +142,7 @@ impl Batch {
             && self.released.is_empty()
             && self.requests.is_empty()
             && self.holds.is_none()
+            && self.records.is_empty()
     }
 }
 
@@ -209,6 +214,8 @@ pub struct Resumed {
     pub seal: Digest,
     /// Who holds automation.
     pub holds: Holds,
+    /// What each playbook's runs came to.
+    pub records: BTreeMap<String, Record>,
 }
 
 /// Up to when things are let go; none keeps them for ever.
@@ -267,6 +274,14 @@ impl LetGo {
     }
 }
 
+/// A playbook's text, and what it is known by.
+#[derive(Clone, Copy, Debug)]
+pub struct RevisionText<'a> {
+    pub revision: &'a str,
+    pub slug: &'a str,
+    pub source: &'a str,
+}
+
 /// The writer's side. One owner at a time.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -301,6 +316,14 @@ pub trait Journal: Send + Sync {
 
     /// Keeps a playbook's text for as long as a run may be pinned to it.
     async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The same for many at once, because each commit costs the disk a moment.
+    async fn keep_revisions(&self, texts: &[RevisionText<'_>], now: Timestamp) -> Result<(), StoreError> {
+        for text in texts {
+            self.keep_revision(text.revision, text.slug, text.source, now).await?;
+        }
+        Ok(())
+    }
 
     /// The texts that open runs are pinned to: revision, slug, text.
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError>;
@@ -439,6 +462,22 @@ pub trait Reads: Send + Sync {
     /// The newest incidents of each family, at most `limit` of each, newest first. The cost does not grow with history.
     async fn kin(&self, families: &[Family], limit: u32) -> Result<Vec<Kin>, StoreError>;
     async fn totals(&self) -> Result<Totals, StoreError>;
+
+    /// What each playbook's runs came to.
+    async fn records(&self) -> Result<BTreeMap<String, Record>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Entries since then about steps in shadow, newest first.
+    async fn shadowed(&self, _since: Timestamp, _limit: u32) -> Result<Vec<(IncidentId, Entry)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// What is wrong on disk: late if it was due before `due_before`. Each list has at most `limit`; what is open costs, history does not.
+    async fn audit(&self, _due_before: Timestamp, _limit: u32) -> Result<Audit, StoreError> {
+        Ok(Audit::default())
+    }
+
     /// The nodes that share the database, and how late the work is.
     async fn overview(&self, _now: Timestamp) -> Result<Overview, StoreError> {
         Ok(Overview::default())

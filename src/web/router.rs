@@ -106,6 +106,7 @@ fn api() -> Router<WebState> {
         .route("/api/v1/playbooks/{slug}/check", post(playbooks::check))
         .route("/api/v1/playbooks/{slug}/simulate", post(playbooks::simulate))
         .route("/api/v1/automation", get(automation::show))
+        .route("/api/v1/automation/shadow", get(automation::shadow))
         .route("/api/v1/automation/hold", post(automation::hold))
         .route("/api/v1/automation/release", post(automation::release))
         .route("/api/v1/nodes", get(nodes::list))

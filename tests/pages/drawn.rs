@@ -99,6 +99,8 @@ async fn every_sample_is_drawn_and_nothing_slips_through() {
     }
     let shown = playbooks::look(&fake, &samples::rulebook(), (Some(7), true), &visitor(), NOW).await.expect("a list");
     is_clean(&html("playbooks", &shown).expect("the page is drawn"));
+    let shown = automation::look_at_shadow(&fake, &samples::rulebook(), &visitor(), NOW).await.expect("a page");
+    is_clean(&html("shadow", &shown).expect("the page is drawn"));
     for (held, may) in [(false, MAY), (true, MAY), (true, May { here: false, ..MAY }), (true, May { needs_token: true, ..MAY })] {
         let fake = Fake { held, ..samples::fake() };
         let shown = automation::look(&fake, &samples::rulebook(), &visitor(), (may, NOW)).await.expect("a page");
@@ -249,6 +251,7 @@ async fn texts_of_playbooks_are_only_texts_however_hostile() {
         let known = Known {
             slug,
             rulebook: &rulebook,
+            record: None,
             file: Some(&file),
             editions: std::slice::from_ref(&edition),
             runs: std::slice::from_ref(&run),

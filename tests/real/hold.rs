@@ -99,13 +99,16 @@ async fn a_node_that_takes_over_finds_automation_held() -> Result<()> {
     let setup = Setup { settings: &settings, playbooks: &PLAYBOOKS, environment: &environment };
     let a = Reynard::start(setup).await?;
     let b = Reynard::node(setup).await?;
-    let (good, said) = a.asked_to(&["hold", "--by", "ana", "--reason", "no"]).await?;
+    // Asked of the one that stands by, and sent on to where the work is done.
+    let (good, said) = wait_until("the other node to know where the active one is", seconds(5), async || {
+        let (good, said) = b.asked_to(&["hold", "--by", "ana", "--reason", "no"]).await?;
+        Ok((good || !said.contains("stands by")).then_some((good, said)))
+    })
+    .await?;
     ensure!(good, "{said}");
     ensure!(b.text("/incidents").await?.contains("<b>Automation is held</b> by ana"), "whoever stands by says so, too");
-    let (good, said) = b.asked_to(&["release", "--by", "bo", "--reason", "go"]).await?;
-    ensure!(!good && said.contains("stands by"), "it is released where the work is done: {said}");
     a.process.signal("KILL");
-    wait_until("the other node to be ready", seconds(15), async || Ok(b.is_ready().await.then_some(()))).await?;
+    wait_until("the other node to be active", seconds(15), async || Ok(b.is_active().await.then_some(()))).await?;
     b.fire("service-down").await?;
     told(&b, "limit_hit").await?;
     ensure!(shop.bodies().is_empty(), "nothing reached the target: {:?}", shop.bodies());

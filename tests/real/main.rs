@@ -3,6 +3,7 @@
 
 mod access;
 mod books;
+mod cut;
 mod database_away;
 mod examples;
 mod failover;

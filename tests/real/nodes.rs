@@ -27,8 +27,9 @@ steps:
 pub struct Rig {
     _postgres: Option<Postgres>,
     pub shop: Recorder,
+    pub url: String,
     settings: String,
-    url: String,
+    playbook: &'static str,
 }
 
 impl Rig {
@@ -45,7 +46,11 @@ impl Rig {
             "incidents: {{ settle: 1s }}\nlimits: {{ destructive: 100000 per 1h, per_target: 100000 per 1h }}\ntargets: {{ shop: {{ kind: http, url: 'http://{}' }} }}\n",
             shop.address
         );
-        Ok(Rig { _postgres: None, shop, settings, url: url.to_owned() })
+        Ok(Rig { _postgres: None, shop, url: url.to_owned(), settings, playbook: PLAYBOOK })
+    }
+
+    pub fn with_playbook(self, playbook: &'static str) -> Rig {
+        Rig { playbook, ..self }
     }
 
     pub async fn connect(&self) -> Result<PgConnection> {
@@ -54,8 +59,13 @@ impl Rig {
 
     /// One more node, whether it is the active one or stands by.
     pub async fn node(&self) -> Result<Reynard> {
-        let environment = [("REYNARD_DATABASE_URL", self.url.as_str()), ("RUST_LOG", "reynard=info")];
-        Reynard::node(Setup { settings: &self.settings, playbooks: &[("service_down", PLAYBOOK)], environment: &environment }).await
+        self.node_at(&self.url).await
+    }
+
+    /// One that reaches the database by a way of its own.
+    pub async fn node_at(&self, url: &str) -> Result<Reynard> {
+        let environment = [("REYNARD_DATABASE_URL", url), ("RUST_LOG", "reynard=info")];
+        Reynard::node(Setup { settings: &self.settings, playbooks: &[("service_down", self.playbook)], environment: &environment }).await
     }
 
     /// The active node, and one that stands by.

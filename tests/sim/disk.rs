@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use reynard::domain::autonomy::Record;
 use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::{Effect, Wake};
 use reynard::domain::hold::Holds;
@@ -31,6 +32,7 @@ pub struct Tables {
     last_job: i64,
     spent: Vec<Spent>,
     pub holds: Holds,
+    records: BTreeMap<String, Record>,
     pub requests: BTreeSet<String>,
 }
 
@@ -96,6 +98,7 @@ impl Tables {
         }
         batch.settled.iter().for_each(|id| drop(self.jobs.remove(id)));
         self.spent.extend(batch.spent.iter().cloned());
+        self.records.extend(batch.records.iter().cloned());
         self.holds = batch.holds.clone().unwrap_or_else(|| std::mem::take(&mut self.holds));
         self.requests.extend(batch.requests.iter().map(|(key, _)| key.clone()));
     }
@@ -150,6 +153,7 @@ impl Tables {
             last_commit_at: self.last_commit_at,
             seal: self.seal,
             holds: self.holds.clone(),
+            records: self.records.clone(),
             spent: self.spent.iter().filter(|spent| spent.at > now - LONGEST_WINDOW).cloned().collect(),
             running,
             at_work: self.at_work(),

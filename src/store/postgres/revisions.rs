@@ -6,7 +6,7 @@ use sqlx::{PgPool, Row};
 
 use crate::domain::time::Timestamp;
 use crate::engine::revisions::{Edition, PastRun, Revisions, Save, Saving, in_order};
-use crate::engine::store::StoreError;
+use crate::engine::store::{RevisionText, StoreError};
 use crate::store::postgres::open::{PostgresStore, store_error};
 use crate::store::postgres::rows::plain;
 
@@ -91,11 +91,13 @@ impl Revisions for PostgresStore {
     }
 }
 
-/// Keeps a text under its digest, and that it is this playbook's.
-pub(super) async fn keep(readers: &PgPool, (slug, revision, source): (&str, &str, &str), now: Timestamp) -> Result<(), sqlx::Error> {
+/// Keeps texts under their digests, and whose they are.
+pub(super) async fn keep(readers: &PgPool, texts: &[RevisionText<'_>], now: Timestamp) -> Result<(), sqlx::Error> {
     let mut tx = readers.begin().await?;
-    sqlx::query(KEEP_TEXT).bind(revision).bind(plain(slug)).bind(plain(source)).bind(now.0).execute(&mut *tx).await?;
-    sqlx::query(KEEP_EDITION).bind(plain(slug)).bind(revision).bind(now.0).execute(&mut *tx).await?;
+    for RevisionText { revision, slug, source } in texts {
+        sqlx::query(KEEP_TEXT).bind(revision).bind(plain(slug)).bind(plain(source)).bind(now.0).execute(&mut *tx).await?;
+        sqlx::query(KEEP_EDITION).bind(plain(slug)).bind(revision).bind(now.0).execute(&mut *tx).await?;
+    }
     tx.commit().await
 }
 

@@ -12,7 +12,7 @@ use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::{LONGEST_WINDOW, Spent};
 use crate::domain::time::Timestamp;
-use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
+use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, RevisionText, Slice, StoreError};
 use crate::store::sqlite::inbox;
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::retention;
@@ -157,8 +157,12 @@ impl Journal for SqliteStore {
     }
 
     async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.keep_revisions(&[RevisionText { revision, slug, source }], now).await
+    }
+
+    async fn keep_revisions(&self, texts: &[RevisionText<'_>], now: Timestamp) -> Result<(), StoreError> {
         let (place, mut connection) = self.take_writer().await?;
-        let kept = revisions::keep(&mut connection, (slug, revision, source), now).await;
+        let kept = revisions::keep(&mut connection, texts, now).await;
         give_back(place, connection, kept).await
     }
 
@@ -225,6 +229,7 @@ impl SqliteStore {
                 .and_then(|text| text.parse().ok())
                 .unwrap_or_default(),
             holds: rows::holds(sqlx::query_scalar("select value from meta where name = 'holds'").fetch_optional(&self.readers).await?)?,
+            records: rows::records(&sqlx::query(rows::RECORDS).fetch_all(&self.readers).await?)?,
             ..Resumed::default()
         };
         for row in sqlx::query("select at, playbook, target from spent where at > $1 order by at")
@@ -410,6 +415,9 @@ async fn write_rest(tx: &mut Transaction<'_, Sqlite>, batch: &Batch, now: Timest
     let mut marks = vec![("last_commit_at", now.0.to_string())];
     marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position.to_string())));
     marks.extend(batch.seal.map(|seal| ("seal", seal.to_string())));
+    let records: Vec<(String, String)> =
+        batch.records.iter().map(|(slug, record)| (format!("record/{slug}"), rows::to_json(record))).collect();
+    marks.extend(records.iter().map(|(name, record)| (name.as_str(), record.clone())));
     marks.extend(batch.holds.as_ref().map(|holds| ("holds", rows::to_json(holds))));
     // Ids of jobs are never used twice, even when the newest one is settled before a restart.
     marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id.to_string())));

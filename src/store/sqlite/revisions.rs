@@ -6,7 +6,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 
 use crate::domain::time::Timestamp;
 use crate::engine::revisions::{Edition, PastRun, Revisions, Save, Saving, in_order};
-use crate::engine::store::StoreError;
+use crate::engine::store::{RevisionText, StoreError};
 use crate::store::sqlite::journal::give_back;
 use crate::store::sqlite::open::{SqliteStore, store_error};
 
@@ -93,15 +93,13 @@ impl Revisions for SqliteStore {
     }
 }
 
-/// Keeps a text under its digest, and that it is this playbook's.
-pub(super) async fn keep(
-    connection: &mut SqliteConnection,
-    (slug, revision, source): (&str, &str, &str),
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
+/// Keeps texts under their digests, and whose they are.
+pub(super) async fn keep(connection: &mut SqliteConnection, texts: &[RevisionText<'_>], now: Timestamp) -> Result<(), sqlx::Error> {
     let mut tx = connection.begin().await?;
-    sqlx::query(KEEP_TEXT).bind(revision).bind(slug).bind(source).bind(now.0).execute(&mut *tx).await?;
-    sqlx::query(KEEP_EDITION).bind(slug).bind(revision).bind(now.0).execute(&mut *tx).await?;
+    for RevisionText { revision, slug, source } in texts {
+        sqlx::query(KEEP_TEXT).bind(revision).bind(slug).bind(source).bind(now.0).execute(&mut *tx).await?;
+        sqlx::query(KEEP_EDITION).bind(slug).bind(revision).bind(now.0).execute(&mut *tx).await?;
+    }
     tx.commit().await
 }
 

@@ -47,6 +47,7 @@ use crate::web::webhook;
         playbooks::check,
         playbooks::simulate,
         automation::show,
+        automation::shadow,
         automation::hold,
         automation::release,
         nodes::list,

@@ -8,6 +8,7 @@ use axum::http::header::{ETAG, HeaderName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::domain::autonomy::Record;
 use crate::domain::playbook::{Playbook, Step};
 use crate::domain::time::Timestamp;
 use crate::web::api::incidents::instant;
@@ -36,7 +37,43 @@ pub struct PlaybookLine {
     pub schedule: Option<String>,
     /// When it does so next.
     pub next_at: Option<String>,
+    /// Whether what would change things is only written down.
+    pub shadow: bool,
+    pub record: RecordBody,
     pub steps: Vec<PlaybookStep>,
+}
+
+/// What its runs came to.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct RecordBody {
+    /// It changed something, looked, and the trouble was over.
+    pub verified: u64,
+    /// It went well, and either changed nothing or did not look.
+    pub succeeded: u64,
+    /// It had begun to change something and failed.
+    pub failed: u64,
+    /// The trouble was over before it was done.
+    pub false_starts: u64,
+    /// Ended by a person, or failed before it changed anything.
+    pub left: u64,
+    /// Of the last 50 that went well.
+    pub median_ms: Option<u64>,
+    /// Why it asks before it changes anything, where `autonomy` has it earn that it need not.
+    pub asks: Option<String>,
+}
+
+impl RecordBody {
+    fn new(record: &Record, playbook: &Playbook) -> Self {
+        Self {
+            verified: record.verified,
+            succeeded: record.well,
+            failed: record.failed,
+            false_starts: record.false_starts,
+            left: record.left,
+            median_ms: record.median().map(|span| span.as_millis()),
+            asks: playbook.autonomy.and_then(|policy| record.why_it_asks(policy)),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -62,15 +99,16 @@ pub struct PlaybookBody {
     pub source: String,
 }
 
-#[utoipa::path(get, path = "/api/v1/playbooks", tag = "playbooks", responses((status = 200, body = PlaybookList)))]
-pub async fn list(State(web): State<WebState>) -> Json<PlaybookList> {
+#[utoipa::path(get, path = "/api/v1/playbooks", tag = "playbooks", responses((status = 200, body = PlaybookList), (status = 503, body = ProblemBody)))]
+pub async fn list(State(web): State<WebState>) -> Result<Json<PlaybookList>, Problem> {
+    let records = web.runtime.reads.records().await?;
     let rulebook = web.runtime.rulebook();
     let now = web.runtime.clock.now();
     let broken = rulebook.broken.iter().map(|(path, fault)| BrokenFile { path: path.clone(), fault: fault.clone() });
-    Json(PlaybookList {
-        items: rulebook.playbooks.values().map(|playbook| PlaybookLine::new(playbook, now)).collect(),
+    Ok(Json(PlaybookList {
+        items: rulebook.playbooks.values().map(|playbook| PlaybookLine::new(playbook, records.get(&playbook.slug), now)).collect(),
         broken: broken.collect(),
-    })
+    }))
 }
 
 #[utoipa::path(get, path = "/api/v1/playbooks/{slug}", tag = "playbooks", params(("slug" = String, Path)),
@@ -81,7 +119,9 @@ pub async fn one(
 ) -> Result<([(HeaderName, String); 1], Json<PlaybookBody>), Problem> {
     let rulebook = web.runtime.rulebook();
     let playbook = rulebook.playbooks.get(&slug).ok_or_else(|| Problem::missing("playbook"))?;
-    let body = PlaybookBody { line: PlaybookLine::new(playbook, web.runtime.clock.now()), source: playbook.source.clone() };
+    let records = web.runtime.reads.records().await?;
+    let line = PlaybookLine::new(playbook, records.get(&slug), web.runtime.clock.now());
+    let body = PlaybookBody { line, source: playbook.source.clone() };
     Ok(([(ETAG, format!("\"{}\"", playbook.revision))], Json(body)))
 }
 
@@ -135,7 +175,7 @@ where
 }
 
 impl PlaybookLine {
-    fn new(playbook: &Arc<Playbook>, now: Timestamp) -> Self {
+    fn new(playbook: &Arc<Playbook>, record: Option<&Record>, now: Timestamp) -> Self {
         let planned = playbook.trigger.schedule.as_ref();
         Self {
             slug: playbook.slug.clone(),
@@ -146,6 +186,8 @@ impl PlaybookLine {
             priorities: playbook.trigger.priorities.iter().map(ToString::to_string).collect(),
             schedule: planned.map(ToString::to_string),
             next_at: instant(planned.and_then(|planned| planned.next(&playbook.slug, now)).map(|next| next.at)),
+            shadow: playbook.shadow,
+            record: RecordBody::new(record.unwrap_or(&Record::default()), playbook),
             steps: playbook.steps.iter().map(|step| PlaybookStep::new(step)).collect(),
         }
     }

@@ -67,7 +67,17 @@ pub async fn look(
         editions = library.revisions.editions(slug).await?;
         runs = library.revisions.past_runs(slug, RUNS).await?;
     }
-    let known = Known { slug, rulebook, file: file.as_ref(), editions: &editions, runs: &runs, editable: library.is_some(), lens };
+    let records = reads.records().await?;
+    let known = Known {
+        slug,
+        rulebook,
+        record: records.get(slug),
+        file: file.as_ref(),
+        editions: &editions,
+        runs: &runs,
+        editable: library.is_some(),
+        lens,
+    };
     let view = playbook_view(&known).ok_or(MISSING)?;
     let place = Place { title: format!("{slug} · Playbooks"), place: "playbooks", scope: String::new() };
     Ok(Page { shell: shell(place, visitor, &reads.totals().await?, rulebook, lens), view })

@@ -24,6 +24,7 @@ pub fn routes() -> Router<WebState> {
         .route("/playbooks/{slug}/start", get(start::form).post(start::start))
         .route("/playbooks/{slug}/revisions/{revision}", get(playbook::revision).post(playbook::restore))
         .route("/automation", get(automation::show))
+        .route("/automation/shadow", get(automation::show_shadow))
         .route("/automation/hold", post(automation::hold))
         .route("/automation/release", post(automation::release))
         .route("/nodes", get(nodes::list))

@@ -13,3 +13,4 @@ pub mod recorder;
 pub mod reynard;
 pub mod smtp;
 pub mod wait;
+pub mod wire;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::domain::autonomy::Record;
 use crate::domain::settings::Rulebook;
 use crate::domain::time::Timestamp;
 use crate::engine::revisions::{Edition, PastRun};
@@ -58,6 +59,7 @@ pub struct EditionLine {
 pub struct Known<'a> {
     pub slug: &'a str,
     pub rulebook: &'a Rulebook,
+    pub record: Option<&'a Record>,
     pub file: Option<&'a FileText>,
     pub editions: &'a [Edition],
     pub runs: &'a [PastRun],
@@ -74,7 +76,7 @@ pub fn playbook_view(known: &Known<'_>) -> Option<PlaybookView> {
     let fault = known.file.and_then(|file| known.rulebook.broken.get(&file.path));
     Some(PlaybookView {
         slug: known.slug.to_owned(),
-        book: book.map(|book| book_view(book)),
+        book: book.map(|book| book_view(book, known.record)),
         source: book.map(|book| book.source.clone()).or_else(|| known.file.map(|file| file.source.clone())),
         path: known.file.map(|file| file.path.clone()),
         carried: known.file.is_some_and(|file| file.carried),

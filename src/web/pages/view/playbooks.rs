@@ -1,9 +1,13 @@
 //! The playbooks in force and the files that are broken. Knows no files: the rulebook is handed in.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+use crate::domain::autonomy::Record;
 use crate::domain::playbook::{Playbook, Trigger};
 use crate::domain::settings::Rulebook;
+use crate::web::pages::view::times::whole_seconds;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct PlaybooksView {
@@ -29,6 +33,11 @@ pub struct Book {
     pub revision: String,
     pub trigger: String,
     pub limits: Option<String>,
+    /// What its runs came to, in a line.
+    pub record: Option<String>,
+    /// Why it asks before it changes anything.
+    pub asks: Option<String>,
+    pub shadow: bool,
     pub steps: Vec<BookStep>,
     pub destructive: usize,
 }
@@ -43,12 +52,12 @@ pub struct BookStep {
     pub destructive: bool,
 }
 
-pub fn playbooks_view(rulebook: &Rulebook, start_on: Option<u64>, editable: bool) -> PlaybooksView {
+pub fn playbooks_view(rulebook: &Rulebook, records: &BTreeMap<String, Record>, (start_on, editable): (Option<u64>, bool)) -> PlaybooksView {
     PlaybooksView {
         start_on,
         editable,
         broken: rulebook.broken.iter().map(|(file, fault)| broken(file, fault, editable)).collect(),
-        books: rulebook.playbooks.values().map(|book| book_view(book)).collect(),
+        books: rulebook.playbooks.values().map(|book| book_view(book, records.get(&book.slug))).collect(),
     }
 }
 
@@ -58,7 +67,8 @@ fn broken(file: &str, fault: &str, editable: bool) -> Broken {
     Broken { file: file.to_owned(), fault: fault.to_owned(), edit: slug.map(|slug| format!("/playbooks/{slug}/edit")) }
 }
 
-pub fn book_view(book: &Playbook) -> Book {
+pub fn book_view(book: &Playbook, record: Option<&Record>) -> Book {
+    let blank = Record::default();
     let steps = book.steps.iter().zip(1..).map(|(step, number)| BookStep {
         number,
         title: if step.title.is_empty() { step.id.clone() } else { step.title.clone() },
@@ -73,9 +83,26 @@ pub fn book_view(book: &Playbook) -> Book {
         revision: book.revision.chars().take(8).collect(),
         trigger: trigger(&book.trigger),
         limits: book.limits.concurrency.map(|n| if n == 1 { "one at a time".to_owned() } else { format!("{n} at a time") }),
+        record: record.map(in_words),
+        asks: book.autonomy.and_then(|policy| record.unwrap_or(&blank).why_it_asks(policy)),
+        shadow: book.shadow,
         steps: steps.collect(),
         destructive: book.steps.iter().filter(|step| step.destructive).count(),
     }
+}
+
+/// `4 helped, 1 failed, 2 false starts; mostly within 40s`
+fn in_words(record: &Record) -> String {
+    let counts = [
+        (record.verified, "verified"),
+        (record.well, "went well"),
+        (record.failed, "failed"),
+        (record.false_starts, "false starts"),
+        (record.left, "left"),
+    ];
+    let counts: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    let median = record.median().map_or_else(String::new, |median| format!("; half of the last within {}", whole_seconds(median)));
+    format!("{}{median}", counts.join(", "))
 }
 
 /// The trigger in words.
