@@ -95,7 +95,7 @@ async fn one(
 }
 
 async fn books(State(house): State<House>, Query(look): Query<Look>, headers: HeaderMap) -> Result<Response, Fault> {
-    let shown = playbooks::look(&*house.fake.read().await, &house.rulebook, &visitor(&headers, &look), NOW).await?;
+    let shown = playbooks::look(&*house.fake.read().await, &house.rulebook, (None, false), &visitor(&headers, &look), NOW).await?;
     Ok(page("playbooks", &shown))
 }
 

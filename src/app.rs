@@ -1,23 +1,25 @@
 //! The only place where the parts are joined: files to rules, a database, the engine, the web, and an orderly end.
 
 pub mod backtest;
+mod files;
 pub mod hold_file;
+mod shelf;
 pub mod upkeep;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use notify::Watcher;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::catalog;
+use crate::app::files::{Doors, Loader};
 use crate::app::hold_file::HoldFile;
+use crate::app::shelf::Shelf;
 use crate::carried;
 use crate::channel::catalog::senders;
 use crate::channel::heartbeat::Heartbeat;
@@ -41,12 +43,11 @@ use crate::rehearse::Drafts;
 use crate::secrets::RealSecrets;
 use crate::store::catalog as databases;
 use crate::terminal;
-use crate::web::hosts::Hosts;
+use crate::web::library::Library;
 use crate::web::pages;
-use crate::web::releasing::Releasing;
 use crate::web::router::router;
 use crate::web::serve::serve;
-use crate::web::state::{Sources, WebState};
+use crate::web::state::WebState;
 
 /// How long effects under way may take to end after a request to stop.
 const GRACE: Span = Span::seconds(20);
@@ -58,8 +59,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 const FURTHEST_AHEAD: Span = Span::hours(26);
 /// How often the file that holds automation is looked for where nothing else happens.
 const BRAKE_EVERY: Duration = Duration::from_secs(1);
-/// Editors write a file in several strokes; reading waits for the last.
-const STROKES: Duration = Duration::from_millis(200);
 
 /// Where things are, and what the command line says of them.
 #[derive(Clone, Debug)]
@@ -71,14 +70,6 @@ pub struct Place {
     pub database_url: Option<String>,
 }
 
-/// Who may come in, by which name, and what drafts are looked at with; followed anew when the settings change.
-struct Doors {
-    sources: Sources,
-    hosts: Hosts,
-    drafts: Arc<Drafts>,
-    releasing: Releasing,
-}
-
 /// Whether a start may go on from a last commit that lies far ahead of the machine's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ahead {
@@ -88,7 +79,7 @@ pub enum Ahead {
 
 /// Checks files as starting would, for `reynard check`.
 pub fn check(request: Request<'_>) -> Checked {
-    check::check(request, &catalog::specs(), &RealSecrets)
+    check::check(request, &carried::playbooks(), &catalog::specs(), &RealSecrets)
 }
 
 /// The kinds of files that have a schema.
@@ -134,7 +125,7 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     let Some(mut settings) = loaded.settings else {
         bail!("{} has errors:\n{}", place.config.display(), loaded.diagnostics.to_text(false));
     };
-    report(&loaded.diagnostics);
+    report(&place, &loaded.diagnostics);
     overrule(&mut settings, &place);
     // Heard from the start: whoever sees it ready may ask it to stop a moment later.
     let asked = requests_to_stop()?;
@@ -142,7 +133,7 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
         .with_context(|| format!("cannot listen on {}; is another Reynard running? --listen takes another address", settings.listen))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let databases::Opened { journal, reads, lease, inbox } = databases::open(&settings.database_url, &name(address)).await?;
+    let databases::Opened { journal, reads, revisions, lease, inbox } = databases::open(&settings.database_url, &name(address)).await?;
     let rulebook = Arc::new(settings.rulebook.clone());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     if ahead == Ahead::Refused {
@@ -167,10 +158,12 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     state.releasing.follow(engine.settings.hold.release_token.clone());
     let (sources, hosts, releasing) = (state.sources.clone(), state.hosts.clone(), state.releasing.clone());
     let doors = Doors { sources, hosts, drafts, releasing };
+    let loader = Arc::new(Loader::new(place.clone(), runtime.clone(), journal, doors));
+    let _ = state.library.set(Library { files: Arc::new(Shelf { loader: loader.clone(), revisions: revisions.clone() }), revisions });
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
     let watching_itself = tokio::spawn(Watch::new(runtime.clone()).work());
-    let looking = tokio::spawn(look_at_the_brake(runtime.clone()));
-    let watching = tokio::spawn(watch(place.clone(), runtime, journal, doors));
+    let looking = tokio::spawn(look_at_the_brake(runtime));
+    let watching = tokio::spawn(loader.watch());
     welcome(&engine.settings, address, &place, loops.is_some());
     let stop = CancellationToken::new();
     tokio::spawn({
@@ -377,31 +370,6 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
     Ok(Hands { actions, senders, messages: Arc::new(messages), brake: Some(brake), heart })
 }
 
-/// Reads the files again whenever one changes or somebody asks by SIGHUP; what is broken keeps its last good revision and says so.
-async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, doors: Doors) {
-    let Ok(mut asked) = signal(SignalKind::hangup()) else {
-        return tracing::warn!("Changes of files cannot be noticed here; restart to load them");
-    };
-    let (changed, mut changes) = mpsc::unbounded_channel();
-    let _watcher = watcher(&place, changed);
-    let mut before = fingerprint(&place);
-    loop {
-        let wanted = tokio::select! {
-            Some(()) = changes.recv() => false,
-            Some(()) = asked.recv() => true,
-            else => return,
-        };
-        tokio::time::sleep(STROKES).await;
-        while changes.try_recv().is_ok() {}
-        let now = fingerprint(&place);
-        // Files with secrets are not watched, so whoever asks means it.
-        if wanted || now != before {
-            before = now;
-            reload(&place, &runtime, journal.as_ref(), &doors).await;
-        }
-    }
-}
-
 /// An engine that nobody asks anything of hears of the file that holds automation all the same.
 async fn look_at_the_brake(runtime: Runtime) {
     loop {
@@ -410,65 +378,19 @@ async fn look_at_the_brake(runtime: Runtime) {
     }
 }
 
-/// Notices changes for as long as it lives; none where the system cannot.
-fn watcher(place: &Place, changed: mpsc::UnboundedSender<()>) -> Option<notify::RecommendedWatcher> {
-    let noticed = move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| !event.kind.is_access()) {
-            let _ = changed.send(());
-        }
-    };
-    let Ok(mut watcher) = notify::recommended_watcher(noticed) else {
-        tracing::warn!("Changes of files cannot be watched here; send SIGHUP to load them");
-        return None;
-    };
-    let folder = |path: &Path| path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-    for path in [place.playbooks.clone(), place.messages.clone(), folder(&place.config)] {
-        if path.exists()
-            && let Err(error) = watcher.watch(&path, notify::RecursiveMode::NonRecursive)
-        {
-            tracing::warn!(path = %path.display(), %error, "Changes cannot be watched; send SIGHUP to load them");
-        }
-    }
-    Some(watcher)
-}
-
-/// What the files say, so that a change of something else in the folder reloads nothing.
-fn fingerprint(place: &Place) -> (Option<Files>, BTreeMap<String, String>) {
-    (Files::gather(&place.config, &place.playbooks, &[]).ok(), carried::messages(&place.messages))
-}
-
-async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, doors: &Doors) {
-    let previous = runtime.rulebook();
-    let loaded = match read_files(place, Some(&previous)) {
-        Ok(loaded) => loaded,
-        Err(error) => return tracing::error!(%error, "The files cannot be read; what was in force stays"),
-    };
-    report(&loaded.diagnostics);
-    let Some(mut settings) = loaded.settings else {
-        return tracing::error!("{} has errors; what was in force stays", place.config.display());
-    };
-    overrule(&mut settings, place);
-    let kept = keep_revisions(&settings.rulebook, journal, runtime.clock.as_ref()).await;
-    match kept.and_then(|()| hands(&settings, place)) {
-        Ok(hands) => {
-            let playbooks = settings.rulebook.playbooks.len();
-            doors.hosts.follow(settings.listen.ip(), &settings.public_url, &settings.hosts);
-            doors.drafts.replace(settings.clone());
-            doors.releasing.follow(settings.hold.release_token.clone());
-            runtime.reload(settings.rulebook, hands);
-            doors.sources.replace(settings.sources);
-            tracing::info!(playbooks, "Loaded the changed files");
-        }
-        Err(error) => tracing::error!(%error, "The changed files cannot be put in force; what was in force stays"),
-    }
-}
-
-fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
+fn report(place: &Place, diagnostics: &crate::config::diagnostic::Diagnostics) {
     if diagnostics.has_errors() {
-        tracing::error!("Faults in the files; each broken playbook keeps its last good revision:\n{}", diagnostics.to_text(false));
-    } else if diagnostics.warnings() > 0 {
-        tracing::warn!("`reynard check` has {} warnings", diagnostics.warnings());
+        return tracing::error!("Faults in the files; each broken playbook keeps its last good revision:\n{}", diagnostics.to_text(false));
     }
+    // The check looks closer than loading needs to, and nobody waits for it.
+    let place = place.clone();
+    tokio::task::spawn_blocking(move || {
+        let looked = check(Request { settings: &place.config, playbooks: &place.playbooks, paths: &[] });
+        let warnings = looked.diagnostics.warnings();
+        if warnings > 0 {
+            tracing::warn!("`reynard check` has {warnings} warnings");
+        }
+    });
 }
 
 /// What a person needs to see first: where to look, and what to paste into Alertmanager.

@@ -15,7 +15,7 @@ fn shipped_and_example_files_pass_the_check() {
     {
         let (settings, playbooks): (PathBuf, PathBuf) = (root.join(settings), root.join(playbooks));
         let request = Request { settings: &settings, playbooks: &playbooks, paths: &[] };
-        let checked = check(request, &catalog::specs(), &NoSecrets);
+        let checked = check(request, &[], &catalog::specs(), &NoSecrets);
         assert_eq!((checked.verdict, checked.files.len()), (Verdict::Good, files), "{}", checked.diagnostics.to_text(false));
     }
 }

@@ -10,7 +10,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("engine", &["domain"]),
     ("config", &["domain"]),
-    ("store", &["domain", "engine::archive", "engine::nodes", "engine::ports", "engine::store"]),
+    ("store", &["domain", "engine::archive", "engine::nodes", "engine::ports", "engine::revisions", "engine::store"]),
     ("action", &["domain", "engine::ports"]),
     ("channel", &["domain", "engine::ports"]),
     (
@@ -23,6 +23,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "engine::nodes",
             "engine::ports",
             "engine::store",
+            "engine::revisions",
             "engine::metrics",
         ],
     ),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::diagnostic::Diagnostics;
+use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::files::{self, Files, TextFile};
 use crate::config::lint;
 use crate::config::load;
@@ -50,9 +50,9 @@ pub struct Checked {
     pub verdict: Verdict,
 }
 
-/// Checks as loading would.
-pub fn check(request: Request<'_>, specs: &Specs, secrets: &dyn Secrets) -> Checked {
-    match gather(request) {
+/// Checks as loading would; what the program carries stands for a playbook folder that is not there.
+pub fn check(request: Request<'_>, carried: &[TextFile], specs: &Specs, secrets: &dyn Secrets) -> Checked {
+    match gather(request, carried) {
         Ok(files) => checked(&files, specs, secrets),
         Err(error) => Checked { diagnostics: Diagnostics::default(), files: Vec::new(), verdict: Verdict::CouldNotRun(error.to_string()) },
     }
@@ -80,6 +80,17 @@ pub fn one(path: &str, text: &str, settings: &Settings) -> Diagnostics {
     diagnostics
 }
 
+/// Checks one file among all, which may name each other: what is said of it, and whether the settings can be used.
+pub fn among(files: &Files, path: &str, specs: &Specs, secrets: &dyn Secrets) -> (Vec<Diagnostic>, bool) {
+    let mut loaded = load::load(files, specs, secrets, None);
+    for file in files.playbooks.iter().filter(|file| file.path == path) {
+        look_closer(file, loaded.settings.as_ref().map(|settings| &settings.rulebook), &mut loaded.diagnostics);
+    }
+    loaded.diagnostics.sort();
+    let own = loaded.diagnostics.iter().filter(|fault| fault.file == path);
+    (own.cloned().collect(), loaded.settings.is_some())
+}
+
 /// What is good by the letter is looked at once more.
 fn look_closer(file: &TextFile, book: Option<&Rulebook>, diagnostics: &mut Diagnostics) {
     let (Some(book), Ok(text)) = (book, &file.text) else { return };
@@ -89,8 +100,8 @@ fn look_closer(file: &TextFile, book: Option<&Rulebook>, diagnostics: &mut Diagn
     }
 }
 
-fn gather(request: Request<'_>) -> io::Result<Files> {
-    let mut found = Files::gather(request.settings, request.playbooks, &[])?;
+fn gather(request: Request<'_>, carried: &[TextFile]) -> io::Result<Files> {
+    let mut found = Files::gather(request.settings, request.playbooks, carried)?;
     if request.paths.is_empty() {
         return Ok(found);
     }
@@ -136,13 +147,16 @@ mod tests {
         let paths: Vec<PathBuf> = paths.iter().map(|path| folder.join(path)).collect();
         let (settings, playbooks) = (folder.join("reynard.yaml"), folder.join("playbooks"));
         let request = Request { settings: &settings, playbooks: &playbooks, paths: &paths };
-        let checked = check(request, &samples::specs(), &Sampled);
+        let carried = [TextFile::new("playbooks/carried.yaml", "on: {}\nsteps: [ { id: a, wait: 1m } ]\n")];
+        let checked = check(request, &carried, &samples::specs(), &Sampled);
         (checked.verdict, checked.files.len())
     }
 
     #[test]
     fn an_empty_folder_is_good_and_a_missing_file_cannot_be_checked() {
         let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(verdict(folder.path(), &[]), (Verdict::Good, 1), "what the program carries is what would run");
+        fs::create_dir(folder.path().join("playbooks")).expect("a folder");
         assert_eq!(verdict(folder.path(), &[]), (Verdict::Good, 0));
         let (verdict, _) = verdict(folder.path(), &["nope.yaml"]);
         assert_eq!(verdict.exit_code(), 2, "{verdict:?}");

@@ -17,6 +17,7 @@ pub mod outputs;
 pub mod playbooks;
 pub mod reader;
 pub mod recovered;
+pub mod reference;
 pub mod schema;
 pub mod scope;
 pub mod secrets;
@@ -30,6 +31,7 @@ pub mod vars;
 pub mod watch;
 pub mod with;
 pub mod worst_case;
+pub mod write;
 pub mod yaml;
 
 #[cfg(test)]

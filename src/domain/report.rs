@@ -68,7 +68,9 @@ fn told_run(text: &mut String, run: &Run) {
         let title = if step.title.is_empty() { id } else { &step.title };
         let on = step.target.as_ref().map_or_else(String::new, |target| format!(" on {}", plain(target)));
         let why = step.reason.as_ref().filter(|why| !why.is_empty()).map_or_else(String::new, |why| format!(": {}", plain(why)));
-        let _ = writeln!(text, "1. {} ({}{on}) {}{why}", plain(title), plain(&step.action), step.status.word().replace('_', " "));
+        // What was skipped never came to an action.
+        let deed = if step.action.is_empty() { String::new() } else { format!(" ({}{on})", plain(&step.action)) };
+        let _ = writeln!(text, "1. {}{deed} {}{why}", plain(title), step.status.word().replace('_', " "));
     }
 }
 

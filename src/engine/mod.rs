@@ -20,6 +20,7 @@ pub mod recovery;
 pub mod render;
 pub mod request;
 mod retention;
+pub mod revisions;
 pub mod runtime;
 pub mod schedule;
 pub mod shared;

@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::web::problem::Problem;
-use crate::web::router::MAX_BODY;
+use crate::web::router::MAX_TEXT;
 use crate::web::state::WebState;
 
 /// Says that a node has sent this on; nobody sends it on again, so that two nodes who each believe in the other end at once.
@@ -55,7 +55,7 @@ fn is_act(request: &Request) -> bool {
 async fn send(url: &str, request: Request) -> Result<Response, String> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let body = to_bytes(body, MAX_BODY).await.map_err(|error| error.to_string())?;
+    let body = to_bytes(body, MAX_TEXT).await.map_err(|error| error.to_string())?;
     let mut headers = passed_on(&parts.headers);
     headers.insert(SENT_ON, HeaderValue::from_static("1"));
     let asked = client()?.request(parts.method, format!("{}{path}", url.trim_end_matches('/'))).headers(headers).body(body);

@@ -2,9 +2,11 @@
 
 pub mod api;
 pub mod assets;
+pub mod diff;
 pub mod extract;
 mod forward;
 pub mod hosts;
+pub mod library;
 pub mod live;
 pub mod pages;
 pub mod problem;

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::domain::decide::command::Refusal;
@@ -20,6 +21,8 @@ pub struct Problem {
     pub status: StatusCode,
     pub detail: String,
     pub id: Uuid,
+    /// What a program needs to know besides, by name.
+    more: Map<String, Value>,
 }
 
 /// The shape of `application/problem+json`.
@@ -38,11 +41,20 @@ pub struct ProblemBody {
     pub instance: String,
     /// The same id stands in the log.
     pub id: String,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub more: Map<String, Value>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), id: Uuid::new_v4() }
+        Self { status, detail: detail.into(), id: Uuid::new_v4(), more: Map::new() }
+    }
+
+    /// Says more to programs; what cannot be said is left out.
+    pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
+        self.more.extend(serde_json::to_value(value).ok().map(|value| (name.to_owned(), value)));
+        self
     }
 
     pub fn unreadable(detail: impl Into<String>) -> Self {
@@ -120,6 +132,7 @@ impl IntoResponse for Problem {
             detail: self.detail,
             instance: self.id.urn().to_string(),
             id: self.id.to_string(),
+            more: self.more,
         };
         let headers = [(CONTENT_TYPE, "application/problem+json"), (CACHE_CONTROL, "no-store")];
         let advice = match self.status {

@@ -19,7 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, nodes, on_call, openapi, playbooks, runs};
+use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, nodes, on_call, openapi, playbooks, revisions, runs};
 use crate::web::forward;
 use crate::web::problem::Problem;
 use crate::web::state::WebState;
@@ -27,6 +27,8 @@ use crate::web::webhook;
 
 /// The largest form or JSON body, the webhook's apart.
 pub const MAX_BODY: usize = 256 * 1024;
+/// The largest body with a playbook's text in it, which a form makes longer.
+pub const MAX_TEXT: usize = 1024 * 1024;
 /// How long an answer may take to begin.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
@@ -96,7 +98,11 @@ fn api() -> Router<WebState> {
         .route("/api/v1/runs/{id}/steps/{step}/approve", post(runs::approve))
         .route("/api/v1/runs/{id}/steps/{step}/reject", post(runs::reject))
         .route("/api/v1/playbooks", get(playbooks::list))
-        .route("/api/v1/playbooks/{slug}", get(playbooks::one))
+        .route("/api/v1/playbooks/{slug}", get(playbooks::one).put(revisions::put).layer(DefaultBodyLimit::max(MAX_TEXT)))
+        .route("/api/v1/playbooks/{slug}/revisions", get(revisions::list))
+        .route("/api/v1/playbooks/{slug}/revisions/{revision}", get(revisions::one))
+        .route("/api/v1/playbooks/{slug}/revisions/{revision}/diff", get(revisions::changes))
+        .route("/api/v1/playbooks/{slug}/revisions/{revision}/restore", post(revisions::restore))
         .route("/api/v1/playbooks/{slug}/check", post(playbooks::check))
         .route("/api/v1/playbooks/{slug}/simulate", post(playbooks::simulate))
         .route("/api/v1/automation", get(automation::show))

@@ -11,6 +11,7 @@ use crate::domain::settings::Source;
 use crate::engine::metrics::Metrics;
 use crate::engine::runtime::Runtime;
 use crate::web::hosts::Hosts;
+use crate::web::library::Library;
 use crate::web::releasing::Releasing;
 
 /// Deliveries being read at once, in KiB; what comes on top is asked to come again.
@@ -43,6 +44,8 @@ pub struct Parts {
     pub closing: CancellationToken,
     /// Room for deliveries being read, a permit a KiB.
     pub intake: Semaphore,
+    /// Set once, where there are files to edit.
+    pub library: OnceLock<Library>,
     /// Set once, where there are files to look at.
     pub desk: OnceLock<Arc<dyn Desk>>,
 }
@@ -50,8 +53,8 @@ pub struct Parts {
 impl WebState {
     pub fn new(runtime: Runtime, sources: Vec<Source>, metrics: Arc<Metrics>, closing: CancellationToken) -> Self {
         let (sources, hosts, releasing) = (Sources::new(sources), Hosts::default(), Releasing::default());
-        let (intake, desk) = (Semaphore::new(INTAKE_KIB), OnceLock::new());
-        Self(Arc::new(Parts { runtime, sources, hosts, releasing, metrics, closing, intake, desk }))
+        let (intake, library, desk) = (Semaphore::new(INTAKE_KIB), OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Parts { runtime, sources, hosts, releasing, metrics, closing, intake, library, desk }))
     }
 }
 

@@ -2,11 +2,21 @@
 
 use std::collections::BTreeSet;
 
+use reynard::domain::id::RunId;
+use reynard::domain::playbook::{Playbook, Var, VarKind};
+use reynard::engine::revisions::{Edition, PastRun, Saving};
+use reynard::web::library::{FileText, Finding};
 use reynard::web::pages::automation::{self, May};
 use reynard::web::pages::incident::Asked;
 use reynard::web::pages::render::html;
+use reynard::web::pages::view::diff::diff_view;
+use reynard::web::pages::view::edit::{EditView, finding_views, verdict};
 use reynard::web::pages::view::face::face;
 use reynard::web::pages::view::list::Filter;
+use reynard::web::pages::view::playbook::{Known, playbook_view};
+use reynard::web::pages::view::shell::{Page, Shell};
+use reynard::web::pages::view::start::{StartView, start_view};
+use reynard::web::pages::view::times::Lens;
 use reynard::web::pages::visitor::{Notice, Undo, Visitor};
 use reynard::web::pages::{incident, incidents, nodes, playbooks};
 
@@ -87,7 +97,7 @@ async fn every_sample_is_drawn_and_nothing_slips_through() {
         let shown = incidents::look(fake, &samples::rulebook(), &filter, &visitor(), NOW).await.expect("a list");
         is_clean(&html("incidents", &shown).expect("the page is drawn"));
     }
-    let shown = playbooks::look(&fake, &samples::rulebook(), &visitor(), NOW).await.expect("a list");
+    let shown = playbooks::look(&fake, &samples::rulebook(), (Some(7), true), &visitor(), NOW).await.expect("a list");
     is_clean(&html("playbooks", &shown).expect("the page is drawn"));
     let shown = automation::look_at_shadow(&fake, &samples::rulebook(), &visitor(), NOW).await.expect("a page");
     is_clean(&html("shadow", &shown).expect("the page is drawn"));
@@ -95,7 +105,7 @@ async fn every_sample_is_drawn_and_nothing_slips_through() {
         let fake = Fake { held, ..samples::fake() };
         let shown = automation::look(&fake, &samples::rulebook(), &visitor(), (may, NOW)).await.expect("a page");
         is_clean(&html("automation", &shown).expect("the page is drawn"));
-        let shown = playbooks::look(&fake, &samples::rulebook(), &visitor(), NOW).await.expect("a list");
+        let shown = playbooks::look(&fake, &samples::rulebook(), (None, false), &visitor(), NOW).await.expect("a list");
         assert_eq!(html("playbooks", &shown).expect("it is drawn").contains("class=\"holding\""), held);
     }
     let shown = nodes::look(&fake, &samples::rulebook(), "db1:5001", &visitor(), NOW).await.expect("a list");
@@ -189,4 +199,71 @@ async fn the_picture_shows_each_attempt_and_each_wait_and_says_them_in_words() {
     }
     let over = drawn(&fake, 405, &picture).await;
     assert!(over.contains("Acknowledged by ana at 17:10:00") && over.contains("ana is on it: 17:10:00"), "{over}");
+}
+
+#[tokio::test]
+async fn texts_of_playbooks_are_only_texts_however_hostile() {
+    let fake = all();
+    let shell = playbooks::look(&fake, &samples::rulebook(), (None, true), &visitor(), NOW).await.expect("a list").shell;
+    let foul = "\n</textarea></pre><script>alert(1)</script>\n\" onclick=\"x\nlast";
+    let finding = Finding {
+        code: "bad-value".to_owned(),
+        severity: "error".to_owned(),
+        file: foul.to_owned(),
+        line: 2,
+        column: 3,
+        end_column: 900,
+        message: foul.to_owned(),
+        help: Some(foul.to_owned()),
+    };
+    let edit = EditView {
+        slug: "drain".to_owned(),
+        source: foul.to_owned(),
+        path: Some(foul.to_owned()),
+        base: foul.to_owned(),
+        verdict: Some(verdict(std::slice::from_ref(&finding))),
+        findings: finding_views(&[finding], foul),
+        refusal: Some(foul.to_owned()),
+        conflict: Some(diff_view("on: {}\n", foul)),
+        ..EditView::default()
+    };
+    let page = html("edit", &Page { shell: Shell { place: "form", ..shell.clone() }, view: edit }).expect("the page is drawn");
+    is_clean(&page);
+    assert!(
+        page.contains("spellcheck=\"false\"") && page.contains(">\n\n&lt;/textarea&gt;"),
+        "the first line break of a text stays: {page}"
+    );
+    assert!(!page.contains("http-equiv=\"refresh\""), "a page with a form is not reloaded by itself");
+    let rulebook = samples::rulebook();
+    let book = rulebook.playbooks.values().next().expect("a playbook");
+    let lens = Lens { now: NOW, zone: chrono_tz::UTC };
+    let edition = Edition { revision: book.revision.clone(), saves: vec![Saving { at: NOW, by: foul.to_owned() }], ..Edition::default() };
+    let run = PastRun {
+        id: RunId::default(),
+        number: 7,
+        revision: foul.to_owned(),
+        status: "failed".to_owned(),
+        started_at: NOW,
+        ended_at: Some(NOW),
+    };
+    let file = FileText { path: foul.to_owned(), source: foul.to_owned(), revision: foul.to_owned(), carried: false };
+    for slug in [book.slug.as_str(), "gone"] {
+        let known = Known {
+            slug,
+            rulebook: &rulebook,
+            record: None,
+            file: Some(&file),
+            editions: std::slice::from_ref(&edition),
+            runs: std::slice::from_ref(&run),
+            editable: true,
+            lens,
+        };
+        is_clean(&html("playbook", &Page { shell: shell.clone(), view: playbook_view(&known).expect("it is known") }).expect("drawn"));
+    }
+    let mut asks = Playbook::clone(book);
+    asks.vars = VarKind::ALL.map(|(name, kind)| (name.to_owned(), Var { kind, default: None })).into();
+    let typed = [("text".to_owned(), foul.to_owned()), ("texts".to_owned(), foul.to_owned())].into();
+    let incidents: Vec<_> = fake.samples.iter().map(|sample| sample.incident.clone()).collect();
+    let view = StartView { refusal: Some(foul.to_owned()), ..start_view(&asks, foul, &incidents, &typed) };
+    is_clean(&html("start", &Page { shell, view }).expect("the page is drawn"));
 }

@@ -40,7 +40,18 @@ async fn house() -> Result<(Reynard, Browser)> {
 async fn pages(reynard: &Reynard) -> Result<Vec<String>> {
     let run = reynard.get("/api/v1/incidents/1/runs").await?["items"][0]["id"].as_str().unwrap_or_default().to_owned();
     let paths = ["/incidents", "/incidents?status=all", "/incidents?q=nothing", "/incidents/1", "/incidents/1?view=gantt", "/incidents/2"];
-    let more = ["/playbooks".to_owned(), "/automation".to_owned(), "/nodes".to_owned(), format!("/runs/{run}/cancel")];
+    let book = "/playbooks/database_connection_failure";
+    let revision = reynard.get(&format!("/api/v1{book}/revisions")).await?["items"][0]["revision"].as_str().unwrap_or_default().to_owned();
+    let more = [
+        "/playbooks".to_owned(),
+        "/automation".to_owned(),
+        "/nodes".to_owned(),
+        format!("/runs/{run}/cancel"),
+        book.to_owned(),
+        format!("{book}/edit"),
+        format!("{book}/start?incident=1"),
+        format!("{book}/revisions/{revision}"),
+    ];
     Ok(paths.into_iter().map(str::to_owned).chain(more).map(|path| format!("{}{path}", reynard.url)).collect())
 }
 

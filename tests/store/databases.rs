@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use reynard::domain::secret::Secret;
+use reynard::engine::revisions::Revisions;
 use reynard::engine::store::{Holder, Inbox, Journal, Reads};
 use reynard::store::catalog;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -16,6 +17,7 @@ pub struct Database {
     pub url: String,
     pub journal: Arc<dyn Journal>,
     pub reads: Arc<dyn Reads>,
+    pub revisions: Arc<dyn Revisions>,
     pub inbox: Arc<dyn Inbox>,
 }
 
@@ -25,7 +27,8 @@ impl Database {
         if let Some(lease) = &opened.lease {
             assert_eq!(lease.take(true).await.expect("the lease is asked for"), Holder::Us);
         }
-        Self { name, url, journal: opened.journal, reads: opened.reads, inbox: opened.inbox }
+        let catalog::Opened { journal, reads, revisions, inbox, .. } = opened;
+        Self { name, url, journal, reads, revisions, inbox }
     }
 
     /// Closes it and opens it again, as another process would.

@@ -10,6 +10,7 @@ mod nodes;
 #[allow(dead_code, reason = "shared with tests/real, which needs more of it")]
 mod parts;
 mod proxy;
+mod revisions;
 mod twins;
 mod verbs;
 mod writing;

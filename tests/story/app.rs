@@ -435,7 +435,7 @@ fn hands(settings: &Settings, world: &Arc<World>) -> Hands {
 }
 
 async fn start(url: &Secret, settings: &Settings, (clock, world, trouble): Around<'_>, commits: i64) -> Started {
-    let databases::Opened { journal: store, reads, lease, inbox } = databases::open(url, "story").await.expect("a database");
+    let databases::Opened { journal: store, reads, lease, inbox, .. } = databases::open(url, "story").await.expect("a database");
     if let Some(lease) = lease {
         lease.take(true).await.expect("a former life's lease is ours");
     }

@@ -73,7 +73,8 @@ async fn whatever_the_api_is_asked_it_answers_calmly() {
     app.answers("postgres.pool_reset", vec![Err(ActionError::Unknown("the connection was lost".to_owned())); 3]);
     let run = app.fires("ServiceDown", "critical").await.runs_in_order()[0].id.to_string();
     let delivery = app.posts(&app::body(&[app::alert("Anything", "warning", "firing", 0)])).await.delivery.to_string();
-    let mut known = Known { run, delivery };
+    let revision = app.runtime.rulebook().playbooks["x"].revision.clone();
+    let mut known = Known { run, delivery, revision };
     let browser = Browser::of(&app);
     let api: Value = serde_json::from_str(&browser.page("/api/openapi.json").await).expect("it is JSON");
     let operations = operations(&api);
@@ -136,6 +137,7 @@ fn calm(answer: &Answer) -> Result<(), String> {
 struct Known {
     run: String,
     delivery: String,
+    revision: String,
 }
 
 struct Operation {
@@ -206,6 +208,7 @@ fn place(path: &str, name: &str, known: &Known, dice: &mut Dice) -> String {
         "id" if path.contains("deliveries") => &known.delivery,
         "step" => ["reset", "tell"][dice.below(2)],
         "slug" => "x",
+        "revision" => &known.revision,
         "source" => "am",
         _ => ["1", "2"][dice.below(2)],
     };

@@ -13,6 +13,7 @@ mod inbox;
 mod intake;
 mod language;
 mod leases;
+mod library;
 mod outages;
 mod pages;
 mod playbooks;

@@ -15,6 +15,7 @@ use reynard::web::state::WebState;
 use tower::ServiceExt;
 
 use crate::app::App;
+use crate::library::Memory;
 
 pub struct Answer {
     pub status: u16,
@@ -29,6 +30,7 @@ pub struct Browser {
 impl Browser {
     pub fn of(app: &App) -> Self {
         let state = WebState::new(app.runtime.clone(), Vec::new(), Arc::new(Metrics::new()), Default::default());
+        let _ = state.library.set(Memory::library(&app.runtime.rulebook()));
         let nowhere = std::path::Path::new("/nonexistent");
         let mut settings = rehearse::settings(nowhere, nowhere).expect("the shipped ones");
         settings.rulebook = app.runtime.rulebook().as_ref().clone();

@@ -18,6 +18,7 @@ use crate::store::postgres::inbox;
 use crate::store::postgres::lease;
 use crate::store::postgres::open::{PostgresStore, store_error};
 use crate::store::postgres::retention;
+use crate::store::postgres::revisions;
 use crate::store::postgres::rows::{self, column, plain};
 
 /// A commit that takes longer counts as lost; whether it was made is settled afterwards.
@@ -179,18 +180,7 @@ impl Journal for PostgresStore {
 
     async fn keep_revisions(&self, texts: &[RevisionText<'_>], now: Timestamp) -> Result<(), StoreError> {
         // Without the lease: a text is named by what it says, so that any node may keep it.
-        let mut transaction = self.readers().begin().await.map_err(store_error)?;
-        for text in texts {
-            sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
-                .bind(text.revision)
-                .bind(plain(text.slug))
-                .bind(plain(text.source))
-                .bind(now.0)
-                .execute(&mut *transaction)
-                .await
-                .map_err(store_error)?;
-        }
-        transaction.commit().await.map_err(store_error)
+        revisions::keep(&self.readers(), texts, now).await.map_err(store_error)
     }
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {

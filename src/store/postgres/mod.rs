@@ -8,4 +8,5 @@ pub mod nodes;
 pub mod open;
 pub mod reads;
 pub mod retention;
+pub mod revisions;
 pub mod rows;

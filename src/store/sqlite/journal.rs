@@ -16,6 +16,7 @@ use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Rev
 use crate::store::sqlite::inbox;
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::retention;
+use crate::store::sqlite::revisions;
 use crate::store::sqlite::rows::{self, Insert};
 
 const NEWEST_OF_KEYS: &str = "
@@ -160,23 +161,9 @@ impl Journal for SqliteStore {
     }
 
     async fn keep_revisions(&self, texts: &[RevisionText<'_>], now: Timestamp) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        if writer.is_none() {
-            *writer = Some(SqliteConnection::connect_with(&self.options).await.map_err(store_error)?);
-        }
-        let Some(connection) = writer.as_mut() else { return Ok(()) };
-        let mut transaction = connection.begin().await.map_err(store_error)?;
-        for text in texts {
-            sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
-                .bind(text.revision)
-                .bind(text.slug)
-                .bind(text.source)
-                .bind(now.0)
-                .execute(&mut *transaction)
-                .await
-                .map_err(store_error)?;
-        }
-        transaction.commit().await.map_err(store_error)
+        let (place, mut connection) = self.take_writer().await?;
+        let kept = revisions::keep(&mut connection, texts, now).await;
+        give_back(place, connection, kept).await
     }
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {

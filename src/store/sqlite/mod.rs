@@ -7,4 +7,5 @@ pub mod journal;
 pub mod open;
 pub mod reads;
 pub mod retention;
+pub mod revisions;
 pub mod rows;

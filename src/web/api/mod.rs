@@ -10,4 +10,5 @@ pub mod nodes;
 pub mod on_call;
 pub mod openapi;
 pub mod playbooks;
+pub mod revisions;
 pub mod runs;

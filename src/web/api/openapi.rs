@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::{self, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, nodes, on_call, playbooks, runs};
+use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, nodes, on_call, playbooks, revisions, runs};
 use crate::web::webhook;
 
 #[derive(OpenApi)]
@@ -39,6 +39,11 @@ use crate::web::webhook;
         runs::reject,
         playbooks::list,
         playbooks::one,
+        revisions::put,
+        revisions::list,
+        revisions::one,
+        revisions::changes,
+        revisions::restore,
         playbooks::check,
         playbooks::simulate,
         automation::show,

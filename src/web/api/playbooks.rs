@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::header::{ETAG, HeaderName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -112,14 +113,16 @@ pub async fn list(State(web): State<WebState>) -> Result<Json<PlaybookList>, Pro
 
 #[utoipa::path(get, path = "/api/v1/playbooks/{slug}", tag = "playbooks", params(("slug" = String, Path)),
     responses((status = 200, body = PlaybookBody), (status = 404, body = ProblemBody)))]
-pub async fn one(State(web): State<WebState>, Path(slug): Path<String>) -> Result<Json<PlaybookBody>, Problem> {
+pub async fn one(
+    State(web): State<WebState>,
+    Path(slug): Path<String>,
+) -> Result<([(HeaderName, String); 1], Json<PlaybookBody>), Problem> {
     let rulebook = web.runtime.rulebook();
     let playbook = rulebook.playbooks.get(&slug).ok_or_else(|| Problem::missing("playbook"))?;
     let records = web.runtime.reads.records().await?;
-    Ok(Json(PlaybookBody {
-        line: PlaybookLine::new(playbook, records.get(&slug), web.runtime.clock.now()),
-        source: playbook.source.clone(),
-    }))
+    let line = PlaybookLine::new(playbook, records.get(&slug), web.runtime.clock.now());
+    let body = PlaybookBody { line, source: playbook.source.clone() };
+    Ok(([(ETAG, format!("\"{}\"", playbook.revision))], Json(body)))
 }
 
 /// A playbook as somebody edits it, and what to try it with.

@@ -1,9 +1,11 @@
 //! Which address shows which page. Knows no API.
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-use crate::web::pages::{actions, automation, bulk, confirm, incident, incidents, me, nodes, playbooks};
+use crate::web::pages::{actions, automation, bulk, confirm, incident, incidents, me, nodes, playbook, playbooks, start};
+use crate::web::router::MAX_TEXT;
 use crate::web::state::WebState;
 use crate::web::{assets, live};
 
@@ -17,6 +19,10 @@ pub fn routes() -> Router<WebState> {
         .route("/runs/{run}/cancel", get(confirm::cancel).post(actions::on_run))
         .route("/runs/{run}/steps/{step}/{verb}", get(confirm::step).post(actions::on_step))
         .route("/playbooks", get(playbooks::list))
+        .route("/playbooks/{slug}", get(playbook::show))
+        .route("/playbooks/{slug}/edit", get(playbook::edit).post(playbook::save).layer(DefaultBodyLimit::max(MAX_TEXT)))
+        .route("/playbooks/{slug}/start", get(start::form).post(start::start))
+        .route("/playbooks/{slug}/revisions/{revision}", get(playbook::revision).post(playbook::restore))
         .route("/automation", get(automation::show))
         .route("/automation/shadow", get(automation::show_shadow))
         .route("/automation/hold", post(automation::hold))

@@ -80,6 +80,13 @@ impl Browser {
         wait_until(&format!("{css} to be pressed"), seconds(5), pressed).await
     }
 
+    /// Types a text into a field, in the place of what is there.
+    pub async fn fill(&self, css: &str, text: &str) -> Result<()> {
+        let field = self.client.find(Locator::Css(css)).await?;
+        field.clear().await?;
+        Ok(field.send_keys(text).await?)
+    }
+
     pub async fn run(&self, script: &str) -> Result<Value> {
         Ok(self.client.execute(script, Vec::new()).await?)
     }

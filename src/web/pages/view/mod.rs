@@ -2,6 +2,8 @@
 
 pub mod automation;
 pub mod confirm;
+pub mod diff;
+pub mod edit;
 pub mod face;
 pub mod gantt;
 pub mod incident;
@@ -11,8 +13,10 @@ pub mod machine;
 pub mod mitigations;
 pub mod nodes;
 pub mod past;
+pub mod playbook;
 pub mod playbooks;
 pub mod shell;
+pub mod start;
 pub mod story;
 pub mod strip;
 pub mod times;

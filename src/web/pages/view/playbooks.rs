@@ -11,6 +11,9 @@ use crate::web::pages::view::times::whole_seconds;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct PlaybooksView {
+    /// The incident that one of them is to be started on.
+    pub start_on: Option<u64>,
+    pub editable: bool,
     pub broken: Vec<Broken>,
     pub books: Vec<Book>,
 }
@@ -19,6 +22,8 @@ pub struct PlaybooksView {
 pub struct Broken {
     pub file: String,
     pub fault: String,
+    /// Where it can be mended.
+    pub edit: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -47,14 +52,22 @@ pub struct BookStep {
     pub destructive: bool,
 }
 
-pub fn playbooks_view(rulebook: &Rulebook, records: &BTreeMap<String, Record>) -> PlaybooksView {
+pub fn playbooks_view(rulebook: &Rulebook, records: &BTreeMap<String, Record>, (start_on, editable): (Option<u64>, bool)) -> PlaybooksView {
     PlaybooksView {
-        broken: rulebook.broken.iter().map(|(file, fault)| Broken { file: file.clone(), fault: fault.clone() }).collect(),
-        books: rulebook.playbooks.values().map(|book| view(book, records.get(&book.slug))).collect(),
+        start_on,
+        editable,
+        broken: rulebook.broken.iter().map(|(file, fault)| broken(file, fault, editable)).collect(),
+        books: rulebook.playbooks.values().map(|book| book_view(book, records.get(&book.slug))).collect(),
     }
 }
 
-fn view(book: &Playbook, record: Option<&Record>) -> Book {
+fn broken(file: &str, fault: &str, editable: bool) -> Broken {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    let slug = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")).filter(|_| editable);
+    Broken { file: file.to_owned(), fault: fault.to_owned(), edit: slug.map(|slug| format!("/playbooks/{slug}/edit")) }
+}
+
+pub fn book_view(book: &Playbook, record: Option<&Record>) -> Book {
     let blank = Record::default();
     let steps = book.steps.iter().zip(1..).map(|(step, number)| BookStep {
         number,
