@@ -201,7 +201,7 @@ async fn a_backtest_and_a_test_from_an_incident_only_read_beside_a_running_serve
 
     let said = reynard(&server, &["test", "--from-incident", "1"]);
     assert!(said.code == Some(0) && said.out.contains("1 tests: 1 good"), "{} {}", said.out, said.err);
-    let written = std::fs::read_to_string(folder.join("playbooks/tests/incident-1.yaml")).expect("written");
+    let written = std::fs::read_to_string(folder.join("incident-1.yaml")).expect("written");
     assert!(written.contains("name: ") && written.contains("service: first"), "{written}");
     let again = reynard(&server, &["test", "--from-incident", "1"]);
     assert!(again.code == Some(2) && again.err.contains("is there already"), "{}", again.err);

@@ -59,7 +59,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn write(args: &Args, name: &str) -> anyhow::Result<PathBuf> {
     let keeper = Keeper::of(&args.config, args.database_url.as_deref())?;
     let (number, text) = super::block_on(keeper.test_of(name))?;
-    let path = args.output.clone().unwrap_or_else(|| args.playbooks.join("tests").join(format!("incident-{number}.yaml")));
+    let name = format!("incident-{number}.yaml");
+    // A folder of playbooks that this made would stand in for the shipped ones, and would have none.
+    let beside = if args.playbooks.is_dir() { args.playbooks.join("tests").join(&name) } else { PathBuf::from(&name) };
+    let path = args.output.clone().unwrap_or(beside);
     if path.exists() {
         bail!("{} is there already; say --output for another name", path.display());
     }

@@ -7,6 +7,7 @@ use crate::config::schema::parts::{
     about, condition, document, list, matchers, merged, named, object, one_or_many, or_hole, priority, rate, span, text, text_map, words,
     words_of_text,
 };
+use crate::config::schema::settings::live_or_shadow;
 use crate::config::steps::{DEFAULT_ITEMS, MAX_ITEMS, MAX_STEPS, ON_INTERRUPT};
 use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, Specs, TargetKind};
 use crate::domain::playbook::VarKind;
@@ -21,6 +22,8 @@ pub fn playbook(specs: &Specs) -> Value {
         ("timeout", about("How long a run may take in all.", span())),
         ("retry", retry("How often and how patiently a run that failed is tried anew, from the step that failed; once if left out.")),
         ("recovered", recovered()),
+        ("automation", live_or_shadow()),
+        ("autonomy", autonomy()),
         ("steps", about("What is done, one step after the other.", steps())),
     ];
     let mut whole = document("Reynard playbook", "What Reynard does about one kind of incident.", object(&["on", "steps"], fields));
@@ -43,6 +46,15 @@ fn trigger() -> Value {
     let alone = json!({ "time_zone": ["schedule"] });
     let trigger = merged([object(&[], fields), json!({ "dependentRequired": alone })]);
     about("Which incidents start it; every part that is there must hold. `{}`: only a person starts it.", trigger)
+}
+
+fn autonomy() -> Value {
+    let whole = |doc: &str| json!({ "type": "integer", "minimum": 1, "maximum": 1_000, "description": doc });
+    let fields = [
+        ("ask_until", whole("It asks for a yes until so many runs in a row have been verified.")),
+        ("back_after", merged([whole("So many failures, and it asks again."), json!({ "default": 1 })])),
+    ];
+    about("What it takes to act without asking; needs `recovered`.", object(&["ask_until"], fields))
 }
 
 fn recovered() -> Value {

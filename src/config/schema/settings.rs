@@ -11,6 +11,7 @@ use crate::domain::action::TargetKind;
 use crate::domain::limits::GlobalLimits;
 use crate::domain::settings::{IncidentSettings, Retention};
 use crate::domain::time::Span;
+use crate::domain::watch::WatchSettings;
 
 /// What an editor needs to complete and explain `reynard.yaml`.
 pub fn settings() -> Value {
@@ -37,6 +38,7 @@ pub fn settings() -> Value {
         ("limits", limits()),
         ("retention", retention()),
         ("hold", hold()),
+        ("watch", watch()),
         ("automation", automation()),
     ];
     document("Reynard settings", "Every setting of Reynard. None is required.", object(&[], fields))
@@ -47,7 +49,8 @@ fn server() -> Value {
     let url =
         json!({ "type": "string", "pattern": "^https?://", "description": "How people reach the pages; links in messages begin with it." });
     let hosts = about("Further names that it is called by, without a port.", one_or_many(words_of_text()));
-    object(&[], [("listen", listen), ("public_url", url), ("hosts", hosts)])
+    let node = json!({ "type": "string", "pattern": "^https?://", "description": "How other nodes reach this one." });
+    object(&[], [("listen", listen), ("public_url", url), ("node_url", node), ("hosts", hosts)])
 }
 
 fn source() -> Value {
@@ -55,6 +58,7 @@ fn source() -> Value {
         &["name", "token"],
         [
             ("name", words_of_text()),
+            ("watchdog", watchdog()),
             ("token", about("What it posts as `Authorization: Bearer …`; of several each is good.", one_or_many(secret()))),
         ],
     )
@@ -76,6 +80,24 @@ fn incidents() -> Value {
         ("stale_after", lasts("No news for so long is said on the timeline.", default.stale_after)),
     ];
     object(&[], fields)
+}
+
+fn watch() -> Value {
+    let every = json!({ "default": WatchSettings::default().every.to_string() });
+    let fields = [
+        ("heartbeat", about("An address that is called as long as Reynard is well; whoever waits there notices silence.", secret())),
+        ("every", merged([about("How often; at least 30s.", span()), every])),
+    ];
+    about("Who watches Reynard itself.", object(&[], fields))
+}
+
+fn watchdog() -> Value {
+    let alertname = merged([about("The alert that always fires.", words_of_text()), json!({ "default": "Watchdog" })]);
+    let within = merged([about("Silence for longer is told; at least 30s.", span()), json!({ "default": "10m" })]);
+    about(
+        "An alert that always fires, so that its silence says that the sender is away.",
+        object(&[], [("alertname", alertname), ("within", within)]),
+    )
 }
 
 fn hold() -> Value {
@@ -200,6 +222,7 @@ fn target() -> Value {
         ("kind", words(&kinds)),
         ("url", about("The base address; playbooks reach nothing beside it.", secret())),
         ("service", about("Whose it is.", words_of_text())),
+        ("automation", live_or_shadow()),
         ("headers", text_map(secret())),
         ("token", about("Sent as `Authorization: Bearer …`.", secret())),
     ];
@@ -249,6 +272,12 @@ fn limits() -> Value {
         ),
     ];
     about("Brakes for automation, over all incidents; paging never waits.", object(&[], fields))
+}
+
+/// Of one target or playbook.
+pub fn live_or_shadow() -> Value {
+    let kinds = words(&[("live", "it is acted on"), ("shadow", "what would change something is only written down")]);
+    merged([kinds, json!({ "default": "live" })])
 }
 
 fn automation() -> Value {
