@@ -7,6 +7,7 @@ pub mod export;
 pub mod fire;
 pub mod init;
 mod progress;
+pub mod rearm;
 pub mod restore;
 pub mod run;
 pub mod serve;

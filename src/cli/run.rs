@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{backup, check, export, fire, init, restore, serve, verify};
+use crate::cli::{backup, check, export, fire, init, rearm, restore, serve, verify};
 
 /// Alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ enum Verb {
     Check(check::Args),
     /// Send a realistic Alertmanager body to a running server.
     Fire(fire::Args),
+    /// Let a playbook change things again that had failed too often in a row.
+    Rearm(rearm::Args),
     /// Look whether the log adds up to the state and nobody has been at it.
     Verify(verify::Args),
     /// Tell one incident as Markdown or JSON.
@@ -44,6 +46,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Init(args)) => init::run(&args),
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Fire(args)) => fire::run(&args),
+        Some(Verb::Rearm(args)) => rearm::run(&args),
         Some(Verb::Verify(args)) => verify::run(&args),
         Some(Verb::Export(args)) => export::run(&args),
         Some(Verb::Backup(args)) => backup::run(&args),

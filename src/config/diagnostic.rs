@@ -67,6 +67,8 @@ pub enum Code {
     NotUndoable,
     /// The timeout ends the step before it can succeed.
     TimeoutTooShort,
+    /// It selects whatever comes, and what it selects for must not be started so.
+    MatchesAll,
     /// Nobody is on call.
     NobodyOnCall,
     /// A person whom no channel reaches.

@@ -1,6 +1,7 @@
 //! The pure core: nothing in here knows a clock, a database, a network or a file.
 
 pub mod action;
+pub mod breaker;
 pub mod chain;
 pub mod classification;
 pub mod cron;
@@ -9,6 +10,7 @@ pub mod database;
 pub mod decide;
 pub mod directory;
 pub mod escalation;
+pub mod evidence;
 pub mod expression;
 pub mod id;
 pub mod incident;
@@ -26,3 +28,4 @@ pub mod settings;
 pub mod targets;
 pub mod time;
 pub mod timeline;
+pub mod trouble;

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::domain::breaker::Breaker;
 use crate::domain::chain::Digest;
 use crate::domain::decide::command::Effect;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
+use crate::domain::labels::Labels;
 use crate::domain::limits::{Spent, Waiter};
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
@@ -92,6 +94,8 @@ pub struct Batch {
     /// Attempts that a shutdown found not begun.
     pub released: Vec<i64>,
     pub spent: Vec<Spent>,
+    /// Playbooks' breakers that have counted, opened or been armed again.
+    pub breakers: Vec<Breaker>,
     /// Idempotency keys of people's requests, with when they came.
     pub requests: Vec<(String, Timestamp)>,
     /// The position of the first entry in the whole log.
@@ -133,6 +137,7 @@ impl Batch {
             && self.settled.is_empty()
             && self.released.is_empty()
             && self.requests.is_empty()
+            && self.breakers.is_empty()
     }
 }
 
@@ -187,11 +192,14 @@ pub struct Resumed {
     /// The latest instant that any commit knew; time does not run backwards over a restart.
     pub last_commit_at: Timestamp,
     pub spent: Vec<Spent>,
+    pub breakers: Vec<Breaker>,
+    /// Alerts of open incidents that fire: fingerprint and labels.
+    pub firing: Vec<(IncidentId, String, Labels)>,
     /// Runs now open, by playbook; those that wait for their turn among them.
     pub running: BTreeMap<String, u32>,
     /// Runs that have not begun because as many of their playbook are under way as may be, by playbook, in the order they came.
     pub waiting: Vec<(String, Waiter)>,
-    /// Incidents with a run that is not over, or that is taking something back.
+    /// Incidents with a run that is not over, that are taking something back, or that are open and may yet have to.
     pub at_work: Vec<Incident>,
     /// Deliveries stored and not worked yet, oldest first.
     pub unworked: Vec<(i64, Delivery)>,
@@ -398,4 +406,17 @@ pub trait Reads: Send + Sync {
     /// The newest incidents of each family, at most `limit` of each, newest first. The cost does not grow with history.
     async fn kin(&self, families: &[Family], limit: u32) -> Result<Vec<Kin>, StoreError>;
     async fn totals(&self) -> Result<Totals, StoreError>;
+    /// Destructive attempts that were started since, oldest first.
+    async fn spent_since(&self, _since: Timestamp) -> Result<Vec<Spent>, StoreError> {
+        Ok(Vec::new())
+    }
+    /// Playbooks' breakers that have something to tell.
+    async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
+        Ok(Vec::new())
+    }
+    /// The last runs of a playbook that are over, the newest first, each with its incident's number. One that its incident does not
+    /// hold any more is left out.
+    async fn last_runs(&self, _playbook: &str, _limit: u32) -> Result<Vec<(u64, Run)>, StoreError> {
+        Ok(Vec::new())
+    }
 }

@@ -7,6 +7,7 @@ pub mod hosts;
 pub mod live;
 pub mod pages;
 pub mod problem;
+pub mod record;
 pub mod router;
 pub mod serve;
 pub mod state;

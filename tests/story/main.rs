@@ -3,6 +3,7 @@
 //! written for these tests.
 
 mod app;
+mod brakes;
 mod crashes;
 mod escalation;
 mod flapping;

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod approve;
+pub mod brakes;
 pub mod command;
 pub mod each;
 pub mod observe;

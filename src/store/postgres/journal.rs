@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::domain::chain::Digest;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
-use crate::domain::limits::{LONGEST_WINDOW, Spent};
+use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
 use crate::store::postgres::lease;
@@ -51,13 +51,20 @@ const WAITING: &str = "
       and r.status = 'waiting'
     order by r.started_at, i.number";
 
-// An effect is looked into as text: PostgreSQL refuses to look into JSON with a NUL anywhere in it.
+// Those that are open may yet have to take something back. An effect is looked into as text: PostgreSQL refuses to look into JSON with a NUL anywhere in it.
 const AT_WORK: &str = "
     select state, heard_at
     from incidents
     where id in (select incident from runs where ended_at is null)
        or id in (select incident from jobs where kind = 'perform' or effect like '%\"wake\":\"undo\"%')
+       or (status <> 'resolved' and exists (select 1 from runs where runs.incident = incidents.id))
     order by number";
+
+const FIRING: &str = "
+    select a.incident, a.fingerprint, a.labels
+    from incidents as i
+    join alerts as a on a.incident = i.id
+    where i.status <> 'resolved' and a.firing";
 
 const UNWORKED: &str = "
     select position, id, source, received_at, body
@@ -103,8 +110,13 @@ const INTO_JOBS: &str = "
     select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::boolean[], $6::text[])";
 
 const INTO_SPENT: &str = "
-    insert into spent (at, playbook, target)
-    select * from unnest($1::bigint[], $2::text[], $3::text[])";
+    insert into spent (at, playbook, target, service)
+    select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[])";
+
+const INTO_BREAKERS: &str = "
+    insert into breakers (playbook, failures, opened_at, opened_by)
+    select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[])
+    on conflict (playbook) do update set failures = excluded.failures, opened_at = excluded.opened_at, opened_by = excluded.opened_by";
 
 const INTO_REQUESTS: &str = "
     insert into requests (key, at)
@@ -305,16 +317,11 @@ impl PostgresStore {
                 .unwrap_or_default(),
             ..Resumed::default()
         };
-        for row in sqlx::query("select at, playbook, target from spent where at > $1 order by at")
-            .bind((now - LONGEST_WINDOW).0)
-            .fetch_all(&readers)
-            .await?
-        {
-            resumed.spent.push(Spent {
-                at: Timestamp(row.try_get("at")?),
-                playbook: row.try_get("playbook")?,
-                target: row.try_get("target")?,
-            });
+        resumed.spent = self.spent_after(&readers, now - LONGEST_WINDOW).await?;
+        resumed.breakers = self.stored_breakers(&readers).await?;
+        for row in sqlx::query(FIRING).fetch_all(&readers).await? {
+            let labels = rows::from_json(row.try_get("labels")?)?;
+            resumed.firing.push((rows::incident_id(&row, "incident")?, row.try_get("fingerprint")?, labels));
         }
         for row in
             sqlx::query("select playbook, count(*) as n from runs where ended_at is null group by playbook").fetch_all(&readers).await?
@@ -485,6 +492,17 @@ async fn write_rest(tx: &mut Transaction<'_, Postgres>, batch: &Batch, now: Time
             .bind(column(&batch.spent, |s| s.at.0))
             .bind(column(&batch.spent, |s| plain(&s.playbook)))
             .bind(column(&batch.spent, |s| s.target.as_deref().map(plain)))
+            .bind(column(&batch.spent, |s| s.service.as_deref().map(plain)))
+            .execute(&mut **tx)
+            .await?;
+    }
+    if !batch.breakers.is_empty() {
+        let all = &batch.breakers;
+        sqlx::query(INTO_BREAKERS)
+            .bind(column(all, |breaker| plain(&breaker.playbook)))
+            .bind(column(all, |breaker| i64::from(breaker.failures)))
+            .bind(column(all, |breaker| breaker.opened.map(|opened| opened.at.0)))
+            .bind(column(all, |breaker| breaker.opened.map(|opened| opened.incident.to_string())))
             .execute(&mut **tx)
             .await?;
     }

@@ -10,7 +10,7 @@ use tokio::sync::MutexGuard;
 use crate::domain::chain::Digest;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
-use crate::domain::limits::{LONGEST_WINDOW, Spent};
+use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
 use crate::store::sqlite::open::{SqliteStore, store_error};
@@ -43,13 +43,20 @@ const WAITING: &str = "
       and (i.state -> 'runs' -> r.id ->> 'current') is null
     order by r.started_at, i.number";
 
-// Those that take something back, or wait to, have a job for it.
+// Those that take something back, or wait to, have a job for it; those that are open may yet have to.
 const AT_WORK: &str = "
     select state, heard_at
     from incidents
     where id in (select incident from runs where ended_at is null)
        or id in (select incident from jobs where kind = 'perform' or effect ->> '$.wake.wake' = 'undo')
+       or (status <> 'resolved' and exists (select 1 from runs where runs.incident = incidents.id))
     order by number";
+
+const FIRING: &str = "
+    select a.incident, a.fingerprint, a.labels
+    from incidents as i
+    join alerts as a on a.incident = i.id
+    where i.status <> 'resolved' and a.firing = 1";
 
 const UNWORKED: &str = "
     select position, id, source, received_at, body
@@ -91,7 +98,13 @@ static INTO_RUNS: Insert = Insert::new(
 
 static INTO_JOBS: Insert = Insert::new("insert into jobs (id, incident, kind, due_at, started, effect)", 6, "");
 
-static INTO_SPENT: Insert = Insert::new("insert into spent (at, playbook, target)", 3, "");
+static INTO_SPENT: Insert = Insert::new("insert into spent (at, playbook, target, service)", 4, "");
+
+static INTO_BREAKERS: Insert = Insert::new(
+    "insert into breakers (playbook, failures, opened_at, opened_by)",
+    4,
+    "on conflict (playbook) do update set failures = excluded.failures, opened_at = excluded.opened_at, opened_by = excluded.opened_by",
+);
 
 static INTO_REQUESTS: Insert = Insert::new("insert into requests (key, at)", 2, "");
 
@@ -208,16 +221,11 @@ impl SqliteStore {
                 .unwrap_or_default(),
             ..Resumed::default()
         };
-        for row in sqlx::query("select at, playbook, target from spent where at > $1 order by at")
-            .bind((now - LONGEST_WINDOW).0)
-            .fetch_all(&self.readers)
-            .await?
-        {
-            resumed.spent.push(Spent {
-                at: Timestamp(row.try_get("at")?),
-                playbook: row.try_get("playbook")?,
-                target: row.try_get("target")?,
-            });
+        resumed.spent = self.spent_after(now - LONGEST_WINDOW).await?;
+        resumed.breakers = self.stored_breakers().await?;
+        for row in sqlx::query(FIRING).fetch_all(&self.readers).await? {
+            let labels = rows::from_json(row.try_get("labels")?)?;
+            resumed.firing.push((rows::incident_id(&row, "incident")?, row.try_get("fingerprint")?, labels));
         }
         for row in sqlx::query("select playbook, count(*) as n from runs where ended_at is null group by playbook")
             .fetch_all(&self.readers)
@@ -375,7 +383,16 @@ async fn write_jobs(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(
 }
 
 async fn write_rest(tx: &mut Transaction<'_, Sqlite>, batch: &Batch, now: Timestamp) -> Result<(), sqlx::Error> {
-    INTO_SPENT.rows(tx, &batch.spent, |q, s| q.bind(s.at.0).bind(&s.playbook).bind(&s.target)).await?;
+    INTO_SPENT.rows(tx, &batch.spent, |q, s| q.bind(s.at.0).bind(&s.playbook).bind(&s.target).bind(&s.service)).await?;
+    INTO_BREAKERS
+        .rows(tx, &batch.breakers, |q, breaker| {
+            let opened = breaker.opened;
+            q.bind(&breaker.playbook)
+                .bind(breaker.failures)
+                .bind(opened.map(|opened| opened.at.0))
+                .bind(opened.map(|opened| opened.incident.to_string()))
+        })
+        .await?;
     INTO_REQUESTS.rows(tx, &batch.requests, |q, (key, at)| q.bind(key).bind(at.0)).await?;
     let mut marks = vec![("last_commit_at", now.0.to_string())];
     marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position.to_string())));

@@ -3,8 +3,11 @@
 use async_trait::async_trait;
 use sqlx::Row;
 
+use crate::domain::breaker::Breaker;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
+use crate::domain::limits::Spent;
+use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 use crate::engine::store::{AlertRow, Change, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, StoreError, Totals};
@@ -191,6 +194,18 @@ impl Reads for SqliteStore {
             last_delivery_from: row.try_get("last_delivery_from").map_err(store_error)?,
             last_position: row.try_get::<Option<i64>, _>("last_position").map_err(store_error)?.unwrap_or(0),
         })
+    }
+
+    async fn spent_since(&self, since: Timestamp) -> Result<Vec<Spent>, StoreError> {
+        self.spent_after(since).await.map_err(store_error)
+    }
+
+    async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
+        self.stored_breakers().await.map_err(store_error)
+    }
+
+    async fn last_runs(&self, playbook: &str, limit: u32) -> Result<Vec<(u64, Run)>, StoreError> {
+        self.runs_before(playbook, limit).await.map_err(store_error)
     }
 }
 

@@ -1,13 +1,19 @@
-//! The playbooks that may start, and which files are broken. Changes none.
+//! The playbooks that may start, which files are broken, and whose breaker is open. Changes no file.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde::Serialize;
 
+use crate::domain::breaker::Breaker;
+use crate::domain::decide::command::Command;
 use crate::domain::playbook::{Playbook, Step};
+use crate::web::api::acts::Note;
+use crate::web::extract::{Asking, Wish};
 use crate::web::problem::{Problem, ProblemBody};
+use crate::web::record::armed_by;
 use crate::web::state::WebState;
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -28,6 +34,18 @@ pub struct PlaybookLine {
     pub types: Vec<String>,
     pub priorities: Vec<String>,
     pub steps: Vec<PlaybookStep>,
+    /// Set once a run of it has failed.
+    pub breaker: Option<BreakerBody>,
+}
+
+/// Runs that changed something and failed, in a row. Open, the playbook changes nothing more until a person arms it again.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct BreakerBody {
+    pub failures: u32,
+    pub open: bool,
+    pub opened_at: Option<String>,
+    /// The UUID of the incident whose run opened it.
+    pub incident: Option<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -54,10 +72,12 @@ pub struct PlaybookBody {
 }
 
 #[utoipa::path(get, path = "/api/v1/playbooks", tag = "playbooks", responses((status = 200, body = PlaybookList)))]
-pub async fn list(State(web): State<WebState>) -> Json<PlaybookList> {
+pub async fn list(State(web): State<WebState>) -> Result<Json<PlaybookList>, Problem> {
     let rulebook = web.runtime.rulebook();
+    let breakers = web.runtime.reads.breakers().await?;
     let broken = rulebook.broken.iter().map(|(path, fault)| BrokenFile { path: path.clone(), fault: fault.clone() });
-    Json(PlaybookList { items: rulebook.playbooks.values().map(PlaybookLine::new).collect(), broken: broken.collect() })
+    let items = rulebook.playbooks.values().map(|playbook| PlaybookLine::new(playbook, &breakers)).collect();
+    Ok(Json(PlaybookList { items, broken: broken.collect() }))
 }
 
 #[utoipa::path(get, path = "/api/v1/playbooks/{slug}", tag = "playbooks", params(("slug" = String, Path)),
@@ -65,11 +85,45 @@ pub async fn list(State(web): State<WebState>) -> Json<PlaybookList> {
 pub async fn one(State(web): State<WebState>, Path(slug): Path<String>) -> Result<Json<PlaybookBody>, Problem> {
     let rulebook = web.runtime.rulebook();
     let playbook = rulebook.playbooks.get(&slug).ok_or_else(|| Problem::missing("playbook"))?;
-    Ok(Json(PlaybookBody { line: PlaybookLine::new(playbook), source: playbook.source.clone() }))
+    let breakers = web.runtime.reads.breakers().await?;
+    Ok(Json(PlaybookBody { line: PlaybookLine::new(playbook, &breakers), source: playbook.source.clone() }))
+}
+
+/// Lets a playbook change things again that had failed too often in a row.
+#[utoipa::path(post, path = "/api/v1/playbooks/{slug}/rearm", tag = "playbooks", params(("slug" = String, Path)), request_body = Note,
+    responses((status = 200, body = BreakerBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
+pub async fn rearm(
+    State(web): State<WebState>,
+    Path(slug): Path<String>,
+    asking: Asking,
+    Wish(wish): Wish<Note>,
+) -> Result<Json<BreakerBody>, Problem> {
+    let actor = asking.actor(wish.by)?;
+    let reads = &*web.runtime.reads;
+    let known = web.runtime.rulebook().playbooks.contains_key(&slug) || reads.breakers().await?.iter().any(|b| b.playbook == slug);
+    let Some(incident) = armed_by(reads, &slug).await? else {
+        let closed = Problem::new(StatusCode::CONFLICT, format!("the breaker of playbook {slug} is not open"));
+        return Err(if known { closed } else { Problem::missing("playbook") });
+    };
+    let command = Command::Rearm { playbook: slug.clone(), note: wish.note };
+    web.runtime.command(incident, actor, command, asking.request).await?;
+    let breaker = reads.breakers().await?.into_iter().find(|breaker| breaker.playbook == slug).unwrap_or_default();
+    Ok(Json(BreakerBody::new(&breaker)))
+}
+
+impl BreakerBody {
+    fn new(breaker: &Breaker) -> Self {
+        Self {
+            failures: breaker.failures,
+            open: breaker.opened.is_some(),
+            opened_at: breaker.opened.map(|opened| opened.at.to_rfc3339()),
+            incident: breaker.opened.map(|opened| opened.incident.to_string()),
+        }
+    }
 }
 
 impl PlaybookLine {
-    fn new(playbook: &Arc<Playbook>) -> Self {
+    fn new(playbook: &Arc<Playbook>, breakers: &[Breaker]) -> Self {
         Self {
             slug: playbook.slug.clone(),
             title: playbook.title.clone(),
@@ -78,6 +132,7 @@ impl PlaybookLine {
             types: playbook.trigger.types.clone(),
             priorities: playbook.trigger.priorities.iter().map(ToString::to_string).collect(),
             steps: playbook.steps.iter().map(|step| PlaybookStep::new(step)).collect(),
+            breaker: breakers.iter().find(|breaker| breaker.playbook == playbook.slug).map(BreakerBody::new),
         }
     }
 }

@@ -17,6 +17,7 @@ pub fn routes() -> Router<WebState> {
         .route("/runs/{run}/cancel", get(confirm::cancel).post(actions::on_run))
         .route("/runs/{run}/steps/{step}/{verb}", get(confirm::step).post(actions::on_step))
         .route("/playbooks", get(playbooks::list))
+        .route("/playbooks/{slug}/{verb}", post(actions::on_playbook))
         .route("/me", post(me::remember))
         .route("/api/v1/stream", get(live::stream))
         .route("/assets/{name}", get(assets::serve))

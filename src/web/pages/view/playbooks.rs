@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use crate::domain::breaker::Breaker;
 use crate::domain::playbook::{Playbook, Trigger};
 use crate::domain::settings::Rulebook;
+use crate::web::pages::view::times::{Lens, Moment};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct PlaybooksView {
@@ -26,6 +28,16 @@ pub struct Book {
     pub limits: Option<String>,
     pub steps: Vec<BookStep>,
     pub destructive: usize,
+    /// Set while it changes nothing, because it has failed too often.
+    pub breaker: Option<BreakerView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct BreakerView {
+    pub failures: u32,
+    pub since: Moment,
+    /// The incident whose run opened it.
+    pub incident: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -38,10 +50,15 @@ pub struct BookStep {
     pub destructive: bool,
 }
 
-pub fn playbooks_view(rulebook: &Rulebook) -> PlaybooksView {
+pub fn playbooks_view(rulebook: &Rulebook, breakers: &[Breaker], lens: Lens) -> PlaybooksView {
+    let breaker = |slug: &str| {
+        let breaker = breakers.iter().find(|breaker| breaker.playbook == slug)?;
+        let opened = breaker.opened?;
+        Some(BreakerView { failures: breaker.failures, since: lens.moment(opened.at), incident: opened.incident.to_string() })
+    };
     PlaybooksView {
         broken: rulebook.broken.iter().map(|(file, fault)| Broken { file: file.clone(), fault: fault.clone() }).collect(),
-        books: rulebook.playbooks.values().map(|book| view(book)).collect(),
+        books: rulebook.playbooks.values().map(|book| Book { breaker: breaker(&book.slug), ..view(book) }).collect(),
     }
 }
 
@@ -62,6 +79,7 @@ fn view(book: &Playbook) -> Book {
         limits: book.limits.concurrency.map(|n| if n == 1 { "one at a time".to_owned() } else { format!("{n} at a time") }),
         steps: steps.collect(),
         destructive: book.steps.iter().filter(|step| step.destructive).count(),
+        breaker: None,
     }
 }
 

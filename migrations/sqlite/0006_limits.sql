@@ -1,0 +1,13 @@
+-- Whose the target of a destructive attempt is: limits count a service's, too.
+alter table spent add column service text;
+
+-- Playbooks whose runs fail: how often in a row, and since when and by whose run they change nothing more.
+create table breakers (
+    playbook text primary key,
+    failures integer not null,
+    opened_at integer,
+    opened_by text
+) without rowid;
+
+-- What a playbook did the last times.
+create index runs_of_playbook on runs (playbook, started_at);
