@@ -107,7 +107,11 @@ impl Directory {
 
     /// Whether a name can mean anybody at all.
     pub fn knows(&self, name: &str) -> bool {
-        name == ON_CALL || self.people.contains_key(name) || self.schedules.contains_key(name) || self.channels.contains(name) || self.has_role(name)
+        name == ON_CALL
+            || self.people.contains_key(name)
+            || self.schedules.contains_key(name)
+            || self.channels.contains(name)
+            || self.has_role(name)
     }
 
     /// An incident's schedule that is gone must not swallow the page: the primary one answers, and the gap is told.

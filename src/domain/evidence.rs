@@ -63,7 +63,9 @@ fn outcome(entry: &Entry) -> Option<(&'static str, Option<String>)> {
     match &entry.event {
         Event::StepSucceeded { output, .. } => Some(("succeeded", (!output.is_null()).then(|| output.to_string()))),
         Event::StepUndone { output, .. } => Some(("undone", (!output.is_null()).then(|| output.to_string()))),
-        Event::StepFailed { reason, unsure: true, .. } => Some(("failed", Some(format!("{reason}; it may have taken effect all the same")))),
+        Event::StepFailed { reason, unsure: true, .. } => {
+            Some(("failed", Some(format!("{reason}; it may have taken effect all the same"))))
+        }
         Event::StepFailed { reason, .. } => Some(("failed", Some(reason.clone()))),
         Event::StepInDoubt { reason, .. } => Some(("in_doubt", Some(reason.clone()))),
         Event::StepSettled { outcome: Outcome::Succeeded, note, .. } => Some(("succeeded", said(note))),

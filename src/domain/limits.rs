@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::breaker::Breakers;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::targets::Targets;
-use crate::domain::trouble::Troubles;
 use crate::domain::time::{Span, Timestamp};
+use crate::domain::trouble::Troubles;
 
 /// What was started is remembered for so long; no window may be longer, or it would forget what it is to count.
 pub const LONGEST_WINDOW: Span = Span::hours(24 * 7);

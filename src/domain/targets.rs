@@ -165,7 +165,7 @@ impl Targets {
     fn waits_in(&self, run: RunId, service: &BTreeSet<&str>, root: RunId) -> bool {
         let has_one = service.iter().any(|name| self.held.get(*name).is_some_and(|runs| runs.contains_key(&root)));
         let waits = |name: &&str| self.lines.get(*name).is_some_and(|line| line.iter().any(|place| place.root == run));
-        has_one && service.iter().any(|name| waits(&name))
+        has_one && service.iter().any(|name| waits(name))
     }
 
     /// Who changes the target at this very moment, or takes a change back, if it is another run.
@@ -178,7 +178,9 @@ impl Targets {
     /// The targets that other incidents' runs are at work on or wait for.
     pub fn claimed_beside(&self, incident: IncidentId) -> impl Iterator<Item = &str> {
         let others = self.of.iter().filter(move |(id, _)| **id != incident).map(|(_, claims)| claims);
-        others.flat_map(|claims| claims.holds.iter().map(|(name, _)| name).chain(claims.waits.iter().map(|(name, _)| name))).map(String::as_str)
+        others
+            .flat_map(|claims| claims.holds.iter().map(|(name, _)| name).chain(claims.waits.iter().map(|(name, _)| name)))
+            .map(String::as_str)
     }
 
     /// Another open incident that has done the same and takes it back when it is over: its id and number.

@@ -521,7 +521,9 @@ impl Event {
             Self::LimitHit { limit, count, .. } => format!("Held back by the limit {limit} ({count} used)"),
             Self::AutomationHeld { reason, playbook: Some(playbook) } => format!("Playbook {playbook} changes nothing more: {reason}"),
             Self::AutomationHeld { reason, .. } => format!("Automation held by {actor}: {reason}"),
-            Self::AutomationReleased { reason, playbook: Some(playbook) } => format!("{actor} armed playbook {playbook} again{}", tail(reason)),
+            Self::AutomationReleased { reason, playbook: Some(playbook) } => {
+                format!("{actor} armed playbook {playbook} again{}", tail(reason))
+            }
             Self::AutomationReleased { reason, .. } => format!("Automation released by {actor}: {reason}"),
             Self::Recovered { down_for_ms, late_ms: 0 } => format!("Reynard is back after {} at most", Span(*down_for_ms)),
             Self::Recovered { down_for_ms, late_ms } => {

@@ -54,9 +54,7 @@ fn named(labels: &Labels, rulebook: &Rulebook) -> BTreeSet<String> {
 
 fn names(target: &Target, label: &str, value: &str) -> bool {
     !value.is_empty()
-        && (value == target.name
-            || target.extra.get(label).is_some_and(|own| own == value)
-            || is_address(target.url.expose(), value))
+        && (value == target.name || target.extra.get(label).is_some_and(|own| own == value) || is_address(target.url.expose(), value))
 }
 
 /// Whether the value is the host of a URL, with or without its port. What a URL says before its `@` is nobody's business.

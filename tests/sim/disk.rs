@@ -136,7 +136,8 @@ impl Tables {
     fn firing(&self) -> Vec<(IncidentId, String, Labels)> {
         let open = self.incidents.values().map(|(_, state)| state).filter(|state| state.is_open());
         let of = |state: &Incident| self.alerts.get(&state.id).into_iter().flatten().map(|(name, row)| (name.clone(), row.clone()));
-        let firing = open.flat_map(|state| of(state).filter(|(_, row)| row.mark.firing).map(|(name, row)| (state.id, name, row.mark.labels)));
+        let firing =
+            open.flat_map(|state| of(state).filter(|(_, row)| row.mark.firing).map(|(name, row)| (state.id, name, row.mark.labels)));
         firing.collect()
     }
 

@@ -94,6 +94,10 @@ async fn says(app: &App, incident: &Incident, words: &str) -> bool {
     app.sentences(incident.id).await.iter().any(|sentence| sentence.contains(words))
 }
 
+fn letters(app: &App) -> String {
+    app.world.letters.lock().expect("no panics").join("\n")
+}
+
 async fn start(app: &App, incident: &Incident, who: &str, playbook: &str) {
     let command = Command::StartRun { playbook: playbook.to_owned(), vars: Map::new() };
     app.puts(incident.id, who, command).await.expect("taken");
@@ -114,7 +118,10 @@ async fn whoever_is_asked_about_a_step_in_doubt_sees_what_was_sent_and_says_how_
     let browser = Browser::of(&app);
     let api: Value = serde_json::from_str(&browser.page(&format!("/api/v1/runs/{run}/steps/restart")).await).expect("JSON");
     let attempt = &api["attempts"][0];
-    assert_eq!((&attempt["status"], &attempt["target"], &attempt["params"]["path"]), (&json!("in_doubt"), &json!("one"), &json!("/restart")));
+    assert_eq!(
+        (&attempt["status"], &attempt["target"], &attempt["params"]["path"]),
+        (&json!("in_doubt"), &json!("one"), &json!("/restart"))
+    );
     assert_eq!(attempt["key"], json!(app.world.keys.lock().expect("no panics")[0]), "what was sent is what is shown");
     assert_eq!(api["limits"][1]["limit"], json!("per_target: 3 per 1h"));
     assert_eq!((&api["limits"][1]["used"], &api["limits"][1]["of"]), (&json!(1), &json!(3)));
@@ -187,7 +194,7 @@ async fn a_service_is_counted_over_all_its_targets_playbooks_and_incidents() {
     });
     let free_at = app.clock.now() - Span::minutes(10) + Span::hours(1);
     assert_eq!(hit, Some(("per_service: 2 per 1h".to_owned(), 2, Some(free_at))));
-    assert!(app.sent()[sent..].iter().any(|sent| sent.starts_with("ana: ") && sent.contains("utomation")), "{:?}", app.sent());
+    assert!(app.sent().len() > sent && letters(&app).contains("\"Restart\" is held back by the limit per_service: 2 per 1h until"));
     app.passes(Span::minutes(49)).await;
     assert_eq!(app.calls().len(), 2);
     app.passes(Span::minutes(2)).await;
@@ -202,7 +209,8 @@ async fn a_second_try_that_a_limit_holds_back_is_told_too() {
     let incident = fire(&app, "one").await;
     app.passes(Span::minutes(1)).await;
     assert_eq!((app.calls().len(), step(&app, 1, "restart").await), (1, StepStatus::Waiting));
-    let told = app.entries(incident.id).await.iter().filter(|entry| matches!(entry.event, Event::Escalated { started_at: None, .. })).count();
+    let told =
+        app.entries(incident.id).await.iter().filter(|entry| matches!(entry.event, Event::Escalated { started_at: None, .. })).count();
     assert_eq!(told, 1, "a wait that is never told is a bug");
     app.passes(Span::hours(1)).await;
     assert_eq!((app.calls().len(), step(&app, 1, "restart").await), (2, StepStatus::Succeeded));
@@ -210,12 +218,13 @@ async fn a_second_try_that_a_limit_holds_back_is_told_too() {
 
 #[tokio::test]
 async fn a_run_that_waits_for_its_turn_is_told() {
-    let slow = restarts_slowly("one").replace("steps:", "limits: { concurrency: 1 }\nsteps:").replace("alertname=\"one\"", "service=\"orders\"");
+    let slow =
+        restarts_slowly("one").replace("steps:", "limits: { concurrency: 1 }\nsteps:").replace("alertname=\"one\"", "service=\"orders\"");
     let app = App::with_settings(&house("correlated: 100%"), &[("one", &slow)]).await;
     fire(&app, "first").await;
     let second = fire(&app, "second").await;
     assert!(says(&app, &second, "playbook one waits for its turn").await, "{:?}", app.sentences(second.id).await);
-    let letters = app.world.letters.lock().expect("no panics").join("\n");
+    let letters = letters(&app);
     assert!(letters.contains("playbook one waits for its turn"), "{letters}");
 }
 
@@ -269,7 +278,7 @@ async fn a_playbook_that_fails_again_and_again_stops_until_somebody_arms_it() {
     let second = fire(&app, "b").await;
     let words = "Playbook one changes nothing more: it has failed 2 times in a row, and begins again once somebody arms it";
     assert!(says(&app, &second, words).await, "{:?}", app.sentences(second.id).await);
-    assert!(app.world.letters.lock().expect("no panics").join("\n").contains("it has failed 2 times in a row"));
+    assert!(letters(&app).contains("it has failed 2 times in a row"));
     app.crashes().await;
     let third = fire(&app, "c").await;
     assert_eq!((app.calls().len(), run_of(&third).steps["restart"].status), (2, StepStatus::Skipped));
@@ -283,6 +292,7 @@ async fn a_playbook_that_fails_again_and_again_stops_until_somebody_arms_it() {
     assert_eq!(notice(&browser.sends("/playbooks/one/rearm", "by=bo&note=").await), "Say why: what was wrong, and what is different now?");
     assert_eq!(notice(&browser.sends("/playbooks/one/rearm", "by=bo&note=new+disk").await), "Armed again: it may change things.");
     assert!(says(&app, &second, "bo armed playbook one again: new disk").await);
+    drop(browser);
     app.crashes().await;
     fire(&app, "d").await;
     assert_eq!(app.calls().len(), 3);
@@ -367,10 +377,10 @@ async fn as_many_different_people_of_a_role_say_yes_as_the_step_demands() {
     let mut app = App::with_settings(HOUSE, &[("one", &asks("by: dba, of: 2"))]).await;
     let incident = fire(&app, "one").await;
     for who in ["ana: ", "bo: "] {
-        assert!(app.sent().iter().any(|sent| sent.starts_with(who) && sent.contains("needs your yes")), "{:?}", app.sent());
+        assert!(app.sent().iter().any(|sent| sent.starts_with(who)), "{:?}", app.sent());
     }
-    let letters = app.world.letters.lock().expect("no panics").join("\n");
-    assert!(letters.contains("/incidents/1") && letters.contains("needs 2 yeses"), "{letters}");
+    let letters = letters(&app);
+    assert!(letters.contains("/incidents/1") && letters.matches("needs 2 yeses").count() == 2, "{letters}");
     assert!(answers(&app, "cy", true).await.is_err_and(|why| why.contains("cy may not answer this; it is for dba")));
     assert_eq!(answers(&app, "ana", true).await.map(drop), Ok(()));
     assert!(answers(&app, " Ana ", true).await.is_err());
@@ -407,7 +417,7 @@ async fn where_somebody_has_the_role_only_they_are_operators() {
     let app = App::with_settings(&settings, &[("one", &asks("by: operator"))]).await;
     fire(&app, "one").await;
     assert!(answers(&app, "zoe", true).await.is_err_and(|why| why.contains("zoe may not answer this")));
-    assert!(app.sent().iter().any(|sent| sent.starts_with("bo: ") && sent.contains("needs your yes")), "{:?}", app.sent());
+    assert!(app.sent().iter().any(|sent| sent.starts_with("bo: ")) && letters(&app).contains("needs a yes"), "{:?}", app.sent());
     assert_eq!(answers(&app, "bo", true).await.map(drop), Ok(()));
 }
 
@@ -474,7 +484,7 @@ async fn storm(seed: u64) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let (targets, window) = (["one", "two", "three", "four"], Span::hours(1));
     let retries = |target: &str| {
-        let retry = "path: /restart }, on_interrupt: ask, retry: { attempts: 3, backoff: 1m }";
+        let retry = "path: /restart }, on_interrupt: fail, retry: { attempts: 3, backoff: 1m }";
         restarts(target).replace("path: /restart }", retry).replace(&format!("alertname=\"{target}\""), &format!("kind=\"{target}\""))
     };
     let mut texts: Vec<String> = targets.iter().map(|target| retries(target)).collect();
@@ -487,9 +497,12 @@ async fn storm(seed: u64) {
             let fault = [ActionError::Fatal("no".to_owned()), ActionError::Retry("busy".to_owned())];
             app.answers("http.request", vec![Err(fault[usize::try_from(dice.below(2)).unwrap_or(0)].clone())]);
         }
-        let target = targets[usize::try_from(dice.below(4)).unwrap_or(0)];
-        let status = if dice.below(3) == 0 { "resolved" } else { "firing" };
-        let post = body(&[alert(&format!("{target}{}", dice.below(3)), status, &[("kind", target)])]);
+        let drawn = (0..3).map(|_| {
+            let target = targets[usize::try_from(dice.below(4)).unwrap_or(0)];
+            let status = if dice.below(2) == 0 { "resolved" } else { "firing" };
+            alert(&format!("{target}{}", dice.below(9)), status, &[("kind", target)])
+        });
+        let post = body(&drawn.collect::<Vec<_>>());
         let passes = Span::minutes(1 + dice.below(12));
         let mortal = app.mortal.clone().expect("a journal");
         let live = async {
@@ -509,11 +522,16 @@ async fn storm(seed: u64) {
         }
     }
     let changes = app.world.changes.lock().expect("no panics").clone();
-    assert!(changes.len() > 5, "seed {seed}: the storm changed {} things", changes.len());
+    println!("seed {seed}: {} changes", changes.len());
+    assert!(changes.len() > 10, "seed {seed}: the storm changed {} things", changes.len());
     for (at, target) in &changes {
         let within = |on: &dyn Fn(&str) -> bool| changes.iter().filter(|(other, name)| window_has(*other, *at, window) && on(name)).count();
         assert!(within(&|_| true) <= 5, "seed {seed}: the service was changed {} times before {at}", within(&|_| true));
-        assert!(within(&|name| name == target) <= 2, "seed {seed}: {target} was changed {} times before {at}", within(&|name| name == target));
+        assert!(
+            within(&|name| name == target) <= 2,
+            "seed {seed}: {target} was changed {} times before {at}",
+            within(&|name| name == target)
+        );
     }
     assert!(app.world.most_at_once.load(std::sync::atomic::Ordering::SeqCst) <= 1, "seed {seed}: two changed a target at once");
 }

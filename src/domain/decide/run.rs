@@ -86,15 +86,7 @@ impl Turn<'_, '_> {
                 self.ledger.run_waits(&playbook.slug, Waiter { incident: self.state.id, run });
                 let limit = format!("concurrency: {limit}");
                 let why = format!("playbook {} waits for its turn: as many of it are under way as may be ({limit})", playbook.slug);
-                self.emit_engine(Event::LimitHit {
-                    run,
-                    step: None,
-                    limit,
-                    count: open,
-                    free_at: Some(free_at),
-                    why: None,
-                    held_by: None,
-                });
+                self.emit_engine(Event::LimitHit { run, step: None, limit, count: open, free_at: Some(free_at), why: None, held_by: None });
                 self.page_level_one(ONLY_WORDS, &why);
                 self.wake_at(free_at, Wake::Step { run, step: None, attempt: 0 });
             }

@@ -94,7 +94,9 @@ impl Turn<'_, '_> {
 
     /// What another incident has left to this one.
     pub(super) fn inherit(&mut self, from: u64, title: &str, target: &str) {
-        let text = format!("Incident {from} is over and leaves \"{title}\" on {target} in force, which is needed here too: it is taken back when this one is over");
+        let text = format!(
+            "Incident {from} is over and leaves \"{title}\" on {target} in force, which is needed here too: it is taken back when this one is over"
+        );
         self.emit_engine(Event::Commented { text });
     }
 

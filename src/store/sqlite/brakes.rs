@@ -25,7 +25,7 @@ const LAST_RUNS: &str = "
     from runs as r
     join incidents as i on i.id = r.incident
     where r.playbook = $1 and r.ended_at is not null
-    order by r.started_at desc
+    order by r.started_at desc, i.number desc
     limit $2";
 
 impl SqliteStore {

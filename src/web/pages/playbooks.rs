@@ -23,5 +23,8 @@ pub async fn list(State(web): State<WebState>, visitor: Visitor) -> Result<Respo
 pub async fn look(reads: &dyn Reads, rulebook: &Rulebook, visitor: &Visitor, now: Timestamp) -> Result<Page<PlaybooksView>, Fault> {
     let lens = Lens { now, zone: visitor.zone };
     let place = Place { title: "Playbooks".to_owned(), place: "playbooks", scope: String::new() };
-    Ok(Page { shell: shell(place, visitor, &reads.totals().await?, rulebook, lens), view: playbooks_view(rulebook, &reads.breakers().await?, lens) })
+    Ok(Page {
+        shell: shell(place, visitor, &reads.totals().await?, rulebook, lens),
+        view: playbooks_view(rulebook, &reads.breakers().await?, lens),
+    })
 }
