@@ -13,7 +13,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("store", &["domain", "engine::archive", "engine::ports", "engine::store"]),
     ("action", &["domain", "engine::ports"]),
     ("channel", &["domain", "engine::ports"]),
-    ("web", &["domain", "engine::runtime", "engine::ports", "engine::store", "engine::metrics"]),
+    ("web", &["domain", "engine::runtime", "engine::error", "engine::request", "engine::ports", "engine::store", "engine::metrics"]),
     ("carried", &["config"]),
     ("memory", &[]),
     ("telemetry", &[]),

@@ -83,11 +83,10 @@ impl Keeper {
     /// The shapes of the API, so that whoever reads one reads the other.
     async fn as_json(&self, reads: &dyn Reads, incident: &Incident, entries: &[Entry]) -> anyhow::Result<String> {
         let alerts = reads.alerts(incident.id, u32::MAX).await?;
-        let url = self.settings.public_url.trim_end_matches('/');
         let runs =
             all_runs(incident, entries).into_iter().map(|run| RunBody::new(incident, &run, &self.settings.rulebook)).collect::<Vec<_>>();
         let told = json!({
-            "incident": IncidentBody::new(incident, url),
+            "incident": IncidentBody::new(incident, &self.settings.rulebook),
             "timeline": entries.iter().map(EntryBody::new).collect::<Vec<_>>(),
             "alerts": alerts.into_iter().map(AlertBody::new).collect::<Vec<_>>(),
             "runs": runs,

@@ -63,6 +63,8 @@ pub enum Code {
     WeakerOnInterrupt,
     /// `check:` is missing, not wanted, or would change something.
     BadCheck,
+    /// Playbooks run each other in a circle.
+    PlaybookCircle,
     /// The action cannot be taken back.
     NotUndoable,
     /// The timeout ends the step before it can succeed.

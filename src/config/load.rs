@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::config::circles;
 use crate::config::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::config::files::{Files, TextFile};
 use crate::config::names::Names;
@@ -41,6 +42,7 @@ pub fn load(files: &Files, specs: &Specs, secrets: &dyn Secrets, previous: Optio
         let playbook = playbook_file(file, context, &mut diagnostics);
         shelf.put(file, playbook, &mut diagnostics);
     }
+    shelf.refuse_circles(&files.playbooks, &mut diagnostics);
     shelf.onto(&mut settings.rulebook);
     Loaded { settings: usable.then_some(settings), diagnostics }
 }
@@ -51,6 +53,13 @@ pub fn playbook(path: &str, text: &str, settings: &Settings) -> (Option<Playbook
     let names = Names::of(settings);
     let context = Context { specs: &settings.rulebook.specs, names: &names, targets: &settings.rulebook.targets };
     let playbook = playbook_file(&TextFile::new(path, text), context, &mut diagnostics);
+    if let Some(playbook) = &playbook {
+        let mut books = settings.rulebook.playbooks.clone();
+        books.insert(playbook.slug.clone(), Arc::new(playbook.clone()));
+        if let Some(way) = circles::circles(&books).get(&playbook.slug) {
+            diagnostics.add(path, text.into(), circles::faults(path, text, way));
+        }
+    }
     (playbook, diagnostics)
 }
 
@@ -109,6 +118,22 @@ impl Shelf<'_> {
         }
         if let Some(playbook) = playbook.map(Arc::new).or_else(last_good) {
             self.playbooks.insert(slug, playbook);
+        }
+    }
+
+    /// What never ends must not begin: each playbook on a circle is broken, and its last good revision stays.
+    fn refuse_circles(&mut self, files: &[TextFile], diagnostics: &mut Diagnostics) {
+        for (slug, way) in circles::circles(&self.playbooks) {
+            let Some(path) = self.files.get(&slug) else { continue };
+            let Some(Ok(text)) = files.iter().find(|file| file.path == *path).map(|file| &file.text) else { continue };
+            diagnostics.add(path, text.as_str().into(), circles::faults(path, text, &way));
+            if let Some(words) = diagnostics.words_about(path) {
+                self.broken.insert(path.clone(), words);
+            }
+            match self.previous.and_then(|book| book.playbooks.get(&slug).cloned()) {
+                Some(last_good) => self.playbooks.insert(slug, last_good),
+                None => self.playbooks.remove(&slug),
+            };
         }
     }
 
@@ -199,6 +224,36 @@ mod tests {
             assert!((1..=100).contains(&diagnostics.errors()), "{}", diagnostics.errors());
             diagnostics.to_text(false);
         }
+    }
+
+    #[test]
+    fn playbooks_that_run_each_other_in_a_circle_are_told_at_the_steps_that_do() {
+        let runs = |other: &str| format!("on: {{}}\nsteps:\n  - {{ id: go, action: playbook.run, with: {{ playbook: {other} }} }}\n");
+        let (a, b, c) = (runs("b"), runs("c"), runs("a"));
+        let files = [("playbooks/a.yaml", &*a), ("playbooks/b.yaml", &*b), ("playbooks/c.yaml", &*c), ("playbooks/x.yaml", &*a)];
+        let loaded = samples::load("", &files);
+        let told: Vec<_> = loaded.diagnostics.iter().map(Diagnostic::to_string).collect();
+        assert_eq!(
+            told.iter().map(|words| words.split(';').next().unwrap_or("")).collect::<Vec<_>>(),
+            [
+                "playbooks/a.yaml:3:55: this never ends: a runs b runs c runs a",
+                "playbooks/b.yaml:3:55: this never ends: b runs c runs a runs b",
+                "playbooks/c.yaml:3:55: this never ends: c runs a runs b runs c",
+            ]
+        );
+        let settings = loaded.settings.expect("no fault in the settings");
+        let usable: Vec<&str> = settings.rulebook.playbooks.keys().map(String::as_str).collect();
+        assert_eq!((usable, settings.rulebook.broken.len()), (vec!["x"], 3));
+        // Two that share a third are no circle.
+        let files = [("playbooks/a.yaml", &*a), ("playbooks/b.yaml", GOOD), ("playbooks/c.yaml", &*a)];
+        assert_eq!(samples::told(&samples::load("", &files).diagnostics), [""; 0]);
+        // An edit that closes one keeps what was in force, and an editor hears of it before.
+        let first = samples::load("", &[("playbooks/a.yaml", &*a), ("playbooks/b.yaml", GOOD)]).settings.expect("it is good");
+        let closing = runs("a");
+        let (usable, faults) = playbook("playbooks/b.yaml", &closing, &first);
+        assert!(usable.is_some() && faults.errors() == 1, "a run that is pinned to it can still go on");
+        let second = reload(vec![TextFile::new("playbooks/a.yaml", &*a), TextFile::new("playbooks/b.yaml", &*closing)], &first);
+        assert_eq!(second.rulebook.playbooks["b"].source, GOOD);
     }
 
     #[test]

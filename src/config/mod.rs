@@ -2,6 +2,7 @@
 
 pub mod channels;
 pub mod check;
+pub mod circles;
 pub mod classification;
 pub mod commands;
 pub mod diagnostic;
@@ -13,6 +14,7 @@ pub mod names;
 pub mod on_call;
 pub mod playbooks;
 pub mod reader;
+pub mod recovered;
 pub mod scope;
 pub mod secrets;
 pub mod settings;

@@ -121,7 +121,8 @@ fn rota(at: At<'_>, names: &Names) -> Vec<String> {
     people
 }
 
-fn cron(at: At<'_>) -> Option<Cron> {
+/// A five-field cron line.
+pub fn cron(at: At<'_>) -> Option<Cron> {
     let text = at.words()?;
     Cron::parse(text).map_err(|error| at.error(Code::BadValue, error.to_string())).ok()
 }
@@ -135,7 +136,8 @@ fn instant(at: At<'_>) -> Option<Timestamp> {
     found
 }
 
-fn time_zone(at: At<'_>) -> Option<chrono_tz::Tz> {
+/// A time zone by its name.
+pub fn time_zone(at: At<'_>) -> Option<chrono_tz::Tz> {
     let text = at.words()?;
     let found = text.parse();
     if found.is_err() {

@@ -1,6 +1,7 @@
 //! A playbook's file as a whole: what starts it, what limits it, its steps. Knows no run and no other playbook.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -8,12 +9,15 @@ use crate::config::classification;
 use crate::config::diagnostic::Code;
 use crate::config::limits;
 use crate::config::names::{self, NAME_HELP};
-use crate::config::reader::{At, Document};
+use crate::config::on_call;
+use crate::config::reader::{At, Document, Fields};
+use crate::config::recovered;
 use crate::config::steps::{self, Context};
 use crate::config::vars;
 use crate::config::yaml::Value;
 use crate::domain::labels::Matcher;
-use crate::domain::playbook::{Playbook, Trigger};
+use crate::domain::planned::Planned;
+use crate::domain::playbook::{Playbook, Retry, Trigger};
 use crate::domain::priority::Priority;
 use crate::domain::time::Span;
 
@@ -30,11 +34,24 @@ pub fn read(document: &Document, context: Context<'_>) -> Option<Playbook> {
     let title = fields.optional("title").and_then(At::words).map_or_else(|| slug.to_owned(), str::to_owned);
     let on = fields.required("on");
     let trigger = on.and_then(trigger);
-    let limits = fields.optional("limits").and_then(limits::playbook).unwrap_or_default();
+    let mut limits = fields.optional("limits").and_then(limits::playbook).unwrap_or_default();
+    let by_the_clock = trigger.as_ref().is_some_and(|trigger| trigger.schedule.is_some());
+    if by_the_clock {
+        // The next one does not begin beside one that takes longer than it should, unless the file says so.
+        limits.concurrency.get_or_insert(1);
+    }
     let starts_by_itself = trigger.as_ref().is_some_and(|trigger| !trigger.is_manual());
     let vars = fields.optional("vars").map(|at| vars::read(at, starts_by_itself)).unwrap_or_default();
     let timeout = fields.optional("timeout").and_then(timeout);
-    let steps = fields.required("steps").map(|at| steps::read(at, context, &vars, slug));
+    let retry = fields.optional("retry").map_or(Some(Retry::default()), steps::retry);
+    let mut steps = fields.required("steps").map(|at| steps::read(at, context, &vars, slug));
+    let recovered = fields.optional("recovered");
+    if let (Some(at), Some(steps)) = (recovered, &mut steps) {
+        if by_the_clock && at.fields().is_some_and(|fields| fields.optional("alerts").is_some()) {
+            at.error_help(Code::BadValue, "a scheduled incident has no alerts", "ask Prometheus with a query");
+        }
+        steps.extend(recovered::read(at, context, &vars, steps).map(Arc::new));
+    }
     if let (Some(at), Some(trigger), Some(steps)) = (on, &trigger, &steps)
         && steps.iter().any(|step| step.destructive)
     {
@@ -54,6 +71,8 @@ pub fn read(document: &Document, context: Context<'_>) -> Option<Playbook> {
         limits,
         vars,
         timeout,
+        retry: retry?,
+        recovered: recovered.is_some(),
         steps: steps?,
     })
 }
@@ -89,18 +108,35 @@ fn trigger(at: At<'_>) -> Option<Trigger> {
         types: items("type").filter_map(|at| at.words().map(str::to_owned)).collect(),
         priorities: items("priority").filter_map(classification::priority).collect(),
         matchers: items("match").filter_map(At::matcher).collect(),
+        schedule: None,
     };
+    let schedule = schedule(&fields);
     // Any playbook may be started by a person; this says that nothing else starts it.
     if let Some(at) = fields.optional("manual")
         && !(at.node.value == Value::Bool(true) && trigger.is_manual())
     {
         at.error_help(Code::BadValue, "\"manual\" is true and stands alone", "leave it out: a person may start any playbook");
     }
-    for name in ["schedule", "cron", "every"] {
-        fields.not_yet(name);
+    if schedule.is_some() && !trigger.is_manual() {
+        let help = "a playbook that starts by the clock opens an incident of its own; for both, let one playbook run the other";
+        fields.place_of("schedule").error(Code::BadValue, "a schedule stands alone", Some(help.to_owned()));
     }
     fields.finish();
-    Some(trigger)
+    Some(Trigger { schedule: schedule.flatten(), ..trigger })
+}
+
+/// When it starts by the clock. `Some(None)`: a fault was said.
+fn schedule(fields: &Fields<'_>) -> Option<Option<Planned>> {
+    let zone_at = fields.optional("time_zone");
+    let time_zone = zone_at.map_or(Some(chrono_tz::UTC), on_call::time_zone);
+    let Some(at) = fields.optional("schedule") else {
+        if zone_at.is_some() {
+            fields.place_of("time_zone").error(Code::UnknownField, "a time_zone goes with a schedule", None);
+        }
+        return None;
+    };
+    let cron = on_call::cron(at);
+    Some((|| Some(Planned { cron: cron?, time_zone: time_zone? }))())
 }
 
 /// What a trigger lists. An empty list would leave the part out, so that the rest starts more than anybody meant.
@@ -116,7 +152,8 @@ fn some_of(at: At<'_>) -> Vec<At<'_>> {
 fn selects(at: At<'_>, trigger: &Trigger) {
     let every_priority = trigger.priorities.is_empty() || Priority::ALL.iter().all(|one| trigger.priorities.contains(one));
     let by_label = trigger.matchers.iter().any(Matcher::is_selective);
-    if !trigger.is_manual() && trigger.types.is_empty() && !by_label && every_priority {
+    let by_alerts = !trigger.is_manual() && trigger.schedule.is_none();
+    if by_alerts && trigger.types.is_empty() && !by_label && every_priority {
         let help = "name a type, or a label that must have a value of its own, such as alertname=\"X\"";
         at.error_help(Code::MatchesAll, "this starts for any incident, and the playbook changes things", help);
     }
@@ -290,7 +327,21 @@ steps:
             ("on: { typ: x }\nsteps: [ { id: a, wait: 1m } ]", "unknown-field 1:7-10 did you mean \"type\"?"),
             ("on: { priority: P9 }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 1:17-19 did you mean \"P1\"?"),
             ("on: { match: 'severity=~\"(\"' }\nsteps: [ { id: a, wait: 1m } ]", "bad-matcher 1:14-29"),
-            ("on: { schedule: x }\nsteps: [ { id: a, wait: 1m } ]", "not-yet-supported 1:7-15"),
+            ("on: { schedule: x }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 1:17-18"),
+            ("on: { schedule: '0 3 30 2 *' }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 1:17-29"),
+            ("on: { schedule: '@daily', time_zone: Europe/Berln }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 1:38-50 did you mean"),
+            ("on: { schedule: '@daily', type: x }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 1:7-15 a playbook that starts by the clock"),
+            ("on: { type: x, time_zone: UTC }\nsteps: [ { id: a, wait: 1m } ]", "unknown-field 1:16-25"),
+            ("on: { schedule: '@daily' }\nvars: { a: { type: text } }\nsteps: [ { id: a, wait: 1m } ]", "missing-field 2:12-26 give it a"),
+            ("on: { schedule: '@daily' }\nrecovered: { alerts: resolved }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:12-32 ask Prom"),
+            ("on: { type: x }\nrecovered: { alerts: gone }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:22-26"),
+            ("on: { type: x }\nrecovered: { for: 1m }\nsteps: [ { id: a, wait: 1m } ]", "missing-field 2:12-23 write alerts"),
+            ("on: { type: x }\nrecovered: { query: up }\nsteps: [ { id: a, wait: 1m } ]", "missing-field 2:12-25"),
+            ("on: { type: x }\nrecovered: { query: up, target: orders-db }\nsteps: [ { id: a, wait: 1m } ]", "wrong-target 2:33-42"),
+            ("on: { type: x }\nrecovered: { alerts: resolved, for: 1h }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:12-41"),
+            ("on: { type: x }\nrecovered: { alerts: resolved }\nsteps: [ { id: recovered, wait: 1m } ]", "duplicate-name 2:12-32"),
+            ("on: { type: x }\nretry: { attempts: 0 }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:20-21"),
+            ("on: { type: x }\nsteps: [ { id: a, wait: 999999w } ]", "bad-value 2:25-32 such a time never comes"),
             ("on: {}\nvars: { a: 1 }\nsteps: [ { id: a, wait: 1m } ]", "wrong-type 2:12-13"),
             ("on: {}\nvars: { a: { type: duration, default: 5 } }\nsteps: [ { id: a, wait: 1m } ]", "wrong-type 2:39-40"),
             ("on: { type: x }\nvars: { a: { type: text } }\nsteps: [ { id: a, wait: 1m } ]", "missing-field 2:12-26 give it a default"),

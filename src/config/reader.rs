@@ -14,6 +14,8 @@ use crate::domain::time::Span;
 
 /// The most errors, and the most warnings, that one file is told; nobody mends more at once.
 pub const MAX_FAULTS: usize = 100;
+/// No setting means more than ten years; what reckons with times need not look out for their sum.
+pub const LONGEST_SPAN: Span = Span::hours(24 * 3_653);
 
 /// A file's text and what was found wrong with it so far.
 #[derive(Debug)]
@@ -188,7 +190,16 @@ impl<'a> At<'a> {
             self.error_help(Code::BadValue, "a length of time needs a unit", help);
             return None;
         }
-        if self.node.value == Value::Number(0.into()) { Some(Span::ZERO) } else { self.parsed() }
+        if self.node.value == Value::Number(0.into()) { Some(Span::ZERO) } else { self.parsed().and_then(|span| self.bounded(span)) }
+    }
+
+    /// The span, if anybody can mean it.
+    pub fn bounded(self, span: Span) -> Option<Span> {
+        if span > LONGEST_SPAN {
+            self.error_help(Code::BadValue, "this is longer than ten years", "such a time never comes; leave it out, or say what is meant");
+            return None;
+        }
+        Some(span)
     }
 
     /// A whole number within bounds.

@@ -62,6 +62,8 @@ pub fn specs() -> Specs {
     ];
     const COMMAND: &[Param] =
         &[Param::required("command", ParamType::Text, "its name"), Param::optional("params", ParamType::TextMap, "its holes")];
+    const RUN: &[Param] =
+        &[Param::required("playbook", ParamType::Text, "its name"), Param::optional("vars", ParamType::Json, "what it is given")];
     let spec = |name, on_interrupt, destructive, targets, params| Spec {
         name,
         doc: "",
@@ -81,6 +83,7 @@ pub fn specs() -> Specs {
         spec("pgbouncer.pool_reset", OnInterrupt::Ask, true, &[TargetKind::Pgbouncer], &[]),
         spec("http.request", OnInterrupt::Check, true, &[TargetKind::Http], HTTP),
         spec("ticket.create", OnInterrupt::Ask, false, &[TargetKind::Tickets], TICKET),
+        Spec { performer: Performer::Core, ..spec("playbook.run", OnInterrupt::Retry, false, &[], RUN) },
         Spec { performer: Performer::Core, ..spec("note", OnInterrupt::Retry, false, &[], ONE_TEXT) },
         spec("dns.resolve", OnInterrupt::Retry, false, &[], NAME),
         spec("tcp.connect", OnInterrupt::Retry, false, &[], ADDRESS),

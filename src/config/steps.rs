@@ -413,7 +413,8 @@ fn timeout(fields: &Fields<'_>, with: Option<At<'_>>, spec: &Spec) -> Option<Spa
     Some(timeout)
 }
 
-fn retry(at: At<'_>) -> Option<Retry> {
+/// How often something is tried.
+pub fn retry(at: At<'_>) -> Option<Retry> {
     let fields = at.fields()?;
     let default = Retry::default();
     let attempts = fields.required("attempts").and_then(|at| at.whole(1, 100));
@@ -485,7 +486,8 @@ fn undo(at: At<'_>, spec: &Spec) -> Option<Undo> {
     let text = at.words()?;
     let undo = match text.strip_prefix("after ") {
         Some(span) => {
-            Undo::After(span.parse().map_err(|error: crate::domain::time::SpanError| at.error(Code::BadValue, error.to_string())).ok()?)
+            let span = span.parse().map_err(|error: crate::domain::time::SpanError| at.error(Code::BadValue, error.to_string())).ok()?;
+            Undo::After(at.bounded(span)?)
         }
         None => match text {
             "never" => Undo::Never,

@@ -67,6 +67,7 @@ impl Plan {
         let mut offsets: Vec<Span> = self.levels.iter().map(|level| level.after).collect();
         offsets.sort_unstable();
         offsets.dedup();
+        // No setting speaks of more than ten years, so that neither this nor the sums below can overflow.
         let length = offsets.last().copied().unwrap_or(Span::ZERO).0 + self.respond_within.0.max(60_000);
         (0..self.repeat.max(1)).flat_map(move |round| {
             let begin = start + Span(length).times(u64::from(round));

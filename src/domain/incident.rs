@@ -242,7 +242,7 @@ impl Incident {
                 self.status = Status::Acknowledged;
                 self.acknowledged_at = Some(at);
                 self.acknowledged_by = Some(entry.actor.name().to_owned());
-                if self.assignee.is_none() {
+                if self.assignee.is_none() && entry.actor.kind() != "engine" {
                     self.assignee = Some(entry.actor.name().to_owned());
                 }
                 self.stop_escalating();

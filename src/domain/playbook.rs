@@ -13,8 +13,20 @@ use crate::domain::expression::template::ValueTemplate;
 use crate::domain::labels::Matcher;
 use crate::domain::limits::Rate;
 use crate::domain::path;
+use crate::domain::planned::Planned;
 use crate::domain::priority::Priority;
 use crate::domain::time::Span;
+
+/// The step that a playbook's `recovered:` is.
+pub const RECOVERED: &str = "recovered";
+
+/// What that step does where it waits for the alerts themselves. No action of the catalogue: only `recovered:` speaks of it.
+pub const ALERTS_RESOLVED: &str = "alerts.resolved";
+
+/// Whether beginning a step of this action is beginning to wait, with nothing that leaves the process.
+pub fn waits(action: &str) -> bool {
+    action == "wait" || action == ALERTS_RESOLVED
+}
 
 /// One playbook at one revision.
 #[derive(Clone, Debug)]
@@ -32,6 +44,10 @@ pub struct Playbook {
     pub vars: BTreeMap<String, Var>,
     /// How long a run may take in all.
     pub timeout: Option<Span>,
+    /// How often a run is tried; a further try goes on from the step that failed.
+    pub retry: Retry,
+    /// Whether its last step is `recovered`, which looks whether the trouble is over: a run has only succeeded when that has.
+    pub recovered: bool,
     /// In the file's order; those that stand side by side follow each other.
     pub steps: Vec<Arc<Step>>,
 }
@@ -50,6 +66,16 @@ impl Playbook {
     /// The steps that come one after the other, each with those that run beside it.
     pub fn blocks(&self) -> impl Iterator<Item = &[Arc<Step>]> {
         self.steps.chunk_by(|one, next| one.lane.is_some() && one.lane.map(|lane| lane.group) == next.lane.map(|lane| lane.group))
+    }
+
+    /// Whether the step looks whether the trouble is over.
+    pub fn is_recovery(&self, step: &str) -> bool {
+        self.recovered && step == RECOVERED
+    }
+
+    /// The playbooks that its steps run.
+    pub fn runs(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter(|step| step.action == "playbook.run").filter_map(|step| step.with.text("playbook"))
     }
 
     /// The values a run starts with, or what is wrong with those given.
@@ -118,15 +144,22 @@ pub struct Trigger {
     pub types: Vec<String>,
     pub priorities: Vec<Priority>,
     pub matchers: Vec<Matcher>,
+    /// It starts by the clock, in an incident of its own.
+    pub schedule: Option<Planned>,
 }
 
 impl Trigger {
     pub fn is_manual(&self) -> bool {
+        self.schedule.is_none() && self.states_nothing()
+    }
+
+    /// Whether it says nothing about incidents.
+    fn states_nothing(&self) -> bool {
         self.types.is_empty() && self.priorities.is_empty() && self.matchers.is_empty()
     }
 
     pub fn holds(&self, kind: &str, priority: Priority, labels: &BTreeMap<String, String>) -> bool {
-        !self.is_manual()
+        !self.states_nothing()
             && (self.types.is_empty() || self.types.iter().any(|t| t == kind))
             && (self.priorities.is_empty() || self.priorities.contains(&priority))
             && self.matchers.iter().all(|matcher| matcher.matches(labels))

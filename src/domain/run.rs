@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::id::RunId;
 use crate::domain::path;
-use crate::domain::playbook::Otherwise;
+use crate::domain::playbook::{Otherwise, waits};
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Entry, Event, Outcome, StepRef};
 
@@ -115,6 +115,13 @@ pub struct StepState {
     /// Whether an attempt failed of which nobody knows that it did nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsure: bool,
+    /// Attempts that were made before the run was tried anew from here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earlier_attempts: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A request for a yes, and what came of it.
@@ -168,6 +175,12 @@ pub struct Run {
     /// The step of another run that started it and waits for its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<StepRef>,
+    /// How often it was tried anew after a step had failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tried_anew: u32,
+    /// Whether it looked and saw that the trouble is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verified: bool,
 }
 
 impl Run {
@@ -201,6 +214,8 @@ impl Run {
             requested_by: requested_by.clone(),
             vars: vars.clone(),
             parent: parent.clone(),
+            tried_anew: 0,
+            verified: false,
         })
     }
 
@@ -275,7 +290,14 @@ impl Run {
             }
             // What it means for the step is told by the step's own next fact.
             Event::Rejected { .. } => self.goes_on(RunStatus::Running),
-            Event::RunSucceeded { .. } => self.over(at, RunStatus::Succeeded, None),
+            Event::RunRetried { at: step, .. } => {
+                self.tried_anew += 1;
+                self.steps.entry(step.step.clone()).or_default().earlier_attempts = step.attempt;
+            }
+            Event::RunSucceeded { verified, .. } => {
+                self.over(at, RunStatus::Succeeded, None);
+                self.verified = *verified;
+            }
             Event::RunFailed { reason, .. } => self.over(at, RunStatus::Failed, Some(reason)),
             Event::RunCancelled { reason, .. } => self.over(at, RunStatus::Cancelled, Some(reason)),
             _ => {}
@@ -303,7 +325,7 @@ impl Run {
 
     fn step_started(&mut self, at: Timestamp, step: &StepRef, event: &Event) {
         let Event::StepStarted { title, action, target, params, destructive, items, .. } = event else { return };
-        let waits = action == "wait";
+        let waits = waits(action);
         let state = self.steps.entry(step.step.clone()).or_default();
         *state = StepState {
             status: if waits { StepStatus::Waiting } else { StepStatus::Running },
@@ -317,6 +339,7 @@ impl Run {
             items: items.clone(),
             approval: state.approval.take(),
             unsure: state.unsure,
+            earlier_attempts: state.earlier_attempts,
             ..StepState::default()
         };
         self.current = Some(step.step.clone());

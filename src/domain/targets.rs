@@ -165,7 +165,7 @@ impl Targets {
     fn waits_in(&self, run: RunId, service: &BTreeSet<&str>, root: RunId) -> bool {
         let has_one = service.iter().any(|name| self.held.get(*name).is_some_and(|runs| runs.contains_key(&root)));
         let waits = |name: &&str| self.lines.get(*name).is_some_and(|line| line.iter().any(|place| place.root == run));
-        has_one && service.iter().any(|name| waits(name))
+        has_one && service.iter().any(waits)
     }
 
     /// Who changes the target at this very moment, or takes a change back, if it is another run.

@@ -218,10 +218,23 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         left_to: Option<u64>,
     },
+    /// A step has failed, and the run is tried again from there; what has succeeded is not done again.
+    RunRetried {
+        at: StepRef,
+        title: String,
+        playbook: String,
+        /// Which try this will be, and how many there may be.
+        number: u32,
+        of: u32,
+        retry_at: Timestamp,
+    },
     RunSucceeded {
         run: RunId,
         playbook: String,
         duration_ms: u64,
+        /// Whether the playbook looked and saw that the trouble is over.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        verified: bool,
     },
     RunFailed {
         run: RunId,
@@ -372,6 +385,7 @@ impl Event {
             Self::StepInDoubt { .. } => "step_in_doubt",
             Self::StepSettled { .. } => "step_settled",
             Self::StepUndone { .. } => "step_undone",
+            Self::RunRetried { .. } => "run_retried",
             Self::RunSucceeded { .. } => "run_succeeded",
             Self::RunFailed { .. } => "run_failed",
             Self::RunCancelled { .. } => "run_cancelled",
@@ -405,7 +419,8 @@ impl Event {
             | Self::StepSkipped { at, .. }
             | Self::StepInDoubt { at, .. }
             | Self::StepSettled { at, .. }
-            | Self::StepUndone { at, .. } => Some(at),
+            | Self::StepUndone { at, .. }
+            | Self::RunRetried { at, .. } => Some(at),
             _ => None,
         }
     }
@@ -481,7 +496,13 @@ impl Event {
                 format!("\"{title}\" stays in force: incident {number} needs it too and takes it back when it is over")
             }
             Self::StepUndone { title, .. } => format!("\"{title}\" was undone"),
-            Self::RunSucceeded { playbook, duration_ms, .. } => format!("Playbook {playbook} finished in {}", Span(*duration_ms)),
+            Self::RunRetried { title, playbook, number, of, retry_at, .. } => {
+                format!("Playbook {playbook} is tried again from \"{title}\" at {retry_at} (try {number} of {of})")
+            }
+            Self::RunSucceeded { playbook, duration_ms, verified, .. } => {
+                let over = if *verified { "; the trouble is over" } else { "" };
+                format!("Playbook {playbook} finished in {}{over}", Span(*duration_ms))
+            }
             Self::RunFailed { playbook, reason, .. } => format!("Playbook {playbook} failed: {reason}"),
             Self::RunCancelled { playbook, reason, .. } => format!("Playbook {playbook} cancelled: {reason}"),
             Self::NotificationQueued { channel, person, reason, .. } => {
@@ -499,9 +520,7 @@ impl Event {
                 escalated(*level, *round, told, nobody, *late_ms, reason)
             }
             Self::Acknowledged { note } => format!("Acknowledged by {actor}{}", tail(note)),
-            Self::Unacknowledged { .. } if actor.kind() == "engine" => {
-                "The snooze is over: it counts as not acknowledged any more".to_owned()
-            }
+            Self::Unacknowledged { .. } if actor.kind() == "engine" => "It counts as not acknowledged any more".to_owned(),
             Self::Unacknowledged { .. } => format!("{actor} took the acknowledgement back"),
             Self::Snoozed { until } => format!("Snoozed by {actor} until {until}"),
             Self::Assigned { to } => format!("Assigned to {to} by {actor}"),

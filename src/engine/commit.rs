@@ -6,31 +6,33 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::domain::breaker::Breakers;
 use crate::domain::chain::{Digest, Stored};
-use crate::domain::decide::command::{Command, Effect, Observation, Refusal, Wake};
+use crate::domain::decide::command::{Command, Effect, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
-use crate::domain::id::{DeliveryId, IncidentId, RunId};
-use crate::domain::incident::Incident;
+use crate::domain::id::{IncidentId, RunId};
+use crate::domain::incident::{AlertCounts, Incident};
 use crate::domain::limits::{LONGEST_WINDOW, Ledger};
 use crate::domain::settings::Rulebook;
 use crate::domain::targets::Heir;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event};
 use crate::engine::brief::{Brief, brief as brief_of};
+use crate::engine::error::EngineError;
+use crate::engine::incidents::Incidents;
 use crate::engine::intake::Key;
-use crate::engine::metrics::Metrics;
+use crate::engine::load::{Arrival, Backlog, Load, give_up};
 use crate::engine::narrate::narrate;
 use crate::engine::pulse::Beat;
-use crate::engine::runtime::{EngineError, Shared, said};
-use crate::engine::store::{
-    AlertRow, Batch, Change, DeliveryRow, Horizon, IncidentRow, Job, Journal, LetGo, Link, Resumed, Slice, StoreError,
-};
+use crate::engine::request::Named;
+use crate::engine::shared::Shared;
+use crate::engine::store::{AlertRow, Batch, Change, Horizon, IncidentRow, Job, Journal, LetGo, Link, Resumed, Slice, StoreError};
 use crate::engine::tally::tally;
 use crate::engine::wire;
+use crate::engine::work::{Asked, Briefing, Item, Put, Said, Work, said};
 
 /// Commands that share a commit at most.
 const BATCH: usize = 1_024;
@@ -42,105 +44,12 @@ const LEAVING: u32 = 50;
 /// How often having heard of an incident again is written down.
 const HEARD_EVERY: Span = Span::minutes(1);
 
-/// Something for the writer to do.
-pub enum Work {
-    /// Store a delivery and work what it says, in one commit.
-    Deliver {
-        row: Arc<DeliveryRow>,
-        says: Said,
-        done: oneshot::Sender<Result<(), EngineError>>,
-        room: OwnedSemaphorePermit,
-    },
-    Put(Put),
-    /// Attempts that a shutdown found not begun.
-    Release(Vec<i64>),
-    /// The last commit of a life that ends in order: until then it was there.
-    Farewell,
-    /// Let a slice of what is too old go, once nothing else waits; answers how much went, none if something else waited.
-    LetGo {
-        horizon: Horizon,
-        done: oneshot::Sender<Option<LetGo>>,
-    },
-    /// What a worker needs to know for a job.
-    Brief {
-        job: Job,
-        done: Briefing,
-    },
-}
-
-/// Where a brief goes; none when the job's reason is gone.
-type Briefing = oneshot::Sender<Result<Option<Brief>, StoreError>>;
-
-/// A command to one incident.
-pub struct Put {
-    pub incident: IncidentId,
-    pub actor: Actor,
-    pub command: Command,
-    /// The job that asked; settled in the same commit.
-    pub settles: Option<i64>,
-    /// A person's idempotency key, and what it was used for.
-    pub request: Option<Named>,
-    pub done: Option<oneshot::Sender<Result<u64, EngineError>>>,
-}
-
-/// A request that has a name, and the digest of what it asks.
-pub struct Named {
-    pub key: String,
-    pub asked: String,
-}
-
-impl Named {
-    /// What is remembered: that the name was used, and for what.
-    fn rows(&self) -> [String; 2] {
-        [self.key.clone(), format!("{}\n{}", self.key, self.asked)]
-    }
-}
-
-/// What a delivery says, to be worked with the commit that stores it or, if that is refused, in one of its own.
-#[derive(Clone, Debug)]
-pub struct Said {
-    pub delivery: DeliveryId,
-    /// Where it stands among all deliveries; known once it is stored.
-    pub position: i64,
-    pub source: String,
-    pub observations: BTreeMap<Key, Arc<Observation>>,
-}
-
-/// Work with the mark that it is under way.
-pub struct Item {
-    pub work: Work,
-    pub beat: Beat,
-}
-
-/// A job that a commit asked for, with its brief when it is due at once.
-pub struct Asked {
-    pub job: Job,
-    pub brief: Option<Brief>,
-}
-
-struct Cached {
-    key: Key,
-    /// Shared with the commit that writes it, and nobody else's by the next decision.
-    state: Arc<Incident>,
-    heard_saved_at: Timestamp,
-}
-
-impl Cached {
-    fn new(key: Key, state: Incident) -> Self {
-        let heard_saved_at = state.heard_at;
-        Self { key, state: Arc::new(state), heard_saved_at }
-    }
-}
-
 /// The writer's own state: the open incidents and what numbers come next.
 pub struct Writer {
     journal: Arc<dyn Journal>,
     shared: Arc<Shared>,
     asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>,
-    incidents: HashMap<IncidentId, Cached>,
-    by_key: HashMap<Key, IncidentId>,
-    /// Brought in since the last commit; those that are over need not stay.
-    visitors: Vec<IncidentId>,
+    incidents: Incidents,
     ledger: Ledger,
     last_number: u64,
     last_position: i64,
@@ -159,35 +68,6 @@ pub struct Writer {
     released: Vec<(Vec<i64>, Beat)>,
 }
 
-enum Backlog {
-    Said(Said, Beat),
-    Put(Put, Beat),
-}
-
-/// A delivery on its way to the disk.
-struct Arrival {
-    row: Arc<DeliveryRow>,
-    says: Said,
-    done: oneshot::Sender<Result<(), EngineError>>,
-    beat: Beat,
-    /// What its bytes take up of what may wait. It goes when they go, not when the sender loses patience: its bytes stay in the queue.
-    _room: OwnedSemaphorePermit,
-}
-
-/// What one commit takes up.
-#[derive(Default)]
-struct Load {
-    deliveries: Vec<Arrival>,
-    /// Set when working these deliveries was refused: a delivery that cannot be worked is kept all the same.
-    only_store: bool,
-    backlog: Vec<Backlog>,
-    released: Vec<i64>,
-    /// Whether this is the last commit of a life that ends in order.
-    farewell: bool,
-    /// Whoever waits for the writer to be done waits for these commits, too.
-    held: Vec<Beat>,
-}
-
 /// Why a commit was not made.
 enum Fault {
     Store(StoreError),
@@ -198,42 +78,6 @@ enum Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
-    }
-}
-
-impl Load {
-    fn is_empty(&self) -> bool {
-        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty() && !self.farewell
-    }
-
-    fn commands(&self) -> usize {
-        self.deliveries.len() + self.backlog.len()
-    }
-
-    /// Smaller loads in the same order; itself when there is nothing left to split.
-    fn split(self) -> Result<Vec<Self>, Self> {
-        let stored_at_once = self.only_store || self.deliveries.is_empty();
-        let alone = |entry| Self { backlog: vec![entry], ..Self::default() };
-        if self.commands() <= 1 && stored_at_once {
-            let held = self.held;
-            return match split_by_incident(self.backlog) {
-                Ok(parts) => Ok(parts
-                    .into_iter()
-                    .map(alone)
-                    .chain([Self { released: self.released, farewell: self.farewell, held, ..Self::default() }])
-                    .collect()),
-                Err(backlog) => Err(Self { backlog, held, ..self }),
-            };
-        }
-        let only_stored = |deliveries| Self { deliveries, only_store: true, ..Self::default() };
-        let mut parts: Vec<Self> = self.backlog.into_iter().map(alone).collect();
-        if stored_at_once {
-            parts.extend(self.deliveries.into_iter().map(|arrival| only_stored(vec![arrival])));
-        } else {
-            parts.push(only_stored(self.deliveries));
-        }
-        parts.push(Self { released: self.released, farewell: self.farewell, held: self.held, ..Self::default() });
-        Ok(parts)
     }
 }
 
@@ -261,9 +105,7 @@ impl Writer {
             journal,
             shared,
             asked,
-            incidents: HashMap::new(),
-            by_key: HashMap::new(),
-            visitors: Vec::new(),
+            incidents: Incidents::default(),
             ledger,
             last_number: resumed.last_number,
             last_position: resumed.last_position,
@@ -316,7 +158,7 @@ impl Writer {
         for item in items {
             match item.work {
                 Work::Deliver { row, says, done, room } => {
-                    load.deliveries.push(Arrival { row, says, done, beat: item.beat, _room: room });
+                    load.deliveries.push(Arrival { row, says, done, beat: item.beat, room });
                 }
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
                 Work::Release(jobs) => self.released.push((jobs, item.beat)),
@@ -362,7 +204,7 @@ impl Writer {
             None => Vec::new(),
         };
         // What memory holds is being worked with.
-        let leaving: Vec<_> = expired.into_iter().filter(|(id, _)| !self.incidents.contains_key(id)).collect();
+        let leaving: Vec<_> = expired.into_iter().filter(|(id, _)| !self.incidents.contains(*id)).collect();
         let mut seal = self.seal;
         leaving.iter().for_each(|(_, link)| seal ^= *link);
         let slice = Slice { horizon, leaving: leaving.into_iter().map(|(id, _)| id).collect(), seal, rows: SLICE };
@@ -408,7 +250,7 @@ impl Writer {
         if let Err(error) = self.draft_and_commit(load, &rulebook, now, &mut draft).await {
             (self.last_number, self.last_job, self.ledger) = counters;
             for id in &draft.touched {
-                self.forget(*id);
+                self.incidents.forget(*id);
             }
             return Err(error);
         }
@@ -449,11 +291,11 @@ impl Writer {
     async fn load_for(&mut self, load: &Load) -> Result<(), StoreError> {
         let mut keys = BTreeSet::new();
         let mut ids = BTreeSet::new();
-        let mut unknown = |said: &Said| keys.extend(said.observations.keys().filter(|key| !self.by_key.contains_key(*key)).cloned());
+        let mut unknown = |said: &Said| keys.extend(said.observations.keys().filter(|key| self.incidents.of_key(key).is_none()).cloned());
         for entry in &load.backlog {
             match entry {
                 Backlog::Said(said, _) => unknown(said),
-                Backlog::Put(put, _) if !self.incidents.contains_key(&put.incident) => {
+                Backlog::Put(put, _) if !self.incidents.contains(put.incident) => {
                     ids.insert(put.incident);
                 }
                 Backlog::Put(..) => {}
@@ -465,8 +307,7 @@ impl Writer {
         if !keys.is_empty() {
             let keys: Vec<Key> = keys.into_iter().collect();
             for (key, state) in self.journal.newest_of_keys(&keys).await? {
-                self.visitors.push(state.id);
-                self.remember(key, state);
+                self.incidents.remember(key, state);
             }
         }
         if ids.is_empty() { Ok(()) } else { self.bring_in(&ids.into_iter().collect::<Vec<_>>()).await }
@@ -474,50 +315,41 @@ impl Writer {
 
     async fn bring_in(&mut self, ids: &[IncidentId]) -> Result<(), StoreError> {
         for (key, state) in self.journal.load(ids).await? {
-            self.visitors.push(state.id);
             // Only the newest incident of a key answers to the key.
-            self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
+            self.incidents.visit(key, state);
         }
         Ok(())
-    }
-
-    fn remember(&mut self, key: Key, state: Incident) {
-        self.by_key.insert(key.clone(), state.id);
-        self.incidents.entry(state.id).or_insert_with(|| Cached::new(key, state));
-    }
-
-    fn forget(&mut self, id: IncidentId) {
-        if let Some(cached) = self.incidents.remove(&id)
-            && self.by_key.get(&cached.key) == Some(&id)
-        {
-            self.by_key.remove(&cached.key);
-        }
     }
 
     /// Works one delivery: each observation goes to its incident, or opens one.
     fn hear(&mut self, said: &Said, position: i64, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         for (key, observation) in &said.observations {
-            let known = self.by_key.get(key).copied().filter(|id| self.still_answers(*id, rulebook, now));
+            let known = self.incidents.of_key(key).filter(|id| self.still_answers(*id, rulebook, now));
             let id = known.unwrap_or_else(|| {
                 let id = IncidentId(Uuid::new_v7(uuid_time(now)));
-                self.remember(key.clone(), Incident::blank(id));
+                self.incidents.remember(key.clone(), Incident::blank(id));
                 id
             });
             let actor = Actor::Source(said.source.clone());
             // Observations are never refused.
             let _ = self.decide(id, actor, Command::Observe(observation.clone()), rulebook, now, draft)?;
-            if self.incidents.get(&id).is_some_and(|cached| cached.state.seq == 0) {
-                self.forget(id);
-                draft.touched.remove(&id);
-            }
+            self.forget_unopened(id, draft);
         }
         draft.batch.worked_up_to = draft.batch.worked_up_to.max(Some(position));
         Ok(())
     }
 
+    /// What nothing has happened to is no incident.
+    fn forget_unopened(&mut self, id: IncidentId, draft: &mut Draft) {
+        if self.incidents.state(id).is_some_and(|state| state.seq == 0) {
+            self.incidents.forget(id);
+            draft.touched.remove(&id);
+        }
+    }
+
     /// Whether alerts of its key still belong to it: while it is open, and for a while after.
     fn still_answers(&self, id: IncidentId, rulebook: &Rulebook, now: Timestamp) -> bool {
-        self.incidents.get(&id).is_some_and(|cached| match cached.state.resolved_at {
+        self.incidents.get(id).is_some_and(|cached| match cached.state.resolved_at {
             Some(resolved_at) if !cached.state.is_open() => now.since(resolved_at) < rulebook.incidents.reopen_within,
             _ => true,
         })
@@ -537,7 +369,13 @@ impl Writer {
             return Ok(());
         }
         draft.batch.settled.extend(put.settles);
-        let result = if self.incidents.contains_key(&put.incident) {
+        if let Some(occurrence) = put.command.occurrence() {
+            // It stands under the incident that it may open.
+            self.incidents.visit(occurrence.key(), Incident::blank(put.incident));
+        }
+        let result = if let Some(number) = self.newer_of_its_key(put).await? {
+            Err(EngineError::from(Refusal::Superseded { number }))
+        } else if self.incidents.contains(put.incident) {
             self.decide(put.incident, put.actor.clone(), put.command.clone(), rulebook, now, draft)?
                 .map_err(EngineError::from)
                 .and_then(|()| self.version(put.incident))
@@ -547,8 +385,22 @@ impl Writer {
         if let (Some(request), Ok(_)) = (&put.request, &result) {
             draft.batch.requests.extend(request.rows().map(|row| (row, now)));
         }
+        self.forget_unopened(put.incident, draft);
         draft.results.push(result);
         Ok(())
+    }
+
+    /// One that is reopened beside a newer one of the same key would hear nothing of its alerts: those belong to the newest.
+    async fn newer_of_its_key(&self, put: &Put) -> Result<Option<u64>, StoreError> {
+        let reopens = matches!(put.command, Command::Reopen { .. } | Command::Unresolve);
+        let Some(held) = self.incidents.get(put.incident).filter(|held| reopens && held.state.counts != AlertCounts::default()) else {
+            return Ok(None);
+        };
+        let newest = match self.incidents.of_key(&held.key).and_then(|id| self.incidents.state(id)) {
+            Some(state) => Some(state.number),
+            None => self.journal.newest_of_keys(std::slice::from_ref(&held.key)).await?.first().map(|(_, state)| state.number),
+        };
+        Ok(newest.filter(|number| *number > held.state.number))
     }
 
     /// Whether that was asked and done before. What was refused is not remembered: it may be asked again under the same name.
@@ -569,7 +421,7 @@ impl Writer {
             self.tell_heirs(rulebook, now, draft).await?;
             // One that goes on may end its run, and one that ends may let go of a target.
             let Some(place) = self.ledger.targets.next_in_line() else { return Ok(()) };
-            if !self.incidents.contains_key(&place.incident) {
+            if !self.incidents.contains(place.incident) {
                 self.bring_in(&[place.incident]).await?;
             }
             let wake = Wake::Step { run: place.run, step: Some(place.step), attempt: place.attempt };
@@ -581,7 +433,7 @@ impl Writer {
     /// An incident to which another one has left something in force is told so, in the same commit.
     async fn tell_heirs(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         while let Some(Heir { incident, from, title, target }) = self.ledger.targets.next_heir() {
-            if !self.incidents.contains_key(&incident) {
+            if !self.incidents.contains(incident) {
                 self.bring_in(&[incident]).await?;
             }
             // What is left to it is never refused.
@@ -593,7 +445,7 @@ impl Writer {
     async fn let_next_run_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         while let Some(playbook) = draft.ended.pop_first() {
             while let Some(next) = self.ledger.next_in_line(&playbook) {
-                if !self.incidents.contains_key(&next.incident) {
+                if !self.incidents.contains(next.incident) {
                     self.bring_in(&[next.incident]).await?;
                 }
                 // Proceeding is never refused.
@@ -607,7 +459,7 @@ impl Writer {
     }
 
     fn version(&self, id: IncidentId) -> Result<u64, EngineError> {
-        self.incidents.get(&id).map(|cached| cached.state.seq).ok_or(EngineError::NotFound)
+        self.incidents.get(id).map(|cached| cached.state.seq).ok_or(EngineError::NotFound)
     }
 
     fn decide(
@@ -619,7 +471,7 @@ impl Writer {
         now: Timestamp,
         draft: &mut Draft,
     ) -> Result<Result<(), Refusal>, Fault> {
-        let Some(cached) = self.incidents.get_mut(&id) else { return Ok(Ok(())) };
+        let Some(cached) = self.incidents.get_mut(id) else { return Ok(Ok(())) };
         let world = World { rulebook, ledger: &mut self.ledger, now, next_number: self.last_number + 1 };
         let first = draft.touched.insert(id);
         // What a panic leaves half done is touched: it is forgotten with all of this commit, and the ledger is as it was before.
@@ -642,7 +494,8 @@ impl Writer {
         for due in decision.effects {
             self.last_job += 1;
             let started = matches!(due.effect, Effect::Perform { .. });
-            draft.batch.jobs.push(Job { id: self.last_job, incident: id, due_at: due.at, effect: due.effect, started });
+            let incident = due.effect.incident().unwrap_or(id);
+            draft.batch.jobs.push(Job { id: self.last_job, incident, due_at: due.at, effect: due.effect, started });
         }
         for entry in decision.entries {
             match &entry.event {
@@ -669,7 +522,7 @@ impl Writer {
             // Our own types have text keys and no failing serialisers.
             let event = serde_json::to_string(&entry.event).unwrap_or_default();
             let mut digest = Digest::default();
-            if let Some(cached) = self.incidents.get_mut(id) {
+            if let Some(cached) = self.incidents.get_mut(*id) {
                 seal ^= cached.state.chain;
                 digest = cached.state.chain.then(&stored(*id, entry, &event));
                 Arc::make_mut(&mut cached.state).chain = digest;
@@ -685,7 +538,7 @@ impl Writer {
         self.link(&mut draft.batch);
         let changed: BTreeSet<IncidentId> = draft.batch.entries.iter().map(|(id, _)| *id).collect();
         for id in &draft.touched {
-            let Some(cached) = self.incidents.get_mut(id) else { continue };
+            let Some(cached) = self.incidents.get_mut(*id) else { continue };
             if !changed.contains(id) {
                 // Silence is reckoned in hours: a crash may forget a minute of having heard.
                 if now.since(cached.heard_saved_at) >= HEARD_EVERY {
@@ -708,7 +561,7 @@ impl Writer {
     fn publish(&mut self, draft: &Draft, rulebook: &Rulebook) {
         let mut last: BTreeMap<IncidentId, Change> = BTreeMap::new();
         for (position, (id, entry)) in (draft.batch.first_position..).zip(&draft.batch.entries) {
-            let number = self.incidents.get(id).map_or(0, |cached| cached.state.number);
+            let number = self.incidents.get(*id).map_or(0, |cached| cached.state.number);
             last.insert(*id, Change { position, incident: *id, number, seq: entry.seq });
         }
         // In the log's order: a listener takes what lies before what it has heard for a repetition.
@@ -721,7 +574,7 @@ impl Writer {
             facts.entry(*id).or_default().push(entry);
         }
         for (id, entries) in facts {
-            if let Some(cached) = self.incidents.get(&id) {
+            if let Some(cached) = self.incidents.get(id) {
                 tally(&self.shared.metrics, rulebook, &cached.state, &entries, self.shared.clock.now());
                 narrate(&cached.state, &entries);
             }
@@ -731,7 +584,7 @@ impl Writer {
             .jobs
             .iter()
             .map(|job| {
-                let brief = (job.due_at <= now).then(|| self.incidents.get(&job.incident)).flatten();
+                let brief = (job.due_at <= now).then(|| self.incidents.get(job.incident)).flatten();
                 Asked { job: job.clone(), brief: brief.and_then(|cached| brief_of(&cached.state, rulebook, &job.effect)) }
             })
             .collect();
@@ -739,9 +592,7 @@ impl Writer {
             // The worker lives as long as the writer; at a shutdown the rows are enough.
             let _ = self.asked.send((asked, self.shared.pulse.begin()));
         }
-        let seen = draft.touched.iter().copied().chain(std::mem::take(&mut self.visitors));
-        let over: Vec<IncidentId> = seen.filter(|id| self.incidents.get(id).is_some_and(|c| !c.state.is_open())).collect();
-        over.into_iter().for_each(|id| self.forget(id));
+        self.incidents.forget_over(draft.touched.iter().copied());
     }
 
     fn answer(&mut self, draft: Draft, load: Load) {
@@ -858,7 +709,6 @@ impl Writer {
         }
         self.last_delivery = resumed.last_delivery;
         self.incidents.clear();
-        self.by_key.clear();
         Ok(true)
     }
 
@@ -876,53 +726,11 @@ impl Writer {
     /// What a worker needs for a job that has waited.
     async fn brief(&mut self, job: &Job) -> Result<Option<Brief>, StoreError> {
         let rulebook = self.shared.rulebook();
-        if let Some(cached) = self.incidents.get(&job.incident) {
+        if let Some(cached) = self.incidents.get(job.incident) {
             return Ok(brief_of(&cached.state, &rulebook, &job.effect));
         }
         let loaded = self.journal.load(&[job.incident]).await?;
         Ok(loaded.first().and_then(|(_, state)| brief_of(state, &rulebook, &job.effect)))
-    }
-}
-
-/// What can never be committed is said and let go, so that everything else goes on.
-fn give_up(error: &EngineError, poisoned: Load, metrics: &Metrics) {
-    for arrival in poisoned.deliveries {
-        metrics.poisoned("delivery");
-        let _ = arrival.done.send(Err(error.clone()));
-    }
-    for entry in poisoned.backlog {
-        match entry {
-            Backlog::Said(said, _) => {
-                metrics.poisoned("delivery");
-                tracing::error!(delivery = %said.delivery, %error, "The delivery cannot be worked; it stays on disk");
-            }
-            Backlog::Put(put, _) => {
-                metrics.poisoned("command");
-                tracing::error!(incident = %put.incident, job = put.settles, %error, "The command cannot be committed");
-                if let Some(done) = put.done {
-                    let _ = done.send(Err(error.clone()));
-                }
-            }
-        }
-    }
-}
-
-/// One delivery's words, an incident at a time, if it speaks of several: the others' are not lost with the one that is poisoned. Only
-/// the last says that the delivery is worked, so that a crash in between repeats it, which changes nothing that is done.
-fn split_by_incident(mut backlog: Vec<Backlog>) -> Result<Vec<Backlog>, Vec<Backlog>> {
-    match backlog.pop() {
-        Some(Backlog::Said(said, beat)) if said.observations.len() > 1 => {
-            let last = said.observations.len() - 1;
-            let part = |(at, (key, observation)): (usize, (Key, Arc<Observation>))| {
-                let position = if at == last { said.position } else { said.position - 1 };
-                Backlog::Said(
-                    Said { position, observations: [(key, observation)].into(), source: said.source.clone(), delivery: said.delivery },
-                    beat.clone(),
-                )
-            };
-            Ok(said.observations.clone().into_iter().enumerate().map(part).collect())
-        }
-        entry => Err(entry.into_iter().collect()),
     }
 }
 

@@ -8,8 +8,8 @@ use crate::domain::decide::recovery::{IN_TIME, Outage};
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Actor;
-use crate::engine::commit::Put;
 use crate::engine::store::{Job, Journal, Resumed, StoreError};
+use crate::engine::work::Put;
 
 const PAGE: u32 = 5_000;
 

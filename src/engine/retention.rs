@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::settings::Retention;
 use crate::domain::time::{Span, Timestamp};
-use crate::engine::commit::{Item, Work};
-use crate::engine::runtime::Shared;
+use crate::engine::shared::Shared;
 use crate::engine::store::{Horizon, LetGo};
+use crate::engine::work::{Item, Work};
 
 /// How long after a start, and after there was nothing left to let go, it is looked again.
 const FIRST: Span = Span::minutes(1);

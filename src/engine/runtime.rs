@@ -1,30 +1,30 @@
 //! Starts and stops the engine, and is what the web calls: hand in a delivery, put a command, hear of changes.
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, RwLock};
 
 use futures_util::FutureExt;
-use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::domain::decide::command::{Command, Refusal};
+use crate::domain::decide::command::Command;
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
-use crate::engine::commit::{Item, Named, Put, Said, Work, Writer};
-use crate::engine::intake;
+use crate::engine::commit::Writer;
+use crate::engine::error::EngineError;
 use crate::engine::metrics::Metrics;
-use crate::engine::ports::{Action, Clock, Sender};
-use crate::engine::pulse::Pulse;
+use crate::engine::ports::Clock;
 use crate::engine::recovery;
-use crate::engine::render::Messages;
+use crate::engine::request::{Named, Request, digest};
 use crate::engine::retention;
+use crate::engine::schedule;
+use crate::engine::shared::{Hands, Health, Shared, change, read};
 use crate::engine::store::{Change, Delivery, DeliveryRow, Journal, Reads, RejectedAlert, Resumed, StoreError};
 use crate::engine::wire;
+use crate::engine::work::{Item, Put, Said, Work, said};
 use crate::engine::worker::{Nudge, Worker};
 
 /// Commands that may wait for the writer.
@@ -33,8 +33,6 @@ const QUEUE: usize = 4_096;
 const WAITING_KIB: usize = 64 * 1024;
 /// How long a shutdown waits for the writer once all effects have ended.
 const LAST_COMMITS: std::time::Duration = std::time::Duration::from_secs(5);
-/// Commits that a slow listener may lag behind before it has to look for itself.
-const CHANGES: usize = 1_024;
 
 /// The answer to a delivery that is on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,142 +40,6 @@ pub struct Receipt {
     pub delivery: DeliveryId,
     pub alerts: usize,
     pub rejected: Vec<RejectedAlert>,
-}
-
-/// Why something was not done.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum EngineError {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error("there is no such incident")]
-    NotFound,
-    /// The body cannot be read; says where.
-    #[error("{0}")]
-    Unreadable(String),
-    #[error("this Idempotency-Key was used for another request; take a new key for a new wish")]
-    KeyReused,
-    #[error("{0}")]
-    Unavailable(String),
-    /// Another node does the work; its name.
-    #[error("this node stands by; {0} is active")]
-    StandingBy(String),
-    /// A mistake of ours; sending it again does not help.
-    #[error("Reynard made a mistake: {0}")]
-    Mistake(String),
-}
-
-impl From<StoreError> for EngineError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
-}
-
-/// The name of a wish, so that what is sent twice is done once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    pub key: String,
-    /// A digest of what was asked under that name; of the command itself, unless the asker knows better.
-    pub asked: Option<String>,
-}
-
-impl Request {
-    /// A name that means this wish alone: another one in the same form is another request.
-    pub fn of_its_own(key: &str, command: &Command) -> Self {
-        Self { key: format!("{key}:{}", digest(&format!("{command:?}"))), asked: None }
-    }
-}
-
-impl From<&str> for Request {
-    fn from(key: &str) -> Self {
-        Self { key: key.to_owned(), asked: None }
-    }
-}
-
-/// A short mark of what was asked, which tells two wishes apart.
-pub fn digest(asked: &str) -> String {
-    Sha256::digest(asked).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// How the engine is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Health {
-    /// Whether work is taken: started, not shutting down, the database writable.
-    pub ready: bool,
-    pub started: bool,
-    /// Why it is not ready.
-    pub detail: Option<String>,
-    /// The node that does the work while this one stands by.
-    pub standing_by: Option<String>,
-    pub last_commit_at: Option<Timestamp>,
-}
-
-/// What reaches into the world: actions, senders and the words they use.
-#[derive(Clone, Default)]
-pub struct Hands {
-    pub actions: BTreeMap<&'static str, Arc<dyn Action>>,
-    pub senders: BTreeMap<String, Arc<dyn Sender>>,
-    pub messages: Arc<Messages>,
-}
-
-/// What the writer, the worker and the outside share.
-pub struct Shared {
-    pub clock: Arc<dyn Clock>,
-    pub pulse: Pulse,
-    pub metrics: Arc<Metrics>,
-    rulebook: RwLock<Arc<Rulebook>>,
-    hands: RwLock<Hands>,
-    health: RwLock<Health>,
-    changes: broadcast::Sender<Change>,
-}
-
-impl Shared {
-    /// The rules in force now.
-    pub fn rulebook(&self) -> Arc<Rulebook> {
-        read(&self.rulebook).clone()
-    }
-
-    pub fn hands(&self) -> Hands {
-        read(&self.hands).clone()
-    }
-
-    /// The clock, and never before the last commit: what a commit asked for at once is due at once, wherever the clock was set.
-    pub fn now(&self) -> Timestamp {
-        let last = read(&self.health).last_commit_at;
-        last.map_or_else(|| self.clock.now(), |last| self.clock.now().max(last))
-    }
-
-    pub fn committed(&self, now: Timestamp) {
-        change(&self.health, |health| health.last_commit_at = Some(now));
-        self.healed();
-    }
-
-    fn healed(&self) {
-        change(&self.health, |health| {
-            if health.started && health.detail.is_some() && !health.ready {
-                tracing::info!("The database takes commits again");
-                health.ready = true;
-                health.detail = None;
-            }
-        });
-    }
-
-    pub fn failing(&self, error: &StoreError) {
-        change(&self.health, |health| {
-            health.ready = false;
-            health.detail = Some(error.to_string());
-        });
-    }
-
-    /// Whether the last commit failed.
-    pub fn is_failing(&self) -> bool {
-        let health = read(&self.health);
-        health.started && !health.ready && health.detail.is_some()
-    }
-
-    pub fn announce(&self, changes: impl Iterator<Item = Change>) {
-        // Nobody listening is fine.
-        changes.for_each(|change| drop(self.changes.send(change)));
-    }
 }
 
 /// The engine as the outside sees it. Cheap to clone.
@@ -241,15 +103,7 @@ impl Runtime {
 
     /// An engine that reads, and does nothing until it takes over.
     pub fn idle(parts: Parts) -> Self {
-        let shared = Arc::new(Shared {
-            clock: parts.clock.clone(),
-            pulse: Pulse::default(),
-            metrics: parts.metrics,
-            rulebook: RwLock::new(parts.rulebook),
-            hands: RwLock::new(parts.hands),
-            health: RwLock::default(),
-            changes: broadcast::channel(CHANGES).0,
-        });
+        let shared = Arc::new(Shared::new(parts.clock.clone(), parts.metrics, parts.rulebook, parts.hands));
         let room = Arc::new(Semaphore::new(WAITING_KIB));
         Self { reads: parts.reads, clock: parts.clock, shared, lines: Arc::new(RwLock::new(Lines::dead())), room }
     }
@@ -266,33 +120,23 @@ impl Runtime {
         for put in recovery::first_words(journal.as_ref(), &resumed, self.clock.now()).await? {
             writer.recover(put, shared.pulse.begin());
         }
+        for put in schedule::puts(&self.rulebook(), self.clock.now().max(resumed.last_commit_at)) {
+            writer.recover(put, shared.pulse.begin());
+        }
         resume_deliveries(&mut writer, shared, &resumed);
         let worker = Worker::new(journal, shared.clone(), queue.clone(), nudges.downgrade());
         let writer = tokio::spawn(watched(writer.work(items), shared.clone()));
         let worker = tokio::spawn(worker.work(asks, nudged));
         let keeper = tokio::spawn(retention::keep(shared.clone(), queue.downgrade()));
         change(&self.lines, |lines| *lines = Lines { queue, nudges: nudges.clone() });
-        shared.metrics.active(true);
-        change(&shared.health, |health| {
-            health.started = true;
-            health.ready = true;
-            health.detail = None;
-            health.standing_by = None;
-            health.last_commit_at = Some(resumed.last_commit_at).filter(|at| *at > Timestamp::default());
-        });
+        shared.takes_work(resumed.last_commit_at);
         Ok(Loops { writer, worker, keeper, nudges })
     }
 
     /// Leaves the work to another node.
     pub fn stands_by(&self, node: &str) {
         change(&self.lines, |lines| *lines = Lines::dead());
-        self.shared.metrics.active(false);
-        change(&self.shared.health, |health| {
-            health.started = true;
-            health.ready = false;
-            health.detail = None;
-            health.standing_by = Some(node.to_owned());
-        });
+        self.shared.stands_by(node);
     }
 
     /// Stores a delivery and works it in one commit; answers once that is on disk.
@@ -354,35 +198,43 @@ impl Runtime {
 
     /// Puts other rules and other hands in force; what runs keeps its revision.
     pub fn reload(&self, rulebook: Rulebook, hands: Hands) {
-        change(&self.shared.rulebook, |current| *current = Arc::new(rulebook));
-        change(&self.shared.hands, |current| *current = hands);
+        let before = self.rulebook();
+        self.shared.replace_rulebook(rulebook);
+        self.shared.replace_hands(hands);
+        self.plan_anew(schedule::changed(&before, &self.rulebook(), self.shared.now()));
+    }
+
+    /// A node that stands by plans nothing: whoever takes over plans everything.
+    fn plan_anew(&self, puts: Vec<Put>) {
+        let queue = read(&self.lines).queue.clone();
+        let items: Vec<Item> = puts.into_iter().map(|put| Item { work: Work::Put(put), beat: self.shared.pulse.begin() }).collect();
+        if !items.is_empty() {
+            tokio::spawn(async move {
+                for item in items {
+                    // Where there is no writer any more, the next one plans it.
+                    let _ = queue.send(item).await;
+                }
+            });
+        }
     }
 
     /// Puts other rules in force; the hands stay.
     pub fn replace_rulebook(&self, rulebook: Rulebook) {
-        change(&self.shared.rulebook, |current| *current = Arc::new(rulebook));
+        self.shared.replace_rulebook(rulebook);
     }
 
     /// Hears of every commit from now on.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.shared.changes.subscribe()
+        self.shared.changes()
     }
 
     pub fn health(&self) -> Health {
-        read(&self.shared.health).clone()
+        self.shared.health()
     }
 
     /// A runtime that only reads; whatever else it is asked, it answers that it is stopping.
     pub fn reading(reads: Arc<dyn Reads>, clock: Arc<dyn Clock>, rulebook: Rulebook) -> Self {
-        let shared = Arc::new(Shared {
-            clock: clock.clone(),
-            pulse: Pulse::default(),
-            metrics: Arc::default(),
-            rulebook: RwLock::new(Arc::new(rulebook)),
-            hands: RwLock::default(),
-            health: RwLock::default(),
-            changes: broadcast::channel(1).0,
-        });
+        let shared = Arc::new(Shared::new(clock.clone(), Arc::default(), Arc::new(rulebook), Hands::default()));
         let room = Arc::new(Semaphore::new(WAITING_KIB));
         Self { reads, clock, shared, lines: Arc::new(RwLock::new(Lines::dead())), room }
     }
@@ -403,10 +255,7 @@ impl Runtime {
 
     /// From now on no new work is taken.
     pub fn close(&self) {
-        change(&self.shared.health, |health| {
-            health.ready = false;
-            health.detail = None;
-        });
+        self.shared.closes(None);
     }
 
     /// Carries out everything that is due now; answers when the next thing is due.
@@ -455,10 +304,7 @@ impl Loops {
 async fn watched(work: impl Future<Output = ()>, shared: Arc<Shared>) -> Over {
     if AssertUnwindSafe(work).catch_unwind().await.is_err() {
         tracing::error!("The writer fell over; nothing is taken until Reynard is started again");
-        change(&shared.health, |health| {
-            health.ready = false;
-            health.detail = Some("the writer fell over; start Reynard again".to_owned());
-        });
+        shared.closes(Some("the writer fell over; start Reynard again"));
         return Over::Fell;
     }
     Over::Fenced
@@ -474,25 +320,10 @@ fn resume_deliveries(writer: &mut Writer, shared: &Arc<Shared>, resumed: &Resume
     }
 }
 
-/// What a delivery says, sorted by whom it speaks of.
-pub(super) fn said(delivery: &Delivery, parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
-    let observations = intake::observations(delivery.id, &delivery.source, parsed, &rulebook.incidents, delivery.received_at);
-    Said { delivery: delivery.id, position: 0, source: delivery.source.clone(), observations }
-}
-
 fn overloaded() -> EngineError {
     EngineError::Unavailable("more is waiting than can be taken now; try again in a moment".to_owned())
 }
 
 fn stopping() -> EngineError {
     EngineError::Unavailable("Reynard is stopping; try again in a moment".to_owned())
-}
-
-/// A lock that a panic poisoned still holds a whole value: every change below replaces it at once.
-fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn change<T>(lock: &RwLock<T>, how: impl FnOnce(&mut T)) {
-    how(&mut lock.write().unwrap_or_else(std::sync::PoisonError::into_inner));
 }

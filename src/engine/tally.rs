@@ -50,6 +50,7 @@ fn count(metrics: &Metrics, rulebook: &Rulebook, incident: &Incident, entry: &En
         Event::NotificationSent { channel, .. } => metrics.notification(channel, "sent"),
         Event::NotificationFailed { channel, .. } => metrics.notification(channel, "failed"),
         Event::Escalated { level, .. } => metrics.escalation(*level),
+        Event::Acknowledged { .. } if entry.actor.kind() == "engine" => {}
         Event::Acknowledged { .. } => metrics.acknowledged(entry.at.since(incident.opened_at)),
         Event::Resolved { .. } => metrics.resolved(entry.at.since(incident.opened_at)),
         _ => {}

@@ -17,11 +17,11 @@ use crate::domain::settings::SignalQuery;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
 use crate::engine::brief::{Attempt, Brief, Telling};
-use crate::engine::commit::{Asked, Item, Put, Work};
 use crate::engine::ports::{ActionError, Call, Delivered, Message, Verdict};
 use crate::engine::pulse::Beat;
-use crate::engine::runtime::Shared;
+use crate::engine::shared::Shared;
 use crate::engine::store::{Job, Journal};
+use crate::engine::work::{Asked, Item, Put, Work};
 
 /// Timers further away than this stay on disk until they come near.
 const HORIZON: Span = Span::hours(1);

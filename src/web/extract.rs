@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::timeline::Actor;
-use crate::engine::runtime::{self, digest};
+use crate::engine::request::{self, digest};
 use crate::engine::store::IncidentName;
 use crate::web::problem::Problem;
 
@@ -97,7 +97,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Wish<T> {
 pub struct Asking {
     name: Option<String>,
     /// The key, good for one address: the same key elsewhere is another request.
-    pub request: Option<runtime::Request>,
+    pub request: Option<request::Request>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Asking {
@@ -105,7 +105,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asking {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let key = header(parts, IDEMPOTENCY_KEY, LONGEST_KEY)?;
-        let request = key.map(|key| runtime::Request::from(format!("{} {key}", parts.uri.path()).as_str()));
+        let request = key.map(|key| request::Request::from(format!("{} {key}", parts.uri.path()).as_str()));
         Ok(Self { name: header(parts, ACTOR, LONGEST_NAME)?, request })
     }
 }
@@ -113,7 +113,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asking {
 impl Asking {
     /// Knows the request by these words rather than by what they come to: "until 9" is fewer minutes each time it is sent.
     pub fn in_words(mut self, words: &str) -> Self {
-        self.request = self.request.map(|request| runtime::Request { asked: Some(digest(words)), ..request });
+        self.request = self.request.map(|request| request::Request { asked: Some(digest(words)), ..request });
         self
     }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::domain::decide::command::Refusal;
-use crate::engine::runtime::EngineError;
+use crate::engine::error::EngineError;
 use crate::engine::store::StoreError;
 
 /// An answer that is not the one hoped for.

@@ -90,6 +90,7 @@ fn api() -> Router<WebState> {
         .route("/api/v1/runs/{id}/steps/{step}", get(runs::step))
         .route("/api/v1/runs/{id}/steps/{step}/skip", post(runs::skip))
         .route("/api/v1/runs/{id}/steps/{step}/retry", post(runs::retry))
+        .route("/api/v1/runs/{id}/steps/{step}/undo", post(runs::undo))
         .route("/api/v1/runs/{id}/steps/{step}/settle", post(runs::settle))
         .route("/api/v1/runs/{id}/steps/{step}/approve", post(runs::approve))
         .route("/api/v1/runs/{id}/steps/{step}/reject", post(runs::reject))

@@ -20,9 +20,10 @@ use crate::domain::secret::Secret;
 use crate::domain::settings::{Rulebook, Source};
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, AlertRef, Entry, Event};
+use crate::engine::error::EngineError;
 use crate::engine::metrics::Metrics;
 use crate::engine::ports::Clock;
-use crate::engine::runtime::{EngineError, Runtime};
+use crate::engine::runtime::Runtime;
 use crate::engine::store::{
     AlertRow, Change, Delivery, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, RejectedAlert, StoreError, Totals,
 };
@@ -415,7 +416,7 @@ async fn an_incident_has_the_promised_shape() {
             "acknowledged_at": null, "resolved_at": null, "alerts": {"firing": 1, "resolved": 0}, "classification": null,
             "escalation": {"policy": "default", "level": 0, "next_at": null},
             "runs": [{"id": RUN.to_string(), "playbook": "restart", "revision": "abc", "status": "running"}],
-            "assignee": null, "version": 3, "url": "http://reynard.test/incidents/2"
+            "in_force": [], "assignee": null, "version": 3, "url": "http://reynard.test/incidents/2"
         });
         assert_eq!(incident, expected);
     }

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::domain::settings::Source;
-use crate::engine::runtime::EngineError;
+use crate::engine::error::EngineError;
 use crate::engine::store::RejectedAlert;
 use crate::web::problem::{Problem, ProblemBody};
 use crate::web::state::WebState;

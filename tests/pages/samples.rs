@@ -104,7 +104,7 @@ pub fn every_kind() -> Sample {
         Event::Rejected { at, title, by: "ana".to_owned(), note: String::new() },
         Event::RunFailed { run, playbook: playbook.clone(), reason: reason.clone() },
         Event::RunCancelled { run, playbook: playbook.clone(), reason: reason.clone() },
-        Event::RunSucceeded { run, playbook, duration_ms: 61_000 },
+        Event::RunSucceeded { run, playbook, duration_ms: 61_000, verified: false },
         Event::Acknowledged { note: String::new() },
         Event::Unacknowledged { next_at: None },
         Event::Snoozed { until: NOW + Span::hours(1) },
@@ -256,7 +256,7 @@ fn resolved() -> Sample {
     tale.step(1, "recovered", 1, &DATABASE[2], Some(Ok((json!({ "value": 1, "held": "2m" }), 143_000))));
     tale.over(36);
     let run = tale.run(1);
-    tale.engine(Event::RunSucceeded { run, playbook: "database_connection_failure".to_owned(), duration_ms: 187_000 });
+    tale.engine(Event::RunSucceeded { run, playbook: "database_connection_failure".to_owned(), duration_ms: 187_000, verified: true });
     tale.wait(Span::seconds(30));
     tale.engine(Event::Resolved { reason: "no alert has fired for 30s".to_owned() });
     tale.done()
@@ -501,10 +501,12 @@ fn book(slug: &str, title: &str, priorities: &[Priority], steps: &[PlannedStep])
         title: title.to_owned(),
         revision: revision(slug),
         source: String::new(),
-        trigger: Trigger { types, priorities: priorities.to_vec(), matchers: Vec::new() },
+        trigger: Trigger { types, priorities: priorities.to_vec(), matchers: Vec::new(), ..Trigger::default() },
         limits: PlaybookLimits { concurrency: Some(1), per_target: None, ..PlaybookLimits::default() },
         vars: BTreeMap::new(),
         timeout: None,
+        retry: Retry { attempts: 1, ..Retry::default() },
+        recovered: false,
         steps: steps.iter().filter_map(planned_step).map(Arc::new).collect(),
     })
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::engine::metrics::Metrics;
 use reynard::engine::ports::{Action, Clock, Sender};
-use reynard::engine::runtime::{Hands, Loops, Parts, Runtime};
+use reynard::engine::runtime::{Loops, Parts, Runtime};
+use reynard::engine::shared::Hands;
 
 use crate::clock::ProcessClock;
 use crate::life::Life;

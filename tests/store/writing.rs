@@ -184,6 +184,8 @@ impl Writing {
             requested_by: None,
             vars: Default::default(),
             parent: None,
+            tried_anew: 0,
+            verified: false,
         });
         run.status = status;
         run.ended_at = status.is_over().then_some(now);

@@ -133,7 +133,7 @@ async fn a_snooze_of_an_acknowledged_incident_brings_it_back_when_it_is_over() {
     app.passes(Span::minutes(1)).await;
     let back = app.incident(incident.number).await;
     assert_eq!((back.status, app.sent().len()), (Status::Triggered, 2), "nobody said that it is done");
-    assert!(app.sentences(incident.id).await.contains(&"The snooze is over: it counts as not acknowledged any more".to_owned()));
+    assert!(app.sentences(incident.id).await.contains(&"It counts as not acknowledged any more".to_owned()));
     app.assert_fold_is_state(incident.id).await;
     // An acknowledgement ends a snooze for good.
     app.puts(incident.id, "ana", acknowledge()).await.expect("taken");

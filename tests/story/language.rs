@@ -349,13 +349,44 @@ async fn the_failure_of_a_playbook_in_a_playbook_is_the_steps_and_pages_once() {
 }
 
 #[tokio::test]
-async fn playbooks_that_start_each_other_come_to_an_end() {
+async fn playbooks_that_start_each_other_do_so_four_deep_at_most() {
     let to = |other: &str| OUTER.replace("playbook: inner, vars: { who: bo }", &format!("playbook: {other}"));
-    let app = App::with(&[("a", &to("b")), ("b", &to("a").replace("{ type: service_down }", "{}"))]).await;
+    let by_hand = |other: &str| to(other).replace("{ type: service_down }", "{}");
+    let books = [
+        ("a", to("b")),
+        ("b", by_hand("c")),
+        ("c", by_hand("d")),
+        ("d", by_hand("e")),
+        ("e", DRAIN.replace("type: text", "type: text, default: x")),
+    ];
+    let books: Vec<(&str, &str)> = books.iter().map(|(slug, text)| (*slug, text.as_str())).collect();
+    let app = App::with(&books).await;
     app.fires("ServiceDown", "critical").await;
     let runs = runs(&app).await;
     assert_eq!((runs.len(), runs[0].status), (4, RunStatus::Failed));
     assert!(runs[3].reason.as_ref().is_some_and(|reason| reason.contains("at most 4 deep")), "{:?}", runs[3].reason);
+}
+
+#[tokio::test]
+async fn what_a_playbook_had_another_do_is_taken_back_however_many_runs_came_in_between() {
+    let outer = OUTER
+        .replace("  - { id: say", "  - { id: long, wait: 2h }\n  - { id: last, action: http.check, target: orders-admin }\n  - { id: say");
+    let inner = INNER.split("  - { id: pause").next().expect("its first step");
+    let short = "on: {}\nsteps: [ { id: say, action: note, with: { text: short } } ]";
+    let app = App::with(&[("outer", &outer), ("inner", inner), ("short", short)]).await;
+    app.answers("http.check", vec![Err(ActionError::Fatal("500".to_owned()))]);
+    let incident = app.fires("ServiceDown", "critical").await;
+    app.passes(Span::minutes(1)).await;
+    for _ in 0..30 {
+        starts(&app, "ana", "short", json!({})).await.expect("taken");
+        app.passes(Span::minutes(1)).await;
+    }
+    let held = runs(&app).await;
+    assert!(held.len() < 25 && held.iter().any(|run| run.playbook == "inner"), "the oldest are let go, but not what an open run has done");
+    app.passes(Span::hours(2)).await;
+    assert_eq!(runs(&app).await[0].status, RunStatus::Failed);
+    assert!(app.calls().contains(&"undo postgres.read_only orders-db #1".to_owned()), "{:?}", app.calls());
+    app.assert_fold_is_state(incident.id).await;
 }
 
 const HOLDS: &str = "

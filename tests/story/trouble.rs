@@ -14,8 +14,8 @@ use reynard::domain::incident::{Incident, NotificationStatus, Status};
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::Actor;
+use reynard::engine::error::EngineError;
 use reynard::engine::ports::{ActionError, Clock, Delivered};
-use reynard::engine::runtime::EngineError;
 use reynard::engine::store::{Batch, Job, Journal, LetGo, Resumed, Slice, StoreError};
 
 use crate::app::{App, alert, body};

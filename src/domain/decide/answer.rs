@@ -30,12 +30,15 @@ impl Turn<'_, '_> {
             return self.answered_late(&performed);
         }
         let Some(step) = playbook.step(&attempt.step) else { return };
+        if playbook.is_recovery(&step.id) {
+            return self.looked(&step, performed);
+        }
         if attempt.check {
             return self.checked(&step, performed);
         }
         let at = StepRef { run: run.id, step: step.id.clone(), attempt: attempt.attempt, undo: false };
         let (title, duration_ms) = (step.title.clone(), performed.duration_ms);
-        let again = attempt.attempt < step.retry.attempts && self.goes_on(&run);
+        let again = self.attempt_of_this_try(run.id, &step.id, attempt.attempt) < step.retry.attempts && self.goes_on(&run);
         match performed.result {
             Ok(output) => {
                 self.emit_engine(Event::StepSucceeded { at, title, output, duration_ms });
@@ -55,16 +58,16 @@ impl Turn<'_, '_> {
                 self.advance(run.id);
             }
             Err(Failure::Unknown(reason)) => self.cut_off(&run, &step, attempt.attempt, reason, duration_ms),
-            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => {
-                self.fail(run.id, &step, attempt.attempt, (reason, false), duration_ms)
-            }
+            Err(Failure::Barred(reason)) => self.fail_for_good(run.id, &step, attempt.attempt, (reason, false), duration_ms),
+            Err(Failure::Retry(reason) | Failure::Fatal(reason)) => self.fail(run.id, &step, attempt.attempt, (reason, false), duration_ms),
         }
     }
 
     /// With the reason goes whether it may be in force all the same.
     pub(super) fn try_later(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, (reason, unsure): (String, bool), duration_ms: u64) {
         let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
-        let retry_at = self.now + pause(step.retry.backoff, step.retry.max_backoff, attempt, self.state.number);
+        let tried = self.attempt_of_this_try(run, &step.id, attempt);
+        let retry_at = self.now + pause(step.retry.backoff, step.retry.max_backoff, tried, self.state.number);
         self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: Some(retry_at), duration_ms, unsure });
         self.wake_at(retry_at, Wake::Step { run, step: Some(step.id.clone()), attempt: attempt + 1 });
     }
@@ -135,7 +138,7 @@ impl Turn<'_, '_> {
         match step.on_interrupt {
             OnInterrupt::Retry => {
                 let at = StepRef { run: run.id, step: step.id.clone(), attempt, undo: false };
-                let out_of_tries = attempt >= step.retry.attempts.max(3);
+                let out_of_tries = self.attempt_of_this_try(run.id, &step.id, attempt) >= step.retry.attempts.max(3);
                 if out_of_tries || !self.goes_on(run) {
                     return self.fail(run.id, step, attempt, (reason, true), duration_ms);
                 }
@@ -176,7 +179,7 @@ impl Turn<'_, '_> {
             Err(Failure::Fatal(reason)) => {
                 let reason = format!("the check says it did not take effect: {reason}");
                 let goes_on = self.state.runs.get(&run).is_some_and(|run| self.goes_on(run));
-                if attempt < step.retry.attempts && goes_on {
+                if self.attempt_of_this_try(run, &step.id, attempt) < step.retry.attempts && goes_on {
                     return self.try_later(run, step, attempt, (reason, false), performed.duration_ms);
                 }
                 self.fail(run, step, attempt, (reason, false), performed.duration_ms)
@@ -187,7 +190,14 @@ impl Turn<'_, '_> {
         }
     }
 
-    pub(super) fn fail(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, (reason, unsure): (String, bool), duration_ms: u64) {
+    /// The step's own tries are used up; its run may have some left.
+    pub(super) fn fail(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, failure: (String, bool), duration_ms: u64) {
+        if !self.is_tried_anew(run, step, attempt, &failure, duration_ms) {
+            self.fail_for_good(run, step, attempt, failure, duration_ms);
+        }
+    }
+
+    fn fail_for_good(&mut self, run: RunId, step: &Arc<Step>, attempt: u32, (reason, unsure): (String, bool), duration_ms: u64) {
         let at = StepRef { run, step: step.id.clone(), attempt, undo: false };
         self.emit_engine(Event::StepFailed { at, title: step.title.clone(), reason, retry_at: None, duration_ms, unsure });
         self.after_failure(run, step);

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::decide::recovery::Outage;
-use crate::domain::id::{DeliveryId, RunId};
+use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::labels::Labels;
 use crate::domain::path;
+use crate::domain::planned::Occurrence;
 use crate::domain::priority::Priority;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Outcome;
@@ -50,6 +51,8 @@ pub enum Command {
         warnings: Vec<String>,
     },
     Wake(Wake),
+    /// A playbook starts by the clock at such a time.
+    Plan(Occurrence),
     /// Another run of its playbook has ended: the run that waited for that may begin.
     Proceed {
         run: RunId,
@@ -124,6 +127,12 @@ pub enum Command {
         playbook: String,
         note: String,
     },
+    /// Takes a step back before its time.
+    UndoStep {
+        run: RunId,
+        step: String,
+        note: String,
+    },
     /// Yes or no to a step that asks.
     AnswerApproval {
         run: RunId,
@@ -131,6 +140,16 @@ pub enum Command {
         yes: bool,
         note: String,
     },
+}
+
+impl Command {
+    /// The occurrence that it is about: its incident need not be there yet.
+    pub fn occurrence(&self) -> Option<&Occurrence> {
+        match self {
+            Self::Plan(occurrence) | Self::Wake(Wake::Occur { occurrence }) => Some(occurrence),
+            _ => None,
+        }
+    }
 }
 
 /// An attempt's answer.
@@ -203,6 +222,16 @@ pub enum Effect {
     Wake { wake: Wake },
 }
 
+impl Effect {
+    /// The incident that it is about, where that is another one than the one that asked.
+    pub fn incident(&self) -> Option<IncidentId> {
+        match self {
+            Self::Wake { wake: Wake::Occur { occurrence } } => Some(occurrence.incident()),
+            _ => None,
+        }
+    }
+}
+
 /// Simply time passing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "wake", rename_all = "snake_case")]
@@ -240,6 +269,10 @@ pub enum Wake {
     RunOut {
         run: RunId,
     },
+    /// A playbook starts by the clock. This timer stands under the incident that it opens.
+    Occur {
+        occurrence: Occurrence,
+    },
     /// A person's later way of being told is due.
     Tell {
         generation: u64,
@@ -264,6 +297,10 @@ pub struct Due {
 pub enum Refusal {
     #[error("the incident is resolved; reopen it first")]
     Resolved,
+    #[error("step \"{step}\" cannot be taken back: {action} has no opposite here")]
+    NotUndoable { step: String, action: String },
+    #[error("incident {number} has taken over what it was about, and hears of its alerts; reopen that one, or work there")]
+    Superseded { number: u64 },
     #[error("the incident is not resolved")]
     NotResolved,
     #[error("{by} acknowledged it already")]

@@ -1,5 +1,6 @@
 //! Deciding: a command and the state make facts and effects. Pure: no IO, no clock, no chance.
 
+pub mod anew;
 pub mod answer;
 pub mod approve;
 pub mod brakes;
@@ -11,6 +12,7 @@ pub mod paging;
 pub mod people;
 pub mod recovery;
 pub mod run;
+pub mod schedule;
 pub mod scope;
 pub mod steer;
 pub mod step;
@@ -18,3 +20,4 @@ pub mod target;
 pub mod tell;
 pub mod turn;
 pub mod undo;
+pub mod verify;

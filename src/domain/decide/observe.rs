@@ -7,12 +7,14 @@ use crate::domain::decide::command::{Effect, Observation, ObservedAlert, Wake};
 use crate::domain::decide::turn::Turn;
 use crate::domain::incident::Status;
 use crate::domain::labels::Labels;
+use crate::domain::planned::SCHEDULED;
 use crate::domain::settings::{Rulebook, SignalSource};
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{AlertRef, Event};
 
 /// Types that have shipped playbooks; an alert of such a name has that type without further rules.
-const SHIPPED_TYPES: [&str; 7] = [
+const SHIPPED_TYPES: [&str; 8] = [
+    SCHEDULED,
     "database_connection_failure",
     "high_memory_usage",
     "service_timeout",
@@ -243,10 +245,11 @@ impl Turn<'_, '_> {
         if let (Some(since), true) = (self.state.quiet_since, self.state.is_open()) {
             self.wake_at(since + self.rulebook.incidents.settle, Wake::Settle { since });
         }
+        self.await_quiet();
     }
 
     pub(super) fn settled(&mut self, since: Timestamp) {
-        if self.state.quiet_since != Some(since) || !self.state.is_open() || self.state.truncated > 0 {
+        if self.state.quiet_since != Some(since) || !self.state.is_open() || self.state.truncated > 0 || self.is_kept_open() {
             return;
         }
         self.resolve("all alerts resolved".to_owned(), true);

@@ -5,7 +5,7 @@ use crate::domain::decide::turn::Turn;
 use crate::domain::incident::Status;
 use crate::domain::priority::Priority;
 use crate::domain::time::Span;
-use crate::domain::timeline::Event;
+use crate::domain::timeline::{Actor, Event};
 
 /// The longest text a person may leave.
 const LONGEST_TEXT: usize = 16_384;
@@ -19,6 +19,11 @@ impl Turn<'_, '_> {
             Status::Resolved => Err(Refusal::Resolved),
             // Whoever is on it ends its snooze: it stays acknowledged and does not come back by itself.
             Status::Acknowledged if self.state.escalation.snoozed_until.is_some() => {
+                self.emit(Event::Acknowledged { note });
+                Ok(())
+            }
+            // A scheduled run that needs somebody: a person takes it from the machine.
+            Status::Acknowledged if self.state.acknowledged_by.as_deref() == Some(Actor::engine().name()) => {
                 self.emit(Event::Acknowledged { note });
                 Ok(())
             }

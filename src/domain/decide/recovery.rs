@@ -5,6 +5,7 @@ use crate::domain::decide::command::{Due, Effect, Wake};
 use crate::domain::decide::turn::Turn;
 use crate::domain::escalation::ONLY_WORDS;
 use crate::domain::incident::{NotificationStatus, Status};
+use crate::domain::playbook::waits;
 use crate::domain::run::{StepState, StepStatus};
 use crate::domain::time::Span;
 use crate::domain::timeline::Event;
@@ -63,12 +64,14 @@ impl Turn<'_, '_> {
                     && self.now.since(self.state.heard_at) >= self.rulebook.incidents.stale_after
             }
             Wake::Step { run, step: Some(step), attempt } => step_of(run, step).is_some_and(|state| {
-                let begun = state.action == "wait" && state.attempt == *attempt;
+                let begun = waits(&state.action) && state.attempt == *attempt;
                 state.status == StepStatus::Waiting && (begun || state.attempt < *attempt)
             }),
             // Only a net under being told that it is one's turn.
             Wake::Step { step: None, .. } => false,
             Wake::Approval { run, step } => step_of(run, step).is_some_and(StepState::awaits_approval),
+            // It says itself how late it is.
+            Wake::Occur { .. } => false,
             Wake::RunOut { run } => self.state.runs.get(run).is_some_and(|run| !run.status.is_over()),
             Wake::Undo { run, step } => {
                 let state = self.state.runs.get(run).and_then(|run| run.steps.get(step));

@@ -187,6 +187,9 @@ impl Turn<'_, '_> {
     }
 
     fn fail_run(&mut self, run: &Run, step: &Step) {
+        if self.is_recovery(run.id, &step.id) {
+            return self.end_unrecovered(run);
+        }
         let why = run.steps.get(&step.id).and_then(|state| state.reason.clone()).unwrap_or_default();
         self.end_failed(run, format!("step \"{}\" failed: {why}", step.title), step.on_failure == OnFailure::Escalate);
     }
@@ -195,8 +198,11 @@ impl Turn<'_, '_> {
         self.ledger.run_ended(&run.playbook, run.id);
         self.count_success(run);
         let duration_ms = self.now.since(run.started_at).as_millis();
-        self.emit_engine(Event::RunSucceeded { run: run.id, playbook: run.playbook.clone(), duration_ms });
+        let verified = self.is_verified(run);
+        self.emit_engine(Event::RunSucceeded { run: run.id, playbook: run.playbook.clone(), duration_ms, verified });
         self.tell_parent(run.id);
+        self.settle_after_run();
+        self.close_scheduled(run, "its playbook succeeded");
     }
 
     pub(super) fn end_failed(&mut self, run: &Run, reason: String, escalate: bool) {
@@ -207,12 +213,14 @@ impl Turn<'_, '_> {
         let broken = self.count_failure(run).map(|why| format!("; {why}")).unwrap_or_default();
         let reason = format!("playbook {} failed: {reason}{broken}", run.playbook);
         match (self.state.is_open(), escalate) {
+            _ if self.hand_over_scheduled(run, &reason) => {}
             (true, true) => self.page_level_after(&reason),
             // What a sub-playbook's failure means is said by the step that started it.
             (true, false) if run.parent.is_none() => self.page_level_one("automation-failed", &reason),
             _ => {}
         }
         self.tell_parent(run.id);
+        self.settle_after_run();
     }
 
     pub(super) fn end_cancelled(&mut self, run: &Run, reason: &str) {
@@ -220,6 +228,7 @@ impl Turn<'_, '_> {
         self.emit_engine(Event::RunCancelled { run: run.id, playbook: run.playbook.clone(), reason: reason.to_owned() });
         self.cancel_children(run.id, reason);
         self.tell_parent(run.id);
+        self.settle_after_run();
     }
 
     /// What a run has started ends with it.
@@ -243,7 +252,10 @@ impl Turn<'_, '_> {
             return self.advance(run.id);
         }
         let reason = format!("playbook {} {}: {}", child.playbook, child.status.word(), child.reason.unwrap_or_default());
-        if at.attempt < step.retry.attempts && child.status == RunStatus::Failed && self.goes_on(&run) {
+        if self.attempt_of_this_try(run.id, &at.step, at.attempt) < step.retry.attempts
+            && child.status == RunStatus::Failed
+            && self.goes_on(&run)
+        {
             return self.try_later(run.id, &step, at.attempt, (reason, false), duration_ms);
         }
         self.fail(run.id, &step, at.attempt, (reason, false), duration_ms);

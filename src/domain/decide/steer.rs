@@ -16,9 +16,12 @@ impl Turn<'_, '_> {
         let run = self.run_for_person(id)?;
         let reason = if note.is_empty() { format!("by {}", self.actor) } else { format!("by {}: {note}", self.actor) };
         self.ledger.run_ended(&run.playbook, run.id);
+        let ended = format!("its scheduled run was cancelled {reason}");
         self.emit(Event::RunCancelled { run: id, playbook: run.playbook.clone(), reason });
         self.cancel_children(id, "the run that started it was cancelled");
         self.undo_steps(id, Undo::OnFailure);
+        self.settle_after_run();
+        self.close_scheduled(&run, &ended);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::domain::decide::tell::Unheard;
 use crate::domain::decide::turn::Turn;
 use crate::domain::expression::condition::{Expression, Verdict};
 use crate::domain::id::RunId;
-use crate::domain::playbook::{Playbook, Step};
+use crate::domain::playbook::{ALERTS_RESOLVED, Playbook, Step};
 use crate::domain::run::{Run, StepStatus};
 use crate::domain::settings::Automation;
 use crate::domain::time::Span;
@@ -89,6 +89,7 @@ impl Turn<'_, '_> {
                 Ok(span) => self.wake_at(self.now + span, Wake::Step { run, step: Some(step.id.clone()), attempt }),
                 Err(error) => self.fail_here(run, step, attempt, error.to_string()),
             },
+            ALERTS_RESOLVED => self.watch_alerts(run, step, attempt, params),
             "approval" => self.succeed(run, step, attempt, Value::Null),
             "note" => {
                 self.emit_engine(Event::Commented { text: text_of(params, "text").trim_end().to_owned() });
@@ -107,6 +108,7 @@ impl Turn<'_, '_> {
                     self.fail_here(run, step, attempt, reason);
                 }
             }
+            _ if self.is_recovery(run, &step.id) => self.ask_prometheus(run, step, attempt),
             _ => {
                 let attempt = AttemptRef { run, step: step.id.clone(), attempt, undo: false, check: false };
                 self.ask(Effect::Perform { attempt });
@@ -162,6 +164,9 @@ impl Turn<'_, '_> {
         if state.action == "wait" && state.attempt == attempt && state.started_at.is_some() {
             self.succeed(id, &step, attempt, Value::Null);
             return self.advance(id);
+        }
+        if state.action == ALERTS_RESOLVED && state.attempt == attempt && state.started_at.is_some() {
+            return self.look_for_quiet(id, &step, state);
         }
         // Somebody had the step run again meanwhile: the attempt that this timer was for has been made.
         if attempt <= state.attempt || state.awaits_approval() {

@@ -76,6 +76,7 @@ impl Turn<'_, '_> {
             Command::Observe(observation) => self.observe(&observation),
             Command::Measured { signals, warnings } => self.measured(signals, warnings),
             Command::Wake(wake) => self.wake(wake),
+            Command::Plan(occurrence) => self.plan_occurrence(occurrence),
             Command::Proceed { run } => drop(self.proceed(run)),
             Command::Performed(performed) => self.performed(performed),
             Command::Recover(outage) => self.recover(&outage),
@@ -96,6 +97,7 @@ impl Turn<'_, '_> {
             Command::SettleStep { run, step, outcome, note } => return self.settle_step(run, &step, outcome, note),
             Command::RetryStep { run, step, note } => return self.retry_step(run, &step, &note),
             Command::AnswerApproval { run, step, yes, note } => return self.answer_approval(run, &step, yes, note),
+            Command::UndoStep { run, step, note } => return self.undo_by_person(run, &step, &note),
             Command::SkipStep { run, step, note } => return self.skip_step(run, &step, &note),
             Command::Rearm { playbook, note } => return self.rearm(playbook, note),
             Command::Inherit { from, title, target } => self.inherit(from, &title, &target),
@@ -112,6 +114,7 @@ impl Turn<'_, '_> {
             Wake::Undo { run, step } => self.undo_due(run, &step),
             Wake::Approval { run, step } => self.approval_expired(run, &step),
             Wake::RunOut { run } => self.run_out(run),
+            Wake::Occur { occurrence } => self.occur(&occurrence),
             Wake::Tell { .. } => self.tell_later(wake),
         }
     }
@@ -157,6 +160,7 @@ fn note_of(command: &Command) -> Option<&str> {
         | Command::CancelRun { note, .. }
         | Command::SettleStep { note, .. }
         | Command::RetryStep { note, .. }
+        | Command::UndoStep { note, .. }
         | Command::SkipStep { note, .. }
         | Command::AnswerApproval { note, .. }
         | Command::Rearm { note, .. } => Some(note),

@@ -1,9 +1,10 @@
 //! Taking steps back: when that is due, in which order, how often it is tried, and when it is left to a later run.
 
-use crate::domain::decide::command::{AttemptRef, Effect, Failure, Performed, Wake};
+use crate::domain::decide::command::{AttemptRef, Effect, Failure, Performed, Refusal, Wake};
 use crate::domain::decide::paging::pause;
 use crate::domain::decide::turn::Turn;
 use crate::domain::id::RunId;
+use crate::domain::mitigation::by_hand;
 use crate::domain::path;
 use crate::domain::playbook::{Step, Undo};
 use crate::domain::run::{Run, StepState, StepStatus};
@@ -176,13 +177,35 @@ impl Turn<'_, '_> {
         self.ask(Effect::Perform { attempt: AttemptRef { run: id, step: step.id.clone(), attempt, undo: true, check: false } });
     }
 
+    /// A person does not wait for its end. What its action can take back may be taken back, whatever the playbook says.
+    pub(super) fn undo_by_person(&mut self, id: RunId, path: &str, note: &str) -> Result<(), Refusal> {
+        let run = self.state.runs.get(&id).cloned().ok_or(Refusal::UnknownRun)?;
+        let state = run.steps.get(path).ok_or_else(|| Refusal::UnknownStep(path.to_owned()))?;
+        let step = self.playbook_of(&run).and_then(|playbook| playbook.step(path)).ok_or_else(|| Refusal::UnknownStep(path.to_owned()))?;
+        let undoable = self.rulebook.specs.get(&step.action).is_some_and(|spec| spec.undoable) && step.each.is_none();
+        if !undoable {
+            return Err(Refusal::NotUndoable { step: step.id.clone(), action: step.action.clone() });
+        }
+        if state.undoing && state.retry_at.is_none() {
+            return Err(Refusal::StepNot { step: path.to_owned(), status: "being taken back" });
+        }
+        let in_force = state.undoing || state.status == StepStatus::Succeeded || (state.unsure && state.status == StepStatus::Failed);
+        if !in_force {
+            return Err(Refusal::StepNot { step: path.to_owned(), status: state.status.word() });
+        }
+        let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+        self.emit(Event::Commented { text: format!("{} takes \"{}\" back now{note}", self.actor, step.title) });
+        self.begin_undo(id, &step);
+        Ok(())
+    }
+
     pub(super) fn undone(&mut self, performed: Performed) {
         let AttemptRef { run, step, attempt, .. } = performed.attempt;
         let Some(state) = self.state.runs.get(&run).and_then(|run| run.steps.get(&step)).filter(|s| s.undoing && s.undo_attempt == attempt)
         else {
             return;
         };
-        let title = state.title.clone();
+        let (title, hand) = (state.title.clone(), by_hand(state));
         let at = StepRef { run, step: step.clone(), attempt, undo: true };
         let duration_ms = performed.duration_ms;
         match performed.result {
@@ -194,7 +217,7 @@ impl Turn<'_, '_> {
                 self.wake_at(retry_at, Wake::Undo { run, step });
             }
             Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason) | Failure::Unknown(reason)) => {
-                let why = format!("\"{title}\" could not be undone and stays in force: {reason}");
+                let why = format!("\"{title}\" could not be undone and stays in force: {reason}. By hand: {hand}");
                 self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms, unsure: false });
                 self.page_level_one("automation-failed", &why);
             }

@@ -129,6 +129,15 @@ impl ValueTemplate {
         }
     }
 
+    /// The text under a key of a map, as it was written.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        let Self::Map(entries) = self else { return None };
+        match entries.iter().find(|(known, _)| known == key) {
+            Some((_, Self::Text(template))) => Some(template.source()),
+            _ => None,
+        }
+    }
+
     /// Fills all holes.
     pub fn render(&self, scope: &Json) -> Result<Json, EvalError> {
         match self {

@@ -54,7 +54,9 @@ const STRAYS: &str = "
           union all
           select incident, 'run ' || id from runs where incident not in (select id from known)
           union all
-          select incident, 'job ' || id::text from jobs where incident not in (select id from known)) as strays
+          select incident, 'job ' || id::text from jobs
+          -- A playbook that will start by the clock stands under the incident that it will open.
+          where incident not in (select id from known) and effect not like '%\"wake\":\"occur\"%') as strays
     limit $1";
 
 /// The file at one moment.

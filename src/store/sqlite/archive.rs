@@ -53,7 +53,9 @@ const STRAYS: &str = "
           union all
           select incident, 'run ' || id from runs where incident not in (select id from known)
           union all
-          select incident, 'job ' || id from jobs where incident not in (select id from known))
+          select incident, 'job ' || id from jobs
+          -- A playbook that will start by the clock stands under the incident that it will open.
+          where incident not in (select id from known) and effect ->> '$.wake.wake' is not 'occur')
     limit $1";
 
 /// The file at one moment.

@@ -9,7 +9,7 @@ use crate::domain::decide::command::Command;
 use crate::domain::priority::Priority;
 use crate::domain::time::{Span, SpanError, Timestamp};
 use crate::engine::store::IncidentName;
-use crate::web::api::incidents::{IncidentBody, find, public_url};
+use crate::web::api::incidents::{IncidentBody, find};
 use crate::web::extract::{Asking, Named, Wish};
 use crate::web::problem::{Problem, ProblemBody};
 use crate::web::state::WebState;
@@ -192,7 +192,7 @@ async fn act(web: &WebState, name: IncidentName, asking: Asking, by: Option<Stri
     };
     web.runtime.command(id, actor, command, asking.request).await?;
     let incident = find(web, IncidentName::Id(id)).await?;
-    Ok(Json(IncidentBody::new(&incident, &public_url(web))))
+    Ok(Json(IncidentBody::new(&incident, &web.runtime.rulebook())))
 }
 
 fn span(wish: &Snooze, now: Timestamp) -> Result<Span, Problem> {

@@ -8,9 +8,12 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::domain::decide::scope::incident_url;
 use crate::domain::incident::Incident;
 use crate::domain::labels::Labels;
+use crate::domain::mitigation::{Ends, Grip, Mitigation, by_hand, in_force};
 use crate::domain::priority::Priority;
+use crate::domain::settings::Rulebook;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, Entry};
 use crate::engine::store::{AlertRow, IncidentName, IncidentQuery};
@@ -53,6 +56,8 @@ pub struct IncidentBody {
     pub classification: Option<ClassificationBody>,
     pub escalation: EscalationBody,
     pub runs: Vec<RunLine>,
+    /// What automation has put in force and not taken back, the oldest first.
+    pub in_force: Vec<MitigationBody>,
     pub assignee: Option<String>,
     /// Grows with each line of the timeline.
     pub version: u64,
@@ -87,6 +92,25 @@ pub struct RunLine {
     pub playbook: String,
     pub revision: String,
     pub status: &'static str,
+}
+
+/// Something that automation has put in force and will take back.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct MitigationBody {
+    pub run: String,
+    pub step: String,
+    pub title: String,
+    pub action: String,
+    pub target: Option<String>,
+    pub since: Option<String>,
+    /// `on_resolve`, `at` or `on_failure`.
+    pub ends: &'static str,
+    /// For `at`: when.
+    pub ends_at: Option<String>,
+    /// `in_force`; `perhaps`, when it failed and nobody knows that it did nothing; `undoing`; `stuck`, when that was given up.
+    pub status: &'static str,
+    /// How a person takes it back without Reynard.
+    pub by_hand: String,
 }
 
 /// One line of a timeline.
@@ -168,8 +192,8 @@ pub async fn list(State(web): State<WebState>, Queried(asked): Queried<ListQuery
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| more).map(|last| last.number.to_string());
-    let address = public_url(&web);
-    Ok(Json(Page { items: found.iter().map(|incident| IncidentBody::new(incident, &address)).collect(), next }))
+    let rulebook = web.runtime.rulebook();
+    Ok(Json(Page { items: found.iter().map(|incident| IncidentBody::new(incident, &rulebook)).collect(), next }))
 }
 
 #[utoipa::path(get, path = "/api/v1/incidents/{id}", tag = "incidents",
@@ -177,7 +201,7 @@ pub async fn list(State(web): State<WebState>, Queried(asked): Queried<ListQuery
     responses((status = 200, body = IncidentBody), (status = 404, body = ProblemBody)))]
 pub async fn one(State(web): State<WebState>, Named(name): Named) -> Result<Json<IncidentBody>, Problem> {
     let incident = find(&web, name).await?;
-    Ok(Json(IncidentBody::new(&incident, &public_url(&web))))
+    Ok(Json(IncidentBody::new(&incident, &web.runtime.rulebook())))
 }
 
 /// Oldest first.
@@ -228,11 +252,6 @@ pub async fn find(web: &WebState, name: IncidentName) -> Result<Incident, Proble
     web.runtime.reads.incident(name).await?.ok_or_else(|| Problem::missing("incident"))
 }
 
-/// Where people find the pages, without a slash at its end.
-pub fn public_url(web: &WebState) -> String {
-    web.runtime.rulebook().public_url.trim_end_matches('/').to_owned()
-}
-
 /// RFC 3339 of an instant that may not have come.
 pub fn instant(at: Option<Timestamp>) -> Option<String> {
     at.map(Timestamp::to_rfc3339)
@@ -277,7 +296,7 @@ fn limit(text: Option<&str>, (usual, most): (u32, u32)) -> Result<u32, Problem> 
 }
 
 impl IncidentBody {
-    pub fn new(incident: &Incident, public_url: &str) -> Self {
+    pub fn new(incident: &Incident, rulebook: &Rulebook) -> Self {
         let classification = incident.classification.as_ref().map(|classification| ClassificationBody {
             rule: classification.rule.clone(),
             reason: classification.reason.clone(),
@@ -309,9 +328,38 @@ impl IncidentBody {
                 next_at: instant(incident.escalation.next_at),
             },
             runs: runs.collect(),
+            in_force: in_force(incident, rulebook).iter().map(MitigationBody::new).collect(),
             assignee: incident.assignee.clone(),
             version: incident.seq,
-            url: format!("{public_url}/incidents/{}", incident.number),
+            url: incident_url(rulebook, incident.number),
+        }
+    }
+}
+
+impl MitigationBody {
+    fn new(mitigation: &Mitigation<'_>) -> Self {
+        let (ends, ends_at) = match mitigation.ends {
+            Ends::OnResolve => ("on_resolve", None),
+            Ends::OnFailure => ("on_failure", None),
+            Ends::At(at) => ("at", Some(at.to_rfc3339())),
+        };
+        let state = mitigation.state;
+        Self {
+            run: mitigation.run.id.to_string(),
+            step: mitigation.step.to_owned(),
+            title: state.title.clone(),
+            action: state.action.clone(),
+            target: state.target.clone(),
+            since: instant(state.ended_at.or(state.started_at)),
+            ends,
+            ends_at,
+            status: match mitigation.grip {
+                Grip::InForce => "in_force",
+                Grip::Perhaps => "perhaps",
+                Grip::Undoing => "undoing",
+                Grip::Stuck => "stuck",
+            },
+            by_hand: by_hand(state),
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::web::webhook;
         runs::cancel,
         runs::skip,
         runs::retry,
+        runs::undo,
         runs::settle,
         runs::approve,
         runs::reject,

@@ -10,7 +10,9 @@ use serde::Serialize;
 use crate::domain::breaker::Breaker;
 use crate::domain::decide::command::Command;
 use crate::domain::playbook::{Playbook, Step};
+use crate::domain::time::Timestamp;
 use crate::web::api::acts::Note;
+use crate::web::api::incidents::instant;
 use crate::web::extract::{Asking, Wish};
 use crate::web::problem::{Problem, ProblemBody};
 use crate::web::record::armed_by;
@@ -33,6 +35,10 @@ pub struct PlaybookLine {
     pub manual: bool,
     pub types: Vec<String>,
     pub priorities: Vec<String>,
+    /// The cron line and its time zone, of one that starts by the clock.
+    pub schedule: Option<String>,
+    /// When it does so next.
+    pub next_at: Option<String>,
     pub steps: Vec<PlaybookStep>,
     /// Set once a run of it has failed.
     pub breaker: Option<BreakerBody>,
@@ -74,9 +80,10 @@ pub struct PlaybookBody {
 #[utoipa::path(get, path = "/api/v1/playbooks", tag = "playbooks", responses((status = 200, body = PlaybookList)))]
 pub async fn list(State(web): State<WebState>) -> Result<Json<PlaybookList>, Problem> {
     let rulebook = web.runtime.rulebook();
+    let now = web.runtime.clock.now();
     let breakers = web.runtime.reads.breakers().await?;
     let broken = rulebook.broken.iter().map(|(path, fault)| BrokenFile { path: path.clone(), fault: fault.clone() });
-    let items = rulebook.playbooks.values().map(|playbook| PlaybookLine::new(playbook, &breakers)).collect();
+    let items = rulebook.playbooks.values().map(|playbook| PlaybookLine::new(playbook, &breakers, now)).collect();
     Ok(Json(PlaybookList { items, broken: broken.collect() }))
 }
 
@@ -86,7 +93,7 @@ pub async fn one(State(web): State<WebState>, Path(slug): Path<String>) -> Resul
     let rulebook = web.runtime.rulebook();
     let playbook = rulebook.playbooks.get(&slug).ok_or_else(|| Problem::missing("playbook"))?;
     let breakers = web.runtime.reads.breakers().await?;
-    Ok(Json(PlaybookBody { line: PlaybookLine::new(playbook, &breakers), source: playbook.source.clone() }))
+    Ok(Json(PlaybookBody { line: PlaybookLine::new(playbook, &breakers, web.runtime.clock.now()), source: playbook.source.clone() }))
 }
 
 /// Lets a playbook change things again that had failed too often in a row.
@@ -123,7 +130,8 @@ impl BreakerBody {
 }
 
 impl PlaybookLine {
-    fn new(playbook: &Arc<Playbook>, breakers: &[Breaker]) -> Self {
+    fn new(playbook: &Arc<Playbook>, breakers: &[Breaker], now: Timestamp) -> Self {
+        let planned = playbook.trigger.schedule.as_ref();
         Self {
             slug: playbook.slug.clone(),
             title: playbook.title.clone(),
@@ -131,6 +139,8 @@ impl PlaybookLine {
             manual: playbook.trigger.is_manual(),
             types: playbook.trigger.types.clone(),
             priorities: playbook.trigger.priorities.iter().map(ToString::to_string).collect(),
+            schedule: planned.map(ToString::to_string),
+            next_at: instant(planned.and_then(|planned| planned.next(&playbook.slug, now)).map(|next| next.at)),
             steps: playbook.steps.iter().map(|step| PlaybookStep::new(step)).collect(),
             breaker: breakers.iter().find(|breaker| breaker.playbook == playbook.slug).map(BreakerBody::new),
         }

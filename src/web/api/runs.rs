@@ -49,6 +49,10 @@ pub struct RunBody {
     pub vars: serde_json::Map<String, Value>,
     /// The run and the step that started it, for a sub-playbook.
     pub parent: Option<ParentBody>,
+    /// How often it was tried anew after a step had failed.
+    pub tried_anew: u32,
+    /// Whether the playbook looked and saw that the trouble is over.
+    pub verified: bool,
     /// In the playbook's order.
     pub steps: Vec<StepBody>,
 }
@@ -226,6 +230,20 @@ pub async fn skip(
     act(&web, id, asking, wish.by, Command::SkipStep { run: id, step, note: wish.note }).await
 }
 
+/// Takes a step back before its time.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/undo", tag = "runs",
+    params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
+    responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
+pub async fn undo(
+    State(web): State<WebState>,
+    OfRun(id): OfRun,
+    OfStep(step): OfStep,
+    asking: Asking,
+    Wish(wish): Wish<Note>,
+) -> Result<Json<RunBody>, Problem> {
+    act(&web, id, asking, wish.by, Command::UndoStep { run: id, step, note: wish.note }).await
+}
+
 #[utoipa::path(post, path = "/api/v1/runs/{id}/steps/{step}/retry", tag = "runs",
     params(("id" = String, Path), ("step" = String, Path)), request_body = Note,
     responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
@@ -315,6 +333,8 @@ impl RunBody {
             requested_by: run.requested_by.clone(),
             vars: run.vars.clone(),
             parent: run.parent.as_ref().map(|at| ParentBody { run: at.run.to_string(), step: at.step.clone() }),
+            tried_anew: run.tried_anew,
+            verified: run.verified,
             steps: steps(run, rulebook),
         }
     }

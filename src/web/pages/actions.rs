@@ -11,7 +11,8 @@ use crate::domain::decide::command::Command;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::{Incident, Status};
 use crate::domain::timeline::Outcome;
-use crate::engine::runtime::{EngineError, Request};
+use crate::engine::error::EngineError;
+use crate::engine::request::Request;
 use crate::web::pages::fault::Fault;
 use crate::web::pages::incident::parse_name;
 use crate::web::pages::visitor::{Notice, Undo, Visitor, local};
@@ -184,6 +185,7 @@ fn step_wish(run: RunId, step: String, verb: &str, fields: &Fields) -> Result<Co
         }
         "retry" => Command::RetryStep { run, step, note },
         "skip" => Command::SkipStep { run, step, note },
+        "undo" => Command::UndoStep { run, step, note },
         other => return Err(format!("There is no \"{other}\" for a step.")),
     })
 }
@@ -209,6 +211,7 @@ fn done(verb: &str) -> &'static str {
         "reject" => "Rejected: the step fails.",
         "retry" => "It is run again.",
         "skip" => "Skipped.",
+        "undo" => "It is being taken back.",
         _ => "Done.",
     }
 }

@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::future::try_join_all;
 
 use crate::domain::decide::command::Command;
-use crate::engine::runtime::{EngineError, Request};
+use crate::engine::error::EngineError;
+use crate::engine::request::Request;
 use crate::engine::store::IncidentName;
 use crate::web::pages::fault::Fault;
 use crate::web::pages::view::list::PAGE;

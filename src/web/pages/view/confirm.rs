@@ -71,6 +71,11 @@ pub fn step_view(incident: &Incident, (run, step, verb): (&Run, &str, &str), rul
             sentences.push(next);
             (format!("Skip {name}?"), "Skip it")
         }
+        "undo" => {
+            sentences.push(format!("{name} ({}{on}) is taken back now; the playbook would have waited.", state.action));
+            sentences.push("What it protects from can come back. It is not done again by itself.".to_owned());
+            (format!("Take {name} back now?"), "Take it back")
+        }
         _ => return None,
     };
     Some(view(incident, question, (sentences, format!("/runs/{}/steps/{step}/{verb}", run.id), button)))

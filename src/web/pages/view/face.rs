@@ -59,6 +59,8 @@ pub fn face(event: &Event) -> Face {
         Event::StepInDoubt { .. } => ("doubt", "in doubt", "doubt", Machine),
         Event::StepSettled { .. } => ("person", "settled", "calm", People),
         Event::StepUndone { .. } => ("undo", "undone", "calm", Machine),
+        Event::RunRetried { .. } => ("again", "tried again", "wait", Machine),
+        Event::RunSucceeded { verified: true, .. } => ("check", "verified", "good", Machine),
         Event::RunSucceeded { .. } => ("check", "playbook done", "good", Machine),
         Event::RunFailed { .. } => ("cross", "playbook failed", "bad", Machine),
         Event::RunCancelled { .. } => ("stop", "cancelled", "wait", Machine),

@@ -13,6 +13,7 @@ use crate::engine::store::{AlertRow, Kin};
 use crate::web::pages::view::gantt::{Drawn, GanttView, gantt};
 use crate::web::pages::view::links::{Link, links};
 use crate::web::pages::view::machine::{RunView, gap, runs};
+use crate::web::pages::view::mitigations::{MitigationView, mitigations};
 use crate::web::pages::view::past::{PastView, past};
 use crate::web::pages::view::story::{Part, StoryView, escalations, story};
 use crate::web::pages::view::times::{Age, Countdown, Lens, Moment, took};
@@ -48,6 +49,8 @@ pub struct IncidentView {
     pub past: PastView,
     pub ending: Option<Ending>,
     pub runs: Vec<RunView>,
+    /// What automation has put in force and not taken back.
+    pub in_force: Vec<MitigationView>,
     /// Why the machine does nothing, or does less than it could.
     pub idle: Option<String>,
     pub automation: Option<&'static str>,
@@ -170,6 +173,7 @@ pub fn incident_view(seen: &Seen<'_>) -> IncidentView {
         facts: facts(incident, lens),
         past: past(incident, seen.before, lens),
         ending: ending(incident, seen.ended),
+        in_force: mitigations(incident, rulebook, lens),
         idle: runs.is_empty().then(|| idle(incident)),
         runs,
         automation: automation(rulebook.automation),
@@ -253,6 +257,7 @@ fn facts(incident: &Incident, lens: Lens) -> Facts {
         summary: say("summary").filter(|text| *text != incident.title),
         description: say("description").or_else(|| say("message")),
         alerts: match (counts.firing, all) {
+            (0, 0) => "no alerts".to_owned(),
             (0, 1) => "its alert is over".to_owned(),
             (0, n) => format!("all {n} alerts are over"),
             (1, 1) => "1 alert firing".to_owned(),

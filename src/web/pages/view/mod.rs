@@ -8,6 +8,7 @@ pub mod incident;
 pub mod links;
 pub mod list;
 pub mod machine;
+pub mod mitigations;
 pub mod past;
 pub mod playbooks;
 pub mod shell;

@@ -89,6 +89,9 @@ fn trigger(on: &Trigger) -> String {
         return "started by a person".to_owned();
     }
     let mut parts = Vec::new();
+    if let Some(planned) = &on.schedule {
+        parts.push(format!("at {planned}"));
+    }
     if !on.types.is_empty() {
         parts.push(on.types.join(" or "));
     }

@@ -232,9 +232,10 @@ fn entry_view(entry: &Entry, number: u64, lens: Lens) -> EntryView {
 fn sentence(entry: &Entry, lens: Lens) -> String {
     let said = entry.event.sentence(&entry.actor);
     match &entry.event {
-        Event::Snoozed { until: at } | Event::LimitHit { free_at: Some(at), .. } | Event::ApprovalRequested { expires_at: at, .. } => {
-            said.replace(&at.to_rfc3339(), &lens.moment(*at).short)
-        }
+        Event::RunRetried { retry_at: at, .. }
+        | Event::Snoozed { until: at }
+        | Event::LimitHit { free_at: Some(at), .. }
+        | Event::ApprovalRequested { expires_at: at, .. } => said.replace(&at.to_rfc3339(), &lens.moment(*at).short),
         _ => said,
     }
 }

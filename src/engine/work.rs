@@ -1,0 +1,87 @@
+//! What the writer is asked to do, and what it asks of the worker. Knows nothing of how either does it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::domain::decide::command::{Command, Observation};
+use crate::domain::id::{DeliveryId, IncidentId};
+use crate::domain::settings::Rulebook;
+use crate::domain::timeline::Actor;
+use crate::engine::brief::Brief;
+use crate::engine::error::EngineError;
+use crate::engine::intake::{self, Key};
+use crate::engine::pulse::Beat;
+use crate::engine::request::Named;
+use crate::engine::store::{Delivery, DeliveryRow, Horizon, Job, LetGo, StoreError};
+use crate::engine::wire;
+
+/// Something for the writer to do.
+pub enum Work {
+    /// Store a delivery and work what it says, in one commit.
+    Deliver {
+        row: Arc<DeliveryRow>,
+        says: Said,
+        done: oneshot::Sender<Result<(), EngineError>>,
+        room: OwnedSemaphorePermit,
+    },
+    Put(Put),
+    /// Attempts that a shutdown found not begun.
+    Release(Vec<i64>),
+    /// The last commit of a life that ends in order: until then it was there.
+    Farewell,
+    /// Let a slice of what is too old go, once nothing else waits; answers how much went, none if something else waited.
+    LetGo {
+        horizon: Horizon,
+        done: oneshot::Sender<Option<LetGo>>,
+    },
+    /// What a worker needs to know for a job.
+    Brief {
+        job: Job,
+        done: Briefing,
+    },
+}
+
+/// Where a brief goes; none when the job's reason is gone.
+pub type Briefing = oneshot::Sender<Result<Option<Brief>, StoreError>>;
+
+/// A command to one incident.
+pub struct Put {
+    pub incident: IncidentId,
+    pub actor: Actor,
+    pub command: Command,
+    /// The job that asked; settled in the same commit.
+    pub settles: Option<i64>,
+    /// A person's idempotency key, and what it was used for.
+    pub request: Option<Named>,
+    pub done: Option<oneshot::Sender<Result<u64, EngineError>>>,
+}
+
+/// What a delivery says, to be worked with the commit that stores it or, if that is refused, in one of its own.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub delivery: DeliveryId,
+    /// Where it stands among all deliveries; known once it is stored.
+    pub position: i64,
+    pub source: String,
+    pub observations: BTreeMap<Key, Arc<Observation>>,
+}
+
+/// Work with the mark that it is under way.
+pub struct Item {
+    pub work: Work,
+    pub beat: Beat,
+}
+
+/// A job that a commit asked for, with its brief when it is due at once.
+pub struct Asked {
+    pub job: Job,
+    pub brief: Option<Brief>,
+}
+
+/// What a delivery says, sorted by whom it speaks of.
+pub fn said(delivery: &Delivery, parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
+    let observations = intake::observations(delivery.id, &delivery.source, parsed, &rulebook.incidents, delivery.received_at);
+    Said { delivery: delivery.id, position: 0, source: delivery.source.clone(), observations }
+}
