@@ -1,5 +1,6 @@
 //! The only place where the parts are joined: files to rules, a database, the engine, the web, and an orderly end.
 
+pub mod hold_file;
 pub mod upkeep;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::catalog;
+use crate::app::hold_file::HoldFile;
 use crate::carried;
 use crate::channel::catalog::senders;
 use crate::config::check::{self, Checked, Request};
@@ -27,7 +29,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::engine::clock::SystemClock;
 use crate::engine::metrics::Metrics;
 use crate::engine::node::Node;
-use crate::engine::ports::Clock;
+use crate::engine::ports::{Brake, Clock};
 use crate::engine::render::Messages;
 use crate::engine::runtime::{Loops, Over, Parts, Runtime};
 use crate::engine::shared::Hands;
@@ -35,6 +37,7 @@ use crate::engine::store::Journal;
 use crate::store::catalog as databases;
 use crate::web::hosts::Hosts;
 use crate::web::pages;
+use crate::web::releasing::Releasing;
 use crate::web::router::router;
 use crate::web::serve::serve;
 use crate::web::state::{Sources, WebState};
@@ -47,6 +50,8 @@ const WEB_GRACE: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(1);
 /// How far the last commit may lie ahead of the machine's clock: a clock kept in local time is hours off until it is set right.
 const FURTHEST_AHEAD: Span = Span::hours(26);
+/// How often the file that holds automation is looked for where nothing else happens.
+const BRAKE_EVERY: Duration = Duration::from_secs(1);
 /// Editors write a file in several strokes; reading waits for the last.
 const STROKES: Duration = Duration::from_millis(200);
 
@@ -64,6 +69,7 @@ pub struct Place {
 struct Doors {
     sources: Sources,
     hosts: Hosts,
+    releasing: Releasing,
 }
 
 /// Whether a start may go on from a last commit that lies far ahead of the machine's clock.
@@ -129,8 +135,10 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     let closing = CancellationToken::new();
     let state = WebState::new(runtime.clone(), engine.settings.sources.clone(), metrics, closing.clone());
     state.hosts.follow(engine.settings.listen.ip(), &engine.settings.public_url, &engine.settings.hosts);
-    let doors = Doors { sources: state.sources.clone(), hosts: state.hosts.clone() };
+    state.releasing.follow(engine.settings.hold.release_token.clone());
+    let doors = Doors { sources: state.sources.clone(), hosts: state.hosts.clone(), releasing: state.releasing.clone() };
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
+    let looking = tokio::spawn(look_at_the_brake(runtime.clone()));
     let watching = tokio::spawn(watch(place.clone(), runtime, journal, doors));
     welcome(&engine.settings, address, &place, loops.is_some());
     let stop = CancellationToken::new();
@@ -143,6 +151,7 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     });
     engine.work(loops, &stop).await;
     watching.abort();
+    looking.abort();
     closing.cancel();
     let _ = web.await;
     tracing::info!("Stopped");
@@ -328,7 +337,8 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
     let senders = senders(&settings.channels).map_err(|error| anyhow::anyhow!("channel {}: {}", error.channel, error.reason))?;
     let (messages, faults) = Messages::load(&carried::messages(&place.messages));
     faults.iter().for_each(|fault| tracing::error!("{fault}; a plain message goes out instead"));
-    Ok(Hands { actions, senders, messages: Arc::new(messages) })
+    let brake: Arc<dyn Brake> = Arc::new(HoldFile::of(settings));
+    Ok(Hands { actions, senders, messages: Arc::new(messages), brake: Some(brake) })
 }
 
 /// Reads the files again whenever one changes or somebody asks by SIGHUP; what is broken keeps its last good revision and says so.
@@ -353,6 +363,14 @@ async fn watch(place: Place, runtime: Runtime, journal: Arc<dyn Journal>, doors:
             before = now;
             reload(&place, &runtime, journal.as_ref(), &doors).await;
         }
+    }
+}
+
+/// An engine that nobody asks anything of hears of the file that holds automation all the same.
+async fn look_at_the_brake(runtime: Runtime) {
+    loop {
+        tokio::time::sleep(BRAKE_EVERY).await;
+        runtime.look_if_changed();
     }
 }
 
@@ -399,6 +417,7 @@ async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, doors: 
         Ok(hands) => {
             let playbooks = settings.rulebook.playbooks.len();
             doors.hosts.follow(settings.listen.ip(), &settings.public_url, &settings.hosts);
+            doors.releasing.follow(settings.hold.release_token.clone());
             runtime.reload(settings.rulebook, hands);
             doors.sources.replace(settings.sources);
             tracing::info!(playbooks, "Loaded the changed files");

@@ -94,6 +94,7 @@ mod tests {
             sources: Vec::new(),
             channels: BTreeMap::new(),
             commands: BTreeMap::new(),
+            hold: Default::default(),
             egress: Vec::new(),
             rulebook: Rulebook::default(),
         };

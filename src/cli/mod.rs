@@ -5,6 +5,7 @@ pub mod check;
 mod database;
 pub mod export;
 pub mod fire;
+pub mod hold;
 pub mod init;
 mod progress;
 pub mod rearm;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{backup, check, export, fire, init, rearm, restore, serve, verify};
+use crate::cli::{backup, check, export, fire, hold, init, rearm, restore, serve, verify};
 
 /// Alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
 #[derive(Debug, Parser)]
@@ -26,6 +26,10 @@ enum Verb {
     Check(check::Args),
     /// Send a realistic Alertmanager body to a running server.
     Fire(fire::Args),
+    /// Hold all automation of a running server: nothing that changes things begins until it is released.
+    Hold(hold::Hold),
+    /// Release automation again.
+    Release(hold::Release),
     /// Let a playbook change things again that had failed too often in a row.
     Rearm(rearm::Args),
     /// Look whether the log adds up to the state and nobody has been at it.
@@ -46,6 +50,8 @@ pub fn main() -> ExitCode {
         Some(Verb::Init(args)) => init::run(&args),
         Some(Verb::Check(args)) => check::run(&args),
         Some(Verb::Fire(args)) => fire::run(&args),
+        Some(Verb::Hold(args)) => hold::hold(&args),
+        Some(Verb::Release(args)) => hold::release(&args),
         Some(Verb::Rearm(args)) => rearm::run(&args),
         Some(Verb::Verify(args)) => verify::run(&args),
         Some(Verb::Export(args)) => export::run(&args),

@@ -20,7 +20,7 @@ use crate::domain::action::Specs;
 use crate::domain::database;
 use crate::domain::directory::Directory;
 use crate::domain::secret::Secret;
-use crate::domain::settings::{Automation, Rulebook, Settings};
+use crate::domain::settings::{Automation, HoldSettings, Rulebook, Settings};
 
 const DATABASE: &str = "sqlite://data/reynard.db";
 const PORT: u16 = 5001;
@@ -72,6 +72,7 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
         channels,
         commands: fields.optional("commands").map(commands::read).unwrap_or_default(),
         egress: fields.optional("egress").map(egress).unwrap_or_default(),
+        hold: fields.optional("hold").and_then(|at| hold(at, secrets)).unwrap_or_default(),
         rulebook,
     };
     fields.finish();
@@ -173,6 +174,14 @@ fn egress(at: At<'_>) -> Vec<regex::Regex> {
 
 fn automation(at: At<'_>) -> Option<Automation> {
     at.one_of(&[("live", Automation::Live), ("shadow", Automation::Shadow), ("held", Automation::Held)])
+}
+
+fn hold(at: At<'_>, secrets: &dyn Secrets) -> Option<HoldSettings> {
+    let fields = at.fields()?;
+    let file = fields.optional("file").and_then(At::words).map(str::to_owned);
+    let release_token = fields.optional("release_token").and_then(|at| secrets::secret(at, secrets));
+    fields.finish();
+    Some(HoldSettings { file, release_token })
 }
 
 fn default_listen() -> SocketAddr {
@@ -383,6 +392,8 @@ mod tests {
             ("retention: { deliveries: 1h }", "bad-value 1:26-28 write for example 30d, or forever"),
             ("retention: { resolved: soon }", "bad-value 1:24-28"),
             ("limits: { correlated: lots }", "bad-value 1:23-27 write for example 30%"),
+            ("hold: { files: x }", "unknown-field 1:9-14 did you mean \"file\"?"),
+            ("hold: { release_token: '' }", "bad-value 1:24-26"),
             ("automation: liv", "bad-value 1:13-16 did you mean \"live\"?"),
             ("automation: live\nautomation: held", "yaml-duplicate-key 2:1-11 the first one is on line 1"),
             ("egress: { allow: ['['] }", "bad-pattern 1:19-22"),

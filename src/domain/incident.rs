@@ -121,6 +121,9 @@ pub struct Incident {
     pub acknowledged_by: Option<String>,
     pub resolved_at: Option<Timestamp>,
     pub assignee: Option<String>,
+    /// Since when automation is held, once the timeline says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<Timestamp>,
     pub counts: AlertCounts,
     /// Since when no alert fires; the incident resolves once that has settled.
     pub quiet_since: Option<Timestamp>,
@@ -262,6 +265,7 @@ impl Incident {
             Event::Resolved { .. } => {
                 self.status = Status::Resolved;
                 self.resolved_at = Some(at);
+                self.held_since = None;
                 self.stop_escalating();
             }
             Event::Reopened { acknowledged, .. } => {
@@ -302,7 +306,9 @@ impl Incident {
                 self.runs.extend(Run::begun(at, &entry.event).map(|begun| (*run, begun)));
                 self.let_old_runs_go(at);
             }
-            Event::Commented { .. } | Event::AutomationHeld { .. } | Event::AutomationReleased { .. } | Event::Recovered { .. } => {}
+            Event::AutomationHeld { since, playbook: None, .. } => self.held_since = Some(since.unwrap_or(at)),
+            Event::AutomationReleased { playbook: None, .. } => self.held_since = None,
+            Event::Commented { .. } | Event::Recovered { .. } => {}
             other => {
                 if let Some(run) = other.run().and_then(|run| self.runs.get_mut(&run)) {
                     run.apply(at, other);

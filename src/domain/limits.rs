@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::breaker::Breakers;
+use crate::domain::hold::Switch;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::targets::Targets;
 use crate::domain::time::{Span, Timestamp};
@@ -120,6 +121,8 @@ pub struct Ledger {
     pub troubles: Troubles,
     /// Which playbooks have failed too often in a row.
     pub breakers: Breakers,
+    /// Who holds automation, and whom that matters to.
+    pub switch: Switch,
 }
 
 /// A run that waits for its turn, because as many of its playbook are under way as may be at once.

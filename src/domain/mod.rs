@@ -12,6 +12,7 @@ pub mod directory;
 pub mod escalation;
 pub mod evidence;
 pub mod expression;
+pub mod hold;
 pub mod id;
 pub mod incident;
 pub mod labels;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::domain::hold::AUTOMATION_IS_HELD;
 use crate::domain::id::RunId;
 use crate::domain::path;
 use crate::domain::playbook::{Otherwise, waits};
@@ -112,6 +113,9 @@ pub struct StepState {
     /// Whether a limit holds its next attempt back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+    /// Whether it waits for automation to be released.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
     /// Whether an attempt failed of which nobody knows that it did nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsure: bool,
@@ -146,6 +150,11 @@ fn one() -> u32 {
 }
 
 impl StepState {
+    /// Whether it waits for automation to be released.
+    pub fn is_withheld(&self) -> bool {
+        self.withheld && self.status == StepStatus::Waiting
+    }
+
     /// Whether it waits for somebody's yes.
     pub fn awaits_approval(&self) -> bool {
         self.status == StepStatus::Waiting && self.approval.as_ref().is_some_and(|request| request.approved_by.is_none())
@@ -350,7 +359,9 @@ impl Run {
     /// Held back: by a limit, or because another run is at work on the target.
     fn held(&mut self, (at, step): (Timestamp, Option<&String>), limit: &str, held_by: Option<&str>, why: Option<&str>) {
         self.status = RunStatus::Waiting;
+        let withheld = limit == AUTOMATION_IS_HELD;
         let reason = match (held_by, why) {
+            (Some(by), _) if withheld => format!("waits for the release: automation is held by {by}"),
             (Some(_), Some(why)) => format!("waits for {limit}: {why}"),
             (Some(other), None) => format!("waits for {limit}, on which {other} is at work"),
             (None, Some(why)) => format!("held back by the limit {limit}: {why}"),
@@ -360,8 +371,9 @@ impl Run {
             self.current = Some(step.clone());
             let state = self.steps.entry(step.clone()).or_default();
             state.status = StepStatus::Waiting;
-            state.held = true;
-            state.waits_for = held_by.map(|_| state.waits_for.take().unwrap_or_else(|| (limit.to_owned(), at)));
+            state.held = !withheld;
+            state.withheld = withheld;
+            state.waits_for = held_by.filter(|_| !withheld).map(|_| state.waits_for.take().unwrap_or_else(|| (limit.to_owned(), at)));
         }
         self.reason = Some(reason);
     }
@@ -408,8 +420,7 @@ impl Run {
         state.ended_at = Some(at);
         state.reason = reason.cloned();
         state.retry_at = None;
-        state.waits_for = None;
-        state.held = false;
+        (state.waits_for, state.held, state.withheld) = (None, false, false);
         state
     }
 

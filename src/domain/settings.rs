@@ -184,6 +184,15 @@ pub struct EmailSettings {
     pub to: Vec<String>,
 }
 
+/// The `hold:` section: what holds automation besides a person, and what releasing it takes.
+#[derive(Clone, Debug, Default)]
+pub struct HoldSettings {
+    /// While there is such a file, automation is held; none: `HOLD` beside the database.
+    pub file: Option<String>,
+    /// What whoever releases must show; without one, this machine alone may.
+    pub release_token: Option<Secret>,
+}
+
 /// Who may post deliveries.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -204,6 +213,7 @@ pub struct Settings {
     pub commands: BTreeMap<String, Command>,
     /// Hosts that `http.*` and `tcp.connect` may reach without a target (`egress: { allow: [...] }`).
     pub egress: Vec<Regex>,
+    pub hold: HoldSettings,
     pub rulebook: Rulebook,
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::classification::Classification;
 use crate::domain::escalation::DEFAULT;
+use crate::domain::hold::AUTOMATION_IS_HELD;
 use crate::domain::id::{DeliveryId, RunId};
 use crate::domain::labels::Labels;
 use crate::domain::playbook::Otherwise;
@@ -320,12 +321,20 @@ pub enum Event {
     },
     AutomationHeld {
         reason: String,
+        /// A person, a file, or the settings.
+        #[serde(default)]
+        by: String,
+        /// Since when, if it was held before this incident met it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
         /// Only this playbook's: its breaker has opened.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         playbook: Option<String>,
     },
     AutomationReleased {
         reason: String,
+        #[serde(default)]
+        by: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         playbook: Option<String>,
     },
@@ -531,6 +540,9 @@ impl Event {
             Self::LimitHit { step: None, limit, count, .. } => {
                 format!("Waits for its turn: the limit {limit} is reached ({count} under way)")
             }
+            Self::LimitHit { limit, held_by: Some(by), .. } if limit == AUTOMATION_IS_HELD => {
+                format!("Does not begin: automation is held by {by}")
+            }
             Self::LimitHit { limit, held_by: Some(other), why: None, .. } => format!("Waits for {limit}: {other} is at work on it"),
             Self::LimitHit { limit, held_by: Some(_), why: Some(why), .. } => format!("Waits for {limit}: {why}"),
             Self::LimitHit { limit, why: Some(why), .. } => format!("Held back by the limit {limit}: {why}"),
@@ -538,12 +550,15 @@ impl Event {
                 format!("Held back by the limit {limit} ({count} used); free again at {free_at}")
             }
             Self::LimitHit { limit, count, .. } => format!("Held back by the limit {limit} ({count} used)"),
-            Self::AutomationHeld { reason, playbook: Some(playbook) } => format!("Playbook {playbook} changes nothing more: {reason}"),
-            Self::AutomationHeld { reason, .. } => format!("Automation held by {actor}: {reason}"),
-            Self::AutomationReleased { reason, playbook: Some(playbook) } => {
+            Self::AutomationHeld { reason, playbook: Some(playbook), .. } => format!("Playbook {playbook} changes nothing more: {reason}"),
+            Self::AutomationHeld { reason, by, since: None, .. } => format!("Automation held by {}{}", named(by, actor), tail(reason)),
+            Self::AutomationHeld { reason, by, since: Some(since), .. } => {
+                format!("Automation is held by {} since {since}{}", named(by, actor), tail(reason))
+            }
+            Self::AutomationReleased { reason, playbook: Some(playbook), .. } => {
                 format!("{actor} armed playbook {playbook} again{}", tail(reason))
             }
-            Self::AutomationReleased { reason, .. } => format!("Automation released by {actor}: {reason}"),
+            Self::AutomationReleased { reason, by, .. } => format!("Automation released by {}{}", named(by, actor), tail(reason)),
             Self::Recovered { down_for_ms, late_ms: 0 } => format!("Reynard is back after {} at most", Span(*down_for_ms)),
             Self::Recovered { down_for_ms, late_ms } => {
                 format!("Reynard is back after {} at most; what was due here first is {} late", Span(*down_for_ms), Span(*late_ms))
@@ -602,6 +617,11 @@ fn escalated(level: u32, round: u32, told: &[String], nobody: &[String], late_ms
     let missing = if nobody.is_empty() { String::new() } else { format!("; {}", nobody.join("; ")) };
     let late = if late_ms > 2_000 { format!(" ({} late)", Span(late_ms)) } else { String::new() };
     format!("Level {level}{round}: {who}{missing}{late}: {reason}")
+}
+
+/// An earlier version told of nobody but the actor.
+fn named<'a>(by: &'a str, actor: &'a Actor) -> &'a str {
+    if by.is_empty() { actor.name() } else { by }
 }
 
 fn tail(note: &str) -> String {

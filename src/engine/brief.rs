@@ -18,6 +18,15 @@ pub enum Brief {
     Measure(Value),
 }
 
+impl Brief {
+    /// The attempt, if it changes things and is neither a look nor an undo: that is what a hold stops.
+    pub fn destroys(&self) -> Option<&AttemptRef> {
+        let Self::Perform(attempt) = self else { return None };
+        let AttemptRef { undo, check, .. } = attempt.reference;
+        (attempt.destructive && !undo && !check).then_some(&attempt.reference)
+    }
+}
+
 /// An attempt to make.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -29,6 +38,7 @@ pub struct Attempt {
     pub params: Value,
     pub timeout: Span,
     pub key: String,
+    pub destructive: bool,
 }
 
 /// A message to send.
@@ -74,6 +84,7 @@ fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> 
         target: found,
         params,
         timeout: step.timeout,
+        destructive: step.destructive,
         key: reference.key(),
     })
 }

@@ -13,6 +13,7 @@ use crate::domain::breaker::Breakers;
 use crate::domain::chain::{Digest, Stored};
 use crate::domain::decide::command::{Command, Effect, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
+use crate::domain::hold::Holds;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::{AlertCounts, Incident};
 use crate::domain::limits::{LONGEST_WINDOW, Ledger};
@@ -47,10 +48,10 @@ const HEARD_EVERY: Span = Span::minutes(1);
 /// The writer's own state: the open incidents and what numbers come next.
 pub struct Writer {
     journal: Arc<dyn Journal>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>,
-    incidents: Incidents,
-    ledger: Ledger,
+    pub(super) incidents: Incidents,
+    pub(super) ledger: Ledger,
     last_number: u64,
     last_position: i64,
     last_job: i64,
@@ -69,7 +70,7 @@ pub struct Writer {
 }
 
 /// Why a commit was not made.
-enum Fault {
+pub(super) enum Fault {
     Store(StoreError),
     /// Deciding about this incident panicked: a mistake of ours, and only one command's.
     Panic(IncidentId),
@@ -83,14 +84,16 @@ impl From<StoreError> for Fault {
 
 /// A commit in the making.
 #[derive(Default)]
-struct Draft {
-    batch: Batch,
-    touched: BTreeSet<IncidentId>,
+pub(super) struct Draft {
+    pub(super) batch: Batch,
+    pub(super) touched: BTreeSet<IncidentId>,
     alerts: BTreeMap<IncidentId, BTreeSet<String>>,
     /// Playbooks of which a run has ended, so that the next in line may begin.
     ended: BTreeSet<String>,
     /// One for each command, in order.
     results: Vec<Result<u64, EngineError>>,
+    /// One for each throw of the switch, in order.
+    pub(super) thrown: Vec<Result<Holds, EngineError>>,
 }
 
 impl Writer {
@@ -161,6 +164,11 @@ impl Writer {
                     load.deliveries.push(Arrival { row, says, done, beat: item.beat, room });
                 }
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
+                Work::Throw(throw) => load.backlog.push(Backlog::Throw(throw, item.beat)),
+                Work::Look => {
+                    load.look = true;
+                    load.held.push(item.beat);
+                }
                 Work::Release(jobs) => self.released.push((jobs, item.beat)),
                 Work::Farewell => {
                     load.farewell = true;
@@ -256,6 +264,7 @@ impl Writer {
         }
         self.last_commit_at = now;
         self.seal = draft.batch.seal.unwrap_or(self.seal);
+        self.shared.gate.follow(&self.ledger.switch.holds);
         self.unsettled = None;
         self.last_position += i64::try_from(draft.batch.entries.len()).unwrap_or(0);
         self.last_delivery += i64::try_from(draft.batch.deliveries.len()).unwrap_or(0);
@@ -266,10 +275,12 @@ impl Writer {
     }
 
     async fn draft_and_commit(&mut self, load: &Load, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
+        self.look_at_hands(rulebook, now, draft).await?;
         for entry in &load.backlog {
             match entry {
                 Backlog::Said(said, _) => self.hear(said, said.position, rulebook, now, draft)?,
                 Backlog::Put(put, _) => self.put(put, rulebook, now, draft).await?,
+                Backlog::Throw(throw, _) => self.throw(throw, rulebook, now, draft).await?,
             }
             self.let_next_begin(rulebook, now, draft).await?;
         }
@@ -281,6 +292,9 @@ impl Writer {
         }
         draft.batch.breakers = self.ledger.breakers.take_changed();
         self.project(draft, now);
+        if !self.ledger.switch.holds.are_none() {
+            self.shared.gate.shut();
+        }
         let began = std::time::Instant::now();
         self.journal.commit(&draft.batch, now).await?;
         self.shared.metrics.commit(load.commands(), began.elapsed());
@@ -298,7 +312,7 @@ impl Writer {
                 Backlog::Put(put, _) if !self.incidents.contains(put.incident) => {
                     ids.insert(put.incident);
                 }
-                Backlog::Put(..) => {}
+                Backlog::Put(..) | Backlog::Throw(..) => {}
             }
         }
         if !load.only_store {
@@ -311,6 +325,12 @@ impl Writer {
             }
         }
         if ids.is_empty() { Ok(()) } else { self.bring_in(&ids.into_iter().collect::<Vec<_>>()).await }
+    }
+
+    /// Brings in those that memory does not hold.
+    pub(super) async fn bring_in_missing(&mut self, ids: &[IncidentId]) -> Result<(), StoreError> {
+        let missing: Vec<IncidentId> = ids.iter().copied().filter(|id| !self.incidents.contains(*id)).collect();
+        if missing.is_empty() { Ok(()) } else { self.bring_in(&missing).await }
     }
 
     async fn bring_in(&mut self, ids: &[IncidentId]) -> Result<(), StoreError> {
@@ -415,7 +435,7 @@ impl Writer {
     }
 
     /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.
-    async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
+    pub(super) async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         loop {
             self.let_next_run_begin(rulebook, now, draft).await?;
             self.tell_heirs(rulebook, now, draft).await?;
@@ -462,7 +482,7 @@ impl Writer {
         self.incidents.get(id).map(|cached| cached.state.seq).ok_or(EngineError::NotFound)
     }
 
-    fn decide(
+    pub(super) fn decide(
         &mut self,
         id: IncidentId,
         actor: Actor,
@@ -596,7 +616,7 @@ impl Writer {
     }
 
     fn answer(&mut self, draft: Draft, load: Load) {
-        let mut results = draft.results.into_iter();
+        let (mut results, mut thrown) = (draft.results.into_iter(), draft.thrown.into_iter());
         for entry in load.backlog {
             match entry {
                 Backlog::Said(_, beat) => drop(beat),
@@ -605,6 +625,7 @@ impl Writer {
                         let _ = done.send(result);
                     }
                 }
+                Backlog::Throw(throw, _beat) => drop(thrown.next().map(|result| throw.done.send(result))),
             }
         }
         for (position, Arrival { says, done, beat, .. }) in (draft.batch.first_delivery..).zip(load.deliveries) {
@@ -677,6 +698,7 @@ impl Writer {
                 Backlog::Put(Put { done: Some(done), settles: None, .. }, _) => {
                     let _ = done.send(Err(EngineError::from(error.clone())));
                 }
+                Backlog::Throw(throw, _) => drop(throw.done.send(Err(EngineError::from(error.clone())))),
                 entry => self.backlog.push_back(entry),
             }
         }
@@ -745,7 +767,11 @@ fn ledger_of(resumed: &Resumed, rulebook: &Rulebook) -> Ledger {
         (waiting..*open as usize).for_each(|_| ledger.run_begins(playbook, RunId::default()));
     }
     resumed.waiting.iter().for_each(|(playbook, waiter)| ledger.run_waits(playbook, *waiter));
-    resumed.at_work.iter().for_each(|incident| ledger.targets.take(incident, rulebook));
+    ledger.switch.holds = resumed.holds.clone();
+    for incident in &resumed.at_work {
+        ledger.targets.take(incident, rulebook);
+        ledger.switch.take(incident);
+    }
     ledger
 }
 

@@ -11,12 +11,13 @@ use crate::engine::intake::Key;
 use crate::engine::metrics::Metrics;
 use crate::engine::pulse::Beat;
 use crate::engine::store::DeliveryRow;
-use crate::engine::work::{Put, Said};
+use crate::engine::work::{Put, Said, Throw};
 
 /// Worked before anything new.
 pub enum Backlog {
     Said(Said, Beat),
     Put(Put, Beat),
+    Throw(Throw, Beat),
 }
 
 /// A delivery on its way to the disk.
@@ -39,13 +40,15 @@ pub struct Load {
     pub released: Vec<i64>,
     /// Whether this is the last commit of a life that ends in order.
     pub farewell: bool,
+    /// Whether it is only to look at what holds automation.
+    pub look: bool,
     /// Whoever waits for the writer to be done waits for these commits, too.
     pub held: Vec<Beat>,
 }
 
 impl Load {
     pub fn is_empty(&self) -> bool {
-        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty() && !self.farewell
+        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty() && !self.farewell && !self.look
     }
 
     pub fn commands(&self) -> usize {
@@ -97,6 +100,11 @@ pub fn give_up(error: &EngineError, poisoned: Load, metrics: &Metrics) {
                 if let Some(done) = put.done {
                     let _ = done.send(Err(error.clone()));
                 }
+            }
+            Backlog::Throw(throw, _) => {
+                metrics.poisoned("command");
+                tracing::error!(by = throw.by, %error, "The switch cannot be thrown; a file named HOLD holds automation, too");
+                let _ = throw.done.send(Err(error.clone()));
             }
         }
     }

@@ -32,6 +32,7 @@ pub struct Metrics {
     escalations: Family<LevelLabels, Counter>,
     jobs_pending: Family<KindLabels, Gauge>,
     active: Gauge,
+    automation_held: Gauge,
     timer_lag: Histogram,
     delivery_to_first_step: Histogram,
     http_request_duration: Family<RequestLabels, Histogram, Buckets>,
@@ -58,6 +59,7 @@ impl Metrics {
             escalations: Family::default(),
             jobs_pending: Family::default(),
             active: Gauge::default(),
+            automation_held: Gauge::default(),
             timer_lag: Buckets::Seconds.new_metric(),
             delivery_to_first_step: Buckets::Seconds.new_metric(),
             http_request_duration: Family::new_with_constructor(Buckets::Quick),
@@ -85,6 +87,7 @@ impl Metrics {
         registry.register("escalations", "Escalation levels told", self.escalations.clone());
         registry.register("jobs_pending", "Work stored and not settled", self.jobs_pending.clone());
         registry.register("active", "1 on the node that does the work, 0 on one that stands by", self.active.clone());
+        registry.register("automation_held", "1 while somebody, a file or the settings hold automation", self.automation_held.clone());
         registry.register("timer_lag_seconds", "How late timers were carried out", self.timer_lag.clone());
         let first_step = "From receiving a delivery to beginning the first step it caused";
         registry.register("delivery_to_first_step_seconds", first_step, self.delivery_to_first_step.clone());
@@ -144,6 +147,11 @@ impl Metrics {
     /// Whether this node does the work.
     pub fn active(&self, active: bool) {
         self.active.set(i64::from(active));
+    }
+
+    /// Whether anything holds automation.
+    pub fn automation_held(&self, held: bool) {
+        self.automation_held.set(i64::from(held));
     }
 
     /// How much work of a kind is stored and not settled now.
@@ -282,6 +290,7 @@ mod tests {
         metrics.acknowledged(Span::minutes(3));
         metrics.resolved(Span::minutes(9));
         metrics.poisoned("command");
+        metrics.automation_held(true);
         let text = metrics.text().expect("it can be written");
         for line in [
             "reynard_deliveries_total{source=\"prod\",outcome=\"stored\"} 1",
@@ -303,6 +312,7 @@ mod tests {
             "reynard_resolve_seconds_sum 540",
             "reynard_poisoned_total{kind=\"delivery\"} 0",
             "reynard_poisoned_total{kind=\"command\"} 1",
+            "reynard_automation_held 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

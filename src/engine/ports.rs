@@ -22,6 +22,12 @@ pub trait Clock: Send + Sync {
     fn not_before(&self, _at: Timestamp) {}
 }
 
+/// A switch that is not the page's: it holds automation also when nobody can reach a page.
+pub trait Brake: Send + Sync {
+    /// Its name for people, and what it says, while it is pulled.
+    fn pulled(&self) -> Option<(String, String)>;
+}
+
 /// One attempt of one step, as an action sees it.
 #[derive(Clone, Debug)]
 pub struct Call {

@@ -47,7 +47,7 @@ pub struct Receipt {
 pub struct Runtime {
     pub reads: Arc<dyn Reads>,
     pub clock: Arc<dyn Clock>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     lines: Arc<RwLock<Lines>>,
     room: Arc<Semaphore>,
 }
@@ -113,6 +113,8 @@ impl Runtime {
         let resumed = journal.resume(self.clock.now()).await?;
         self.clock.not_before(resumed.last_commit_at);
         let shared = &self.shared;
+        // Before there is a worker: what a former life or another node held is held.
+        shared.gate.follow(&resumed.holds);
         let (queue, items) = mpsc::channel(QUEUE);
         let (nudges, nudged) = mpsc::unbounded_channel();
         let (asked, asks) = mpsc::unbounded_channel();
@@ -130,6 +132,7 @@ impl Runtime {
         let keeper = tokio::spawn(retention::keep(shared.clone(), queue.downgrade()));
         change(&self.lines, |lines| *lines = Lines { queue, nudges: nudges.clone() });
         shared.takes_work(resumed.last_commit_at);
+        self.look_if_changed();
         Ok(Loops { writer, worker, keeper, nudges })
     }
 
@@ -171,7 +174,7 @@ impl Runtime {
         answer.await.map_err(|_| self.nobody())?
     }
 
-    fn hand_in(&self, work: Work) -> Result<(), EngineError> {
+    pub(super) fn hand_in(&self, work: Work) -> Result<(), EngineError> {
         let beat = self.shared.pulse.begin();
         let queue = read(&self.lines).queue.clone();
         queue.try_send(Item { work, beat }).map_err(|error| match error {
@@ -181,7 +184,7 @@ impl Runtime {
     }
 
     /// Why there is no writer to ask.
-    fn nobody(&self) -> EngineError {
+    pub(super) fn nobody(&self) -> EngineError {
         self.health().standing_by.map_or_else(stopping, EngineError::StandingBy)
     }
 
@@ -201,6 +204,7 @@ impl Runtime {
         let before = self.rulebook();
         self.shared.replace_rulebook(rulebook);
         self.shared.replace_hands(hands);
+        self.look_if_changed();
         self.plan_anew(schedule::changed(&before, &self.rulebook(), self.shared.now()));
     }
 

@@ -8,8 +8,9 @@ use tokio::sync::broadcast;
 
 use crate::domain::settings::Rulebook;
 use crate::domain::time::Timestamp;
+use crate::engine::gate::Gate;
 use crate::engine::metrics::Metrics;
-use crate::engine::ports::{Action, Clock, Sender};
+use crate::engine::ports::{Action, Brake, Clock, Sender};
 use crate::engine::pulse::Pulse;
 use crate::engine::render::Messages;
 use crate::engine::store::{Change, StoreError};
@@ -36,6 +37,8 @@ pub struct Hands {
     pub actions: BTreeMap<&'static str, Arc<dyn Action>>,
     pub senders: BTreeMap<String, Arc<dyn Sender>>,
     pub messages: Arc<Messages>,
+    /// What holds automation besides people and settings.
+    pub brake: Option<Arc<dyn Brake>>,
 }
 
 /// What the writer, the worker and the outside share.
@@ -43,6 +46,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     pub pulse: Pulse,
     pub metrics: Arc<Metrics>,
+    /// What every attempt that changes things passes before it begins.
+    pub gate: Gate,
     rulebook: RwLock<Arc<Rulebook>>,
     hands: RwLock<Hands>,
     health: RwLock<Health>,
@@ -55,6 +60,7 @@ impl Shared {
             clock,
             pulse: Pulse::default(),
             metrics,
+            gate: Gate::default(),
             rulebook: RwLock::new(rulebook),
             hands: RwLock::new(hands),
             health: RwLock::default(),
@@ -143,6 +149,15 @@ impl Shared {
             health.ready = false;
             health.detail = Some(error.to_string());
         });
+    }
+
+    /// Whether nothing destructive may begin: a commit says so, or the brake is pulled and the commit about it is still to come.
+    pub fn is_held(&self) -> bool {
+        self.gate.is_shut() || self.brake_says()
+    }
+
+    pub fn brake_says(&self) -> bool {
+        read(&self.hands).brake.as_ref().is_some_and(|brake| brake.pulled().is_some())
     }
 
     /// Whether the last commit failed.

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use crate::domain::breaker::Breaker;
 use crate::domain::chain::Digest;
 use crate::domain::decide::command::Effect;
+use crate::domain::hold::Holds;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::labels::Labels;
@@ -96,6 +97,8 @@ pub struct Batch {
     pub spent: Vec<Spent>,
     /// Playbooks' breakers that have counted, opened or been armed again.
     pub breakers: Vec<Breaker>,
+    /// Who holds automation from this commit on, if that changes.
+    pub holds: Option<Holds>,
     /// Idempotency keys of people's requests, with when they came.
     pub requests: Vec<(String, Timestamp)>,
     /// The position of the first entry in the whole log.
@@ -138,6 +141,7 @@ impl Batch {
             && self.released.is_empty()
             && self.requests.is_empty()
             && self.breakers.is_empty()
+            && self.holds.is_none()
     }
 }
 
@@ -199,7 +203,8 @@ pub struct Resumed {
     pub running: BTreeMap<String, u32>,
     /// Runs that have not begun because as many of their playbook are under way as may be, by playbook, in the order they came.
     pub waiting: Vec<(String, Waiter)>,
-    /// Incidents with a run that is not over, that are taking something back, or that are open and may yet have to.
+    /// Incidents with a run that is not over, that are taking something back, that are open and may yet have to, or whose timeline says
+    /// that automation is held.
     pub at_work: Vec<Incident>,
     /// Deliveries stored and not worked yet, oldest first.
     pub unworked: Vec<(i64, Delivery)>,
@@ -208,6 +213,8 @@ pub struct Resumed {
     pub interrupted: Vec<Job>,
     /// The seal over all incidents' chains.
     pub seal: Digest,
+    /// Who holds automation.
+    pub holds: Holds,
 }
 
 /// Up to when things are let go; none keeps them for ever.
@@ -386,6 +393,8 @@ pub struct Totals {
     pub last_delivery_from: Option<String>,
     /// Of the newest entry in the whole log.
     pub last_position: i64,
+    /// Who holds automation.
+    pub holds: Holds,
 }
 
 /// Everybody else's side; it never waits for the writer.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::domain::decide::command::{Command, Observation};
+use crate::domain::hold::Holds;
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::settings::Rulebook;
 use crate::domain::timeline::Actor;
@@ -31,6 +32,10 @@ pub enum Work {
     Release(Vec<i64>),
     /// The last commit of a life that ends in order: until then it was there.
     Farewell,
+    /// Somebody holds automation or releases it.
+    Throw(Throw),
+    /// Look at what else holds automation, though nothing else happens.
+    Look,
     /// Let a slice of what is too old go, once nothing else waits; answers how much went, none if something else waited.
     LetGo {
         horizon: Horizon,
@@ -56,6 +61,22 @@ pub struct Put {
     /// A person's idempotency key, and what it was used for.
     pub request: Option<Named>,
     pub done: Option<oneshot::Sender<Result<u64, EngineError>>>,
+}
+
+/// A person throws the red switch.
+pub struct Throw {
+    pub by: String,
+    pub reason: String,
+    pub wish: Wish,
+    pub done: oneshot::Sender<Result<Holds, EngineError>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Nothing destructive begins from that commit on; with `cancel`, what is under way is cancelled.
+    Hold { cancel: bool },
+    /// What waited for it begins, or is left out.
+    Release { leave_out: bool },
 }
 
 /// What a delivery says, to be worked with the commit that stores it or, if that is refused, in one of its own.

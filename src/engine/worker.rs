@@ -228,6 +228,10 @@ impl Worker {
             if permit.is_none() || closing.is_cancelled() {
                 return hand.release(&job);
             }
+            // The last look before it begins: what is held is told back, and waits where everything else waits.
+            if let Some(attempt) = brief.as_ref().and_then(Brief::destroys).filter(|_| hand.shared.is_held()) {
+                return hand.put(&job, Command::Withheld(attempt.clone()));
+            }
             hand.carry_out(job, brief).await;
             drop(beat);
         });

@@ -8,6 +8,7 @@ pub mod live;
 pub mod pages;
 pub mod problem;
 pub mod record;
+pub mod releasing;
 pub mod router;
 pub mod serve;
 pub mod state;

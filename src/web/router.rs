@@ -19,7 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use crate::web::api::{acts, deliveries, health, incidents, metrics, on_call, openapi, playbooks, runs};
+use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, on_call, openapi, playbooks, runs};
 use crate::web::problem::Problem;
 use crate::web::state::WebState;
 use crate::web::webhook;
@@ -97,6 +97,9 @@ fn api() -> Router<WebState> {
         .route("/api/v1/playbooks", get(playbooks::list))
         .route("/api/v1/playbooks/{slug}", get(playbooks::one))
         .route("/api/v1/playbooks/{slug}/rearm", post(playbooks::rearm))
+        .route("/api/v1/automation", get(automation::show))
+        .route("/api/v1/automation/hold", post(automation::hold))
+        .route("/api/v1/automation/release", post(automation::release))
         .route("/api/v1/on-call", get(on_call::on_call))
         .route("/api/openapi.json", get(openapi::openapi))
         .route("/health", get(health::health))

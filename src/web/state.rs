@@ -10,6 +10,7 @@ use crate::domain::settings::Source;
 use crate::engine::metrics::Metrics;
 use crate::engine::runtime::Runtime;
 use crate::web::hosts::Hosts;
+use crate::web::releasing::Releasing;
 
 /// Deliveries being read at once, in KiB; what comes on top is asked to come again.
 const INTAKE_KIB: usize = 256 * 1024;
@@ -25,6 +26,8 @@ pub struct Parts {
     pub sources: Sources,
     /// By which names this server is called; any, until it is told.
     pub hosts: Hosts,
+    /// What releasing automation takes; this machine alone may, until it is told.
+    pub releasing: Releasing,
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server shuts down; streams end on it.
     pub closing: CancellationToken,
@@ -34,8 +37,8 @@ pub struct Parts {
 
 impl WebState {
     pub fn new(runtime: Runtime, sources: Vec<Source>, metrics: Arc<Metrics>, closing: CancellationToken) -> Self {
-        let (sources, hosts) = (Sources::new(sources), Hosts::default());
-        Self(Arc::new(Parts { runtime, sources, hosts, metrics, closing, intake: Semaphore::new(INTAKE_KIB) }))
+        let (sources, hosts, releasing) = (Sources::new(sources), Hosts::default(), Releasing::default());
+        Self(Arc::new(Parts { runtime, sources, hosts, releasing, metrics, closing, intake: Semaphore::new(INTAKE_KIB) }))
     }
 }
 

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, FORWARDED};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt;
@@ -94,15 +94,19 @@ fn source(sources: &[Source], named: Option<&str>, request: &Request) -> Option<
         let name = named.unwrap_or("default");
         return (is_this_machine(request) && is_name(name)).then(|| name.to_owned());
     }
-    let token = token(request.headers())?;
+    let token = bearer(request.headers())?;
     let source = owner(sources, &token)?;
     named.is_none_or(|named| named == source.name).then(|| source.name.clone())
 }
 
-/// A direct call from loopback. What a proxy on this machine passes on comes from elsewhere.
 fn is_this_machine(request: &Request) -> bool {
-    let forwarded = request.headers().contains_key(FORWARDED) || request.headers().contains_key("x-forwarded-for");
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    is_direct(request.headers(), request.extensions())
+}
+
+/// A direct call from loopback. What a proxy on this machine passes on comes from elsewhere.
+pub fn is_direct(headers: &HeaderMap, extensions: &Extensions) -> bool {
+    let forwarded = headers.contains_key(FORWARDED) || headers.contains_key("x-forwarded-for");
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
     !forwarded && peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback())
 }
 
@@ -111,7 +115,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The bearer token, or the password of basic authentication.
-fn token(headers: &HeaderMap) -> Option<String> {
+pub fn bearer(headers: &HeaderMap) -> Option<String> {
     let (scheme, rest) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("bearer") {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use reynard::web::pages::automation::{self, May};
 use reynard::web::pages::incident::Asked;
 use reynard::web::pages::render::html;
 use reynard::web::pages::view::face::face;
@@ -52,6 +53,8 @@ fn visitor() -> Visitor {
     visitor
 }
 
+const MAY: May = May { here: true, needs_token: false };
+
 fn all() -> Fake {
     let mut fake = samples::fake();
     fake.samples.extend([samples::hostile(), samples::every_kind()]);
@@ -86,6 +89,13 @@ async fn every_sample_is_drawn_and_nothing_slips_through() {
     }
     let shown = playbooks::look(&fake, &samples::rulebook(), &visitor(), NOW).await.expect("a list");
     is_clean(&html("playbooks", &shown).expect("the page is drawn"));
+    for (held, may) in [(false, MAY), (true, MAY), (true, May { here: false, ..MAY }), (true, May { needs_token: true, ..MAY })] {
+        let fake = Fake { held, ..samples::fake() };
+        let shown = automation::look(&fake, &samples::rulebook(), &visitor(), (may, NOW)).await.expect("a page");
+        is_clean(&html("automation", &shown).expect("the page is drawn"));
+        let shown = playbooks::look(&fake, &samples::rulebook(), &visitor(), NOW).await.expect("a list");
+        assert_eq!(html("playbooks", &shown).expect("it is drawn").contains("class=\"holding\""), held);
+    }
 }
 
 #[tokio::test]

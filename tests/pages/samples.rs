@@ -13,6 +13,7 @@ use reynard::domain::escalation::{DEFAULT, Level, Plan, Policy};
 use reynard::domain::expression::condition::Expression;
 use reynard::domain::expression::schema::Schema;
 use reynard::domain::expression::template::ValueTemplate;
+use reynard::domain::hold::{Hand, Hold};
 use reynard::domain::id::{DeliveryId, IncidentId, RunId};
 use reynard::domain::incident::{AlertMark, Incident};
 use reynard::domain::labels::Labels;
@@ -38,13 +39,15 @@ pub struct Sample {
 #[derive(Clone, Debug, Default)]
 pub struct Fake {
     pub samples: Vec<Sample>,
+    /// Whether somebody holds automation.
+    pub held: bool,
 }
 
 /// A burning one at step 2 of 5, an acknowledged one, one in doubt, a failed one, resolved ones.
 pub fn fake() -> Fake {
     let mut samples = vec![burning(), in_doubt(), acknowledged(), failed(), resolved()];
     samples.extend((1..=3).map(small));
-    Fake { samples }
+    Fake { samples, held: false }
 }
 
 /// A page that must not break: hostile texts everywhere.
@@ -109,8 +112,8 @@ pub fn every_kind() -> Sample {
         Event::Unacknowledged { next_at: None },
         Event::Snoozed { until: NOW + Span::hours(1) },
         Event::Assigned { to: "bo".to_owned() },
-        Event::AutomationHeld { reason: reason.clone(), playbook: None },
-        Event::AutomationReleased { reason: reason.clone(), playbook: Some("reset".to_owned()) },
+        Event::AutomationHeld { reason: reason.clone(), by: "Ana".to_owned(), since: None, playbook: None },
+        Event::AutomationReleased { reason: reason.clone(), by: "Ana".to_owned(), playbook: None },
         Event::Recovered { down_for_ms: 192_000, late_ms: 61_000 },
         Event::Resolved { reason: reason.clone() },
         Event::Reopened { reason, acknowledged: false },
@@ -620,6 +623,10 @@ impl Reads for Fake {
             last_delivery_from: Some("prod-eu".to_owned()),
             ..Totals::default()
         };
+        if self.held {
+            let hold = Hold { by: "Ana <b>".to_owned(), at: NOW - Span::minutes(4), reason: "it makes it <worse>".to_owned() };
+            totals.holds.put(Hand::Person, hold);
+        }
         for incident in self.samples.iter().map(|sample| &sample.incident).filter(|incident| incident.is_open()) {
             totals.open[usize::from(incident.priority.number()) - 1] += 1;
             totals.unacknowledged += u64::from(incident.acknowledged_at.is_none());

@@ -4,6 +4,7 @@
 mod access;
 mod database_away;
 mod examples;
+mod hold;
 mod load;
 mod nodes;
 mod pages;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use reynard::domain::breaker::Breaker;
 use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::{Effect, Wake};
+use reynard::domain::hold::Holds;
 use reynard::domain::id::{IncidentId, RunId};
 use reynard::domain::incident::Incident;
 use reynard::domain::labels::Labels;
@@ -32,6 +33,7 @@ pub struct Tables {
     last_job: i64,
     spent: Vec<Spent>,
     breakers: BTreeMap<String, Breaker>,
+    pub holds: Holds,
     pub requests: BTreeSet<String>,
 }
 
@@ -98,6 +100,7 @@ impl Tables {
         batch.settled.iter().for_each(|id| drop(self.jobs.remove(id)));
         self.spent.extend(batch.spent.iter().cloned());
         self.breakers.extend(batch.breakers.iter().map(|breaker| (breaker.playbook.clone(), breaker.clone())));
+        self.holds = batch.holds.clone().unwrap_or_else(|| std::mem::take(&mut self.holds));
         self.requests.extend(batch.requests.iter().map(|(key, _)| key.clone()));
     }
 
@@ -126,10 +129,10 @@ impl Tables {
     /// Incidents with a run that is not over, that are taking something back, or that may yet have to.
     fn at_work(&self) -> Vec<Incident> {
         let undoes = |job: &Job| matches!(job.effect, Effect::Perform { .. } | Effect::Wake { wake: Wake::Undo { .. } });
-        let works = |state: &Incident| {
-            let open = state.is_open() && !state.runs.is_empty();
-            open || state.runs.values().any(|run| run.ended_at.is_none()) || self.jobs_of(state.id).any(undoes)
-        };
+        let told_held = |state: &Incident| state.is_open() && state.held_since.is_some();
+        let runs = |state: &Incident| state.runs.values().any(|run| run.ended_at.is_none());
+        let open = |state: &Incident| state.is_open() && !state.runs.is_empty();
+        let works = |state: &Incident| runs(state) || open(state) || told_held(state) || self.jobs_of(state.id).any(undoes);
         self.in_order().into_iter().filter(works).collect()
     }
 
@@ -159,6 +162,7 @@ impl Tables {
             last_job: self.last_job,
             last_commit_at: self.last_commit_at,
             seal: self.seal,
+            holds: self.holds.clone(),
             spent: self.spent.iter().filter(|spent| spent.at > now - LONGEST_WINDOW).cloned().collect(),
             breakers: self.breakers.values().cloned().collect(),
             firing: self.firing(),

@@ -8,6 +8,7 @@ mod crashes;
 mod escalation;
 mod flapping;
 mod fuzz;
+mod hold;
 mod intake;
 mod language;
 mod leases;

@@ -148,18 +148,6 @@ steps:
 }
 
 #[tokio::test]
-async fn held_automation_touches_nothing_and_still_tells() {
-    let settings = format!("{}\nautomation: held\n", crate::app::PEOPLE);
-    let app = App::with_settings(&settings, &[("protect", PROTECT)]).await;
-    let incident = app.fires("ServiceDown", "critical").await;
-    app.passes(Span::minutes(10)).await;
-    assert_eq!(app.calls(), Vec::<String>::new());
-    let told = "\"Make orders read-only\" skipped: automation is held; it would have done postgres.read_only on orders-db";
-    assert!(app.sentences(incident.id).await.contains(&told.to_owned()));
-    assert!(app.sent().iter().any(|sent| sent.starts_with("bo: ")));
-}
-
-#[tokio::test]
 async fn a_wait_that_is_begun_again_ends_once() {
     let app = App::with(&[("protect", PROTECT)]).await;
     let incident = app.fires("ServiceDown", "critical").await;

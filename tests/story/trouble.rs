@@ -33,6 +33,11 @@ impl Trouble {
         self.planned.lock().expect("no panics").extend(verbs);
     }
 
+    /// Whether this node is sure that no other one is the writer.
+    pub fn sure(&self, sure: bool) {
+        self.unsure.store(!sure, Ordering::SeqCst);
+    }
+
     fn at(&self, verb: &'static str) -> Result<(), StoreError> {
         let mut planned = self.planned.lock().expect("no panics");
         match planned.front() {

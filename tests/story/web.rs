@@ -59,6 +59,13 @@ impl Browser {
         page.text
     }
 
+    /// Puts a wish to the API, as a program does.
+    pub async fn posts(&self, path: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
+        let request = call("POST", path).header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string()));
+        let answer = self.ask(request.expect("a request")).await;
+        (answer.status, serde_json::from_str(&answer.text).unwrap_or_default())
+    }
+
     /// Presses Undo on a page.
     pub async fn undoes(&self, page: &str) -> String {
         let form = between(page, "<form class=\"undo\"", "</form>");

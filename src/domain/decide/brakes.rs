@@ -111,7 +111,7 @@ impl Turn<'_, '_> {
             Err(gauge) => {
                 let free_at = gauge.free_at.unwrap_or(self.now);
                 let reason = format!("\"{}\" is held back by the limit {} until {free_at}", step.title, gauge.limit());
-                let told = self.is_held(run.id, step);
+                let told = self.is_told(run.id, step);
                 self.emit_engine(Event::LimitHit {
                     run: run.id,
                     step: Some(step.id.clone()),
@@ -131,7 +131,7 @@ impl Turn<'_, '_> {
     }
 
     /// Whether people know already that the step waits for room.
-    fn is_held(&self, run: RunId, step: &Step) -> bool {
+    fn is_told(&self, run: RunId, step: &Step) -> bool {
         self.state.runs.get(&run).and_then(|run| run.steps.get(&step.id)).is_some_and(|state| state.held)
     }
 
@@ -147,7 +147,8 @@ impl Turn<'_, '_> {
         }
         let times = self.ledger.breakers.failures(&run.playbook);
         let reason = format!("it has failed {times} times in a row, and begins again once somebody arms it");
-        self.emit_engine(Event::AutomationHeld { reason: reason.clone(), playbook: Some(run.playbook.clone()) });
+        let by = "reynard".to_owned();
+        self.emit_engine(Event::AutomationHeld { reason: reason.clone(), by, since: None, playbook: Some(run.playbook.clone()) });
         Some(reason)
     }
 
@@ -167,7 +168,8 @@ impl Turn<'_, '_> {
         if !self.ledger.breakers.rearm(&playbook) {
             return Err(Refusal::Invalid(format!("the breaker of playbook {playbook} is not open")));
         }
-        self.emit(Event::AutomationReleased { reason: note, playbook: Some(playbook) });
+        let by = self.actor.name().to_owned();
+        self.emit(Event::AutomationReleased { reason: note, by, playbook: Some(playbook) });
         Ok(())
     }
 }

@@ -62,6 +62,18 @@ pub enum Command {
     Recover(Outage),
     /// The attempt was cut off by a crash.
     Interrupted(AttemptRef),
+    /// The attempt found automation held before it began.
+    Withheld(AttemptRef),
+    /// Automation is held from now on; what is under way is cancelled if asked for.
+    Held {
+        cancel: bool,
+    },
+    /// Automation is released; what waited for that begins, or is left out.
+    Released {
+        by: String,
+        reason: String,
+        leave_out: bool,
+    },
     Told(Told),
     Acknowledge {
         note: String,
@@ -325,6 +337,12 @@ pub enum Refusal {
     UnknownStep(String),
     #[error("step \"{step}\" is {status}, so this cannot be said of it")]
     StepNot { step: String, status: &'static str },
+    #[error("automation is held by {0}; release it first")]
+    AutomationHeld(String),
+    #[error("nobody holds automation")]
+    NotHeld,
+    #[error("no person holds automation, but {0}; what holds it must let go itself: take the file away, or change the setting")]
+    HeldOtherwise(String),
     #[error("{0}")]
     Invalid(String),
 }

@@ -6,6 +6,7 @@ pub mod approve;
 pub mod brakes;
 pub mod command;
 pub mod each;
+pub mod hold;
 pub mod observe;
 pub mod outbox;
 pub mod paging;

@@ -47,6 +47,9 @@ impl Turn<'_, '_> {
         if !self.goes_on(&run) {
             return Err(Refusal::RunEnding);
         }
+        if step.destructive && self.is_held() {
+            return Err(Refusal::AutomationHeld(self.ledger.switch.holds.in_words()));
+        }
         self.emit(Event::Commented { text: format!("{} has \"{}\" run again{}", self.actor, step.title, colon(note)) });
         self.begin_step(&run, &playbook, &step, at.attempt + 1);
         self.advance(id);

@@ -41,8 +41,11 @@ impl Turn<'_, '_> {
         if let Some(each) = &step.each {
             return self.begin_each(run, step, each);
         }
-        if let (true, Some(why)) = (step.destructive, self.withheld()) {
-            let reason = format!("{why}; it would have done {}", deed(&step.action, step.target.as_deref()));
+        if step.destructive && self.is_held() {
+            return self.wait_for_release(run, step, attempt);
+        }
+        if step.destructive && self.rulebook.automation == Automation::Shadow {
+            let reason = format!("automation is in shadow; it would have done {}", deed(&step.action, step.target.as_deref()));
             return self.emit_engine(Event::StepSkipped { at, title, reason });
         }
         let params = match approved.clone().map_or_else(|| step.with.render(&scope), Ok) {
@@ -71,15 +74,6 @@ impl Turn<'_, '_> {
             items: Vec::new(),
         });
         self.set_off(run.id, step, attempt, &params);
-    }
-
-    /// Why nothing destructive may begin at all, if `automation:` says so.
-    pub(super) fn withheld(&self) -> Option<&'static str> {
-        match self.rulebook.automation {
-            Automation::Live => None,
-            Automation::Shadow => Some("automation is in shadow"),
-            Automation::Held => Some("automation is held"),
-        }
     }
 
     /// Hands the attempt to a worker, or does it here when nothing leaves the process.

@@ -61,6 +61,7 @@ pub fn decide(state: &mut Incident, actor: Actor, command: Command, world: World
     turn.post_letters();
     let Turn { state, ledger, decision, rulebook, .. } = turn;
     ledger.targets.take(state, rulebook);
+    ledger.switch.take(state);
     Ok(decision)
 }
 
@@ -81,6 +82,9 @@ impl Turn<'_, '_> {
             Command::Performed(performed) => self.performed(performed),
             Command::Recover(outage) => self.recover(&outage),
             Command::Interrupted(attempt) => self.interrupted(&attempt),
+            Command::Withheld(attempt) => self.not_begun(&attempt),
+            Command::Held { cancel } => self.held(cancel),
+            Command::Released { by, reason, leave_out } => self.released(by, reason, leave_out),
             Command::Told(told) => self.told(told),
             Command::Acknowledge { note } => return self.acknowledge(note),
             Command::Unacknowledge => return self.unacknowledge(),

@@ -58,6 +58,7 @@ const AT_WORK: &str = "
     where id in (select incident from runs where ended_at is null)
        or id in (select incident from jobs where kind = 'perform' or effect like '%\"wake\":\"undo\"%')
        or (status <> 'resolved' and exists (select 1 from runs where runs.incident = incidents.id))
+       or (status <> 'resolved' and state like '%\"held_since\":%')
     order by number";
 
 const FIRING: &str = "
@@ -315,6 +316,7 @@ impl PostgresStore {
                 .await?
                 .and_then(|text| text.parse().ok())
                 .unwrap_or_default(),
+            holds: rows::holds(sqlx::query_scalar("select value from meta where name = 'holds'").fetch_optional(&readers).await?)?,
             ..Resumed::default()
         };
         resumed.spent = self.spent_after(&readers, now - LONGEST_WINDOW).await?;
@@ -513,6 +515,7 @@ async fn write_rest(tx: &mut Transaction<'_, Postgres>, batch: &Batch, now: Time
     let mut marks = vec![("last_commit_at", now.0.to_string())];
     marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position.to_string())));
     marks.extend(batch.seal.map(|seal| ("seal", seal.to_string())));
+    marks.extend(batch.holds.as_ref().map(|holds| ("holds", rows::to_json(holds))));
     // Ids of jobs are never used twice, even when the newest one is settled before a restart.
     marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id.to_string())));
     let (names, values) = (column(&marks, |(name, _)| *name), column(&marks, |(_, value)| value.as_str()));

@@ -106,7 +106,8 @@ const TOTALS: &str = "
         (select max(position) from deliveries) as deliveries,
         (select received_at from deliveries order by position desc limit 1) as last_delivery_at,
         (select source from deliveries order by position desc limit 1) as last_delivery_from,
-        (select max(position) from timeline) as last_position";
+        (select max(position) from timeline) as last_position,
+        (select value from meta where name = 'holds') as holds";
 
 #[async_trait]
 impl Reads for PostgresStore {
@@ -201,6 +202,7 @@ impl Reads for PostgresStore {
             last_delivery_at: row.try_get::<Option<i64>, _>("last_delivery_at").map_err(store_error)?.map(Timestamp),
             last_delivery_from: row.try_get("last_delivery_from").map_err(store_error)?,
             last_position: row.try_get::<Option<i64>, _>("last_position").map_err(store_error)?.unwrap_or(0),
+            holds: rows::holds(row.try_get("holds").map_err(store_error)?).map_err(store_error)?,
         })
     }
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use crate::domain::hold::Holds;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::limits::Waiter;
@@ -47,6 +48,11 @@ pub(super) fn to_json(value: &impl Serialize) -> String {
 
 pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// Who holds automation; nobody where nothing is written.
+pub(super) fn holds(text: Option<String>) -> Result<Holds, sqlx::Error> {
+    text.map_or_else(|| Ok(Holds::default()), |text| from_json(&text))
 }
 
 pub(super) fn incident(row: &PgRow) -> Result<Incident, sqlx::Error> {

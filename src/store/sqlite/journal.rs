@@ -50,6 +50,7 @@ const AT_WORK: &str = "
     where id in (select incident from runs where ended_at is null)
        or id in (select incident from jobs where kind = 'perform' or effect ->> '$.wake.wake' = 'undo')
        or (status <> 'resolved' and exists (select 1 from runs where runs.incident = incidents.id))
+       or (status <> 'resolved' and state ->> 'held_since' is not null)
     order by number";
 
 const FIRING: &str = "
@@ -219,6 +220,7 @@ impl SqliteStore {
                 .await?
                 .and_then(|text| text.parse().ok())
                 .unwrap_or_default(),
+            holds: rows::holds(sqlx::query_scalar("select value from meta where name = 'holds'").fetch_optional(&self.readers).await?)?,
             ..Resumed::default()
         };
         resumed.spent = self.spent_after(now - LONGEST_WINDOW).await?;
@@ -397,6 +399,7 @@ async fn write_rest(tx: &mut Transaction<'_, Sqlite>, batch: &Batch, now: Timest
     let mut marks = vec![("last_commit_at", now.0.to_string())];
     marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position.to_string())));
     marks.extend(batch.seal.map(|seal| ("seal", seal.to_string())));
+    marks.extend(batch.holds.as_ref().map(|holds| ("holds", rows::to_json(holds))));
     // Ids of jobs are never used twice, even when the newest one is settled before a restart.
     marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id.to_string())));
     INTO_META.rows(tx, &marks, |q, (name, value)| q.bind(*name).bind(value)).await

@@ -8,6 +8,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, Sqlite, SqliteConnection};
 
+use crate::domain::hold::Holds;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::limits::Waiter;
@@ -67,6 +68,11 @@ pub(super) fn to_json(value: &impl Serialize) -> String {
 
 pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// Who holds automation; nobody where nothing is written.
+pub(super) fn holds(text: Option<String>) -> Result<Holds, sqlx::Error> {
+    text.map_or_else(|| Ok(Holds::default()), |text| from_json(&text))
 }
 
 pub(super) fn incident(row: &SqliteRow) -> Result<Incident, sqlx::Error> {

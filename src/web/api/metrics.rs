@@ -18,6 +18,7 @@ pub async fn metrics(State(web): State<WebState>) -> Result<impl IntoResponse, P
     if let Ok(Ok(totals)) = tokio::time::timeout(PATIENCE, web.runtime.reads.totals()).await {
         web.metrics.incidents_open(totals.open);
         web.metrics.jobs_pending("all", totals.jobs_pending);
+        web.metrics.automation_held(!totals.holds.are_none());
     }
     let text = web.metrics.text().map_err(Problem::fault)?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text))

@@ -1,6 +1,7 @@
 //! The HTTP API, one file a noun.
 
 pub mod acts;
+pub mod automation;
 pub mod deliveries;
 pub mod health;
 pub mod incidents;

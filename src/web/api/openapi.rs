@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::{self, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use crate::web::api::{acts, deliveries, health, incidents, metrics, on_call, playbooks, runs};
+use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, on_call, playbooks, runs};
 use crate::web::webhook;
 
 #[derive(OpenApi)]
@@ -41,6 +41,9 @@ use crate::web::webhook;
         playbooks::list,
         playbooks::one,
         playbooks::rearm,
+        automation::show,
+        automation::hold,
+        automation::release,
         on_call::on_call,
         health::health,
         health::ready,

@@ -1,6 +1,7 @@
 //! The HTML pages: read, ask, show. Everything they show is also in the API.
 
 pub mod actions;
+pub mod automation;
 pub mod bulk;
 pub mod confirm;
 pub mod fault;

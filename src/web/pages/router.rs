@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::routing::{get, post};
 
-use crate::web::pages::{actions, bulk, confirm, incident, incidents, me, playbooks};
+use crate::web::pages::{actions, automation, bulk, confirm, incident, incidents, me, playbooks};
 use crate::web::state::WebState;
 use crate::web::{assets, live};
 
@@ -18,6 +18,9 @@ pub fn routes() -> Router<WebState> {
         .route("/runs/{run}/steps/{step}/{verb}", get(confirm::step).post(actions::on_step))
         .route("/playbooks", get(playbooks::list))
         .route("/playbooks/{slug}/{verb}", post(actions::on_playbook))
+        .route("/automation", get(automation::show))
+        .route("/automation/hold", post(automation::hold))
+        .route("/automation/release", post(automation::release))
         .route("/me", post(me::remember))
         .route("/api/v1/stream", get(live::stream))
         .route("/assets/{name}", get(assets::serve))

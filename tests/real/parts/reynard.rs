@@ -84,6 +84,17 @@ impl Reynard {
         Ok(())
     }
 
+    /// A verb of the command line that speaks to this server; whether it went well, and what it said.
+    pub async fn command(&self, args: &[&str]) -> Result<(bool, String)> {
+        let said = tokio::process::Command::new(binary()).args(args).args(["--url", &self.url]).output().await?;
+        Ok((said.status.success(), String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned()))
+    }
+
+    /// Takes a file of its folder away.
+    pub fn remove(&self, path: &str) -> Result<()> {
+        fs::remove_file(self.folder.path().join(path)).with_context(|| format!("remove {path}"))
+    }
+
     /// Sends a sample alert the way a person tries it out.
     pub async fn fire(&self, sample: &str) -> Result<()> {
         let said = tokio::process::Command::new(binary()).args(["fire", sample, "--url", &self.url]).output().await?;

@@ -1,6 +1,7 @@
 //! What the templates are given: one typed struct each, made by pure functions from domain values.
 
 pub mod answers;
+pub mod automation;
 pub mod confirm;
 pub mod face;
 pub mod gantt;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::domain::settings::{Automation, Rulebook};
 use crate::engine::store::Totals;
 use crate::web::assets::href;
+use crate::web::pages::view::automation::{Banner, banner};
 use crate::web::pages::view::story::who;
 use crate::web::pages::view::times::Lens;
 use crate::web::pages::visitor::{Notice, Visitor};
@@ -27,6 +28,8 @@ pub struct Shell {
     pub open: Vec<Open>,
     pub on_call: Option<String>,
     pub automation: Option<&'static str>,
+    /// Who holds automation.
+    pub held: Option<Banner>,
     pub name: String,
     pub named: bool,
     pub back: String,
@@ -80,7 +83,9 @@ pub fn shell(place: Place, visitor: &Visitor, totals: &Totals, rulebook: &Rulebo
         zone: lens.zone.name().to_owned(),
         open: (1..=2).zip(totals.open).map(|(n, count)| Open { priority: format!("P{n}"), count }).collect(),
         on_call: on_call.strip_prefix("on-call (").and_then(|rest| rest.strip_suffix(')')).map(str::to_owned),
+        held: banner(&totals.holds, lens),
         automation: match rulebook.automation {
+            _ if !totals.holds.are_none() => Some("automation held"),
             Automation::Live => None,
             Automation::Shadow => Some("automation in shadow"),
             Automation::Held => Some("automation held"),

@@ -1,0 +1,144 @@
+//! The red switch over HTTP: who holds automation, hold it, release it. Decides nothing about any step.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::hold::{Hand, Holds};
+use crate::domain::settings::Automation;
+use crate::domain::timeline::Actor;
+use crate::web::extract::{Asking, Wish};
+use crate::web::problem::{Problem, ProblemBody};
+use crate::web::releasing::Origin;
+use crate::web::state::WebState;
+
+/// The longest reason; it goes into the timeline of every incident that it matters to.
+pub const LONGEST_REASON: usize = 2_048;
+
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HoldWish {
+    /// Why; it stands on the timelines.
+    pub reason: String,
+    /// Whether runs under way are cancelled, too. What has begun ends by itself.
+    pub cancel: bool,
+    /// Who, unless the header `Reynard-Actor` says so.
+    pub by: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReleaseWish {
+    pub reason: String,
+    pub waiting: Waiting,
+    pub by: Option<String>,
+}
+
+/// What becomes of steps that wait for the release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// They begin, as far as their conditions and the limits let them.
+    #[default]
+    Begin,
+    /// They are skipped, and their runs go on.
+    Skip,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct AutomationBody {
+    /// `live`, `shadow` or `held`.
+    pub automation: &'static str,
+    /// Everything that holds: each lets go for itself.
+    pub holds: Vec<HoldBody>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct HoldBody {
+    /// `person`, `file` or `settings`.
+    pub hand: &'static str,
+    pub by: String,
+    pub at: String,
+    pub reason: String,
+}
+
+/// Whether automation acts, and who holds it if it does not.
+#[utoipa::path(get, path = "/api/v1/automation", tag = "automation",
+    responses((status = 200, body = AutomationBody), (status = 503, body = ProblemBody)))]
+pub async fn show(State(web): State<WebState>) -> Result<Json<AutomationBody>, Problem> {
+    let holds = web.runtime.reads.totals().await?.holds;
+    Ok(Json(body(&web, &holds)))
+}
+
+/// Holds automation: nothing that changes things begins from here on. People are still told, and undoing goes on.
+#[utoipa::path(post, path = "/api/v1/automation/hold", tag = "automation", request_body = HoldWish,
+    params(("Reynard-Actor" = Option<String>, Header)),
+    responses((status = 200, body = AutomationBody), (status = 400, body = ProblemBody), (status = 422, body = ProblemBody),
+        (status = 503, body = ProblemBody)))]
+pub async fn hold(State(web): State<WebState>, asking: Asking, Wish(wish): Wish<HoldWish>) -> Result<Json<AutomationBody>, Problem> {
+    let by = asking.actor(wish.by)?;
+    let reason = reason(&wish.reason)?;
+    let holds = web.runtime.hold(by.name(), reason, wish.cancel).await?;
+    Ok(Json(body(&web, &holds)))
+}
+
+/// Releases what people hold. Needs a name, and `hold.release_token` or this machine itself.
+#[utoipa::path(post, path = "/api/v1/automation/release", tag = "automation", request_body = ReleaseWish,
+    params(("Reynard-Actor" = Option<String>, Header)),
+    responses((status = 200, body = AutomationBody), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
+        (status = 403, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody),
+        (status = 503, body = ProblemBody)))]
+pub async fn release(
+    State(web): State<WebState>,
+    from: Origin,
+    asking: Asking,
+    Wish(wish): Wish<ReleaseWish>,
+) -> Result<Json<AutomationBody>, Problem> {
+    web.releasing.admit(&from, None)?;
+    let by = named(asking.actor(wish.by)?)?;
+    let reason = reason(&wish.reason)?;
+    let holds = web.runtime.release(by.name(), reason, wish.waiting == Waiting::Skip).await?;
+    Ok(Json(body(&web, &holds)))
+}
+
+/// A reason is what the next person reads at night: there has to be one.
+pub fn reason(text: &str) -> Result<&str, Problem> {
+    let text = text.trim();
+    match text.len() {
+        0 => Err(Problem::unreadable("say why: {\"reason\": \"the restarts make it worse\"}")),
+        1..=LONGEST_REASON => Ok(text),
+        n => Err(Problem::unreadable(format!("a reason has at most {LONGEST_REASON} bytes, this one has {n}"))),
+    }
+}
+
+/// Whoever lets automation loose says who they are.
+fn named(by: Actor) -> Result<Actor, Problem> {
+    if by.name() == "api" {
+        return Err(Problem::unreadable("say who releases it: the header Reynard-Actor, or {\"by\": \"ana\"}"));
+    }
+    Ok(by)
+}
+
+fn body(web: &WebState, holds: &Holds) -> AutomationBody {
+    let automation = match web.runtime.rulebook().automation {
+        _ if !holds.are_none() => "held",
+        Automation::Held => "held",
+        Automation::Shadow => "shadow",
+        Automation::Live => "live",
+    };
+    let holds = holds.iter().map(|(hand, hold)| HoldBody {
+        hand: word(hand),
+        by: hold.by.clone(),
+        at: hold.at.to_rfc3339(),
+        reason: hold.reason.clone(),
+    });
+    AutomationBody { automation, holds: holds.collect() }
+}
+
+fn word(hand: Hand) -> &'static str {
+    match hand {
+        Hand::Person => "person",
+        Hand::File => "file",
+        Hand::Settings => "settings",
+    }
+}

@@ -1,0 +1,123 @@
+//! `/automation`: the red switch. Looking is the first step, sending the form the second. Reads, asks, shows.
+
+use axum::extract::{Form, State};
+use axum::http::header::SET_COOKIE;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use crate::domain::hold::Holds;
+use crate::domain::settings::Rulebook;
+use crate::domain::time::Timestamp;
+use crate::engine::error::EngineError;
+use crate::engine::store::{IncidentQuery, Reads};
+use crate::web::api::automation::LONGEST_REASON;
+use crate::web::pages::fault::Fault;
+use crate::web::pages::render::page;
+use crate::web::pages::view::automation::{AutomationView, Seen, automation_view};
+use crate::web::pages::view::shell::{Page, Place, shell};
+use crate::web::pages::view::times::Lens;
+use crate::web::pages::visitor::{Notice, Visitor};
+use crate::web::releasing::Origin;
+use crate::web::state::WebState;
+
+const HERE: &str = "/automation";
+/// Open incidents that are looked through for steps that wait.
+const LOOKED_THROUGH: u32 = 200;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Fields {
+    reason: Option<String>,
+    name: Option<String>,
+    cancel: Option<String>,
+    waiting: Option<String>,
+    token: Option<String>,
+    sure: Option<String>,
+}
+
+/// Whether a release from there would be taken: with a token, or from this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct May {
+    pub here: bool,
+    pub needs_token: bool,
+}
+
+pub async fn show(State(web): State<WebState>, from: Origin, visitor: Visitor) -> Result<Response, Fault> {
+    let may = May { here: from.here, needs_token: web.releasing.needs_token() };
+    let shown = look(&*web.runtime.reads, &web.runtime.rulebook(), &visitor, (may, web.runtime.clock.now())).await?;
+    Ok(page("automation", &shown))
+}
+
+/// The page's content, for anybody who can read.
+pub async fn look(
+    reads: &dyn Reads,
+    rulebook: &Rulebook,
+    visitor: &Visitor,
+    (may, now): (May, Timestamp),
+) -> Result<Page<AutomationView>, Fault> {
+    let lens = Lens { now, zone: visitor.zone };
+    let totals = reads.totals().await?;
+    let open = IncidentQuery { status: Some("open".to_owned()), limit: LOOKED_THROUGH, ..IncidentQuery::default() };
+    let open = if totals.holds.are_none() { Vec::new() } else { reads.incidents(&open).await? };
+    let seen = Seen { holds: &totals.holds, open: &open, rulebook, needs_token: may.needs_token, here: may.here };
+    let view = automation_view(&seen, lens);
+    let place = Place { title: "Automation".to_owned(), place: "automation", scope: String::new() };
+    Ok(Page { shell: shell(place, visitor, &totals, rulebook, lens), view })
+}
+
+pub async fn hold(State(web): State<WebState>, visitor: Visitor, Form(fields): Form<Fields>) -> Response {
+    let notice = match fields.reason() {
+        Err(no) => Notice::refused(no.to_owned()),
+        Ok(reason) => {
+            let by = fields.name().unwrap_or_else(|| visitor.name().to_owned());
+            let held = web.runtime.hold(&by, reason, fields.cancel.is_some()).await;
+            told(held, "Automation is held: nothing that changes things begins.")
+        }
+    };
+    back(&notice)
+}
+
+pub async fn release(State(web): State<WebState>, from: Origin, Form(fields): Form<Fields>) -> Response {
+    let wish = || -> Result<(String, &str), String> {
+        web.releasing.admit(&from, fields.token.as_deref().map(str::trim)).map_err(|no| format!("Not released: {}.", no.detail))?;
+        let by = fields.name().ok_or("Not released: say who you are.")?;
+        let reason = fields.reason()?;
+        fields.sure.as_ref().ok_or("Not released: tick that you have looked at what begins.")?;
+        Ok((by, reason))
+    };
+    let notice = match wish() {
+        Err(no) => Notice::refused(no),
+        Ok((by, reason)) => {
+            let leave_out = fields.waiting.as_deref() == Some("skip");
+            told(web.runtime.release(&by, reason, leave_out).await, "Released: automation acts again.")
+        }
+    };
+    back(&notice)
+}
+
+fn told(answer: Result<Holds, EngineError>, done: &str) -> Notice {
+    match answer {
+        Ok(_) => Notice::done(done, None),
+        Err(EngineError::Refused(no)) => Notice::refused(format!("Nothing was changed: {no}.")),
+        Err(error) => Notice::refused(format!("Not done: {error}. A file named HOLD beside the database holds automation, too.")),
+    }
+}
+
+fn back(notice: &Notice) -> Response {
+    ([(SET_COOKIE, notice.cookie())], Redirect::to(HERE)).into_response()
+}
+
+impl Fields {
+    fn reason(&self) -> Result<&str, &'static str> {
+        match self.reason.as_deref().unwrap_or_default().trim() {
+            "" => Err("Nothing was changed: say why, for whoever reads it at night."),
+            long if long.len() > LONGEST_REASON => Err("Nothing was changed: that reason is too long."),
+            reason => Ok(reason),
+        }
+    }
+
+    fn name(&self) -> Option<String> {
+        let name = self.name.as_deref().unwrap_or_default().trim();
+        let good = !name.is_empty() && name.chars().count() <= 64 && !name.chars().any(char::is_control);
+        good.then(|| name.to_owned())
+    }
+}

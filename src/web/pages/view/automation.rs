@@ -1,0 +1,103 @@
+//! The page of the red switch: who holds automation, what waits for the release, and the form that throws it. Knows no HTML.
+
+use serde::Serialize;
+
+use crate::domain::hold::{Hand, Holds};
+use crate::domain::incident::Incident;
+use crate::domain::settings::{Automation, Rulebook};
+use crate::web::pages::view::incident::title;
+use crate::web::pages::view::times::{Lens, Moment};
+
+/// Steps that are listed; the rest are counted.
+const LISTED: usize = 20;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct AutomationView {
+    pub held: bool,
+    pub shadow: bool,
+    pub holds: Vec<HoldView>,
+    /// Whether a person holds, so that a person can release.
+    pub by_person: bool,
+    pub waiting: Vec<WaitingView>,
+    /// Steps that wait and are not listed.
+    pub more: usize,
+    pub needs_token: bool,
+    /// Whether whoever looks may release from where they are.
+    pub from_elsewhere: bool,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct HoldView {
+    pub by: String,
+    pub at: Moment,
+    pub reason: String,
+    /// How it lets go, where that is not a person's to do here.
+    pub ends: Option<&'static str>,
+}
+
+/// A step that begins, or is asked about again, with the release.
+#[derive(Clone, Debug, Serialize)]
+pub struct WaitingView {
+    pub number: u64,
+    pub incident: String,
+    pub playbook: String,
+    pub step: String,
+}
+
+/// The first words of the banner on every page.
+#[derive(Clone, Debug, Serialize)]
+pub struct Banner {
+    pub by: String,
+    pub since: Moment,
+    pub reason: String,
+}
+
+/// What is looked at.
+pub struct Seen<'a> {
+    pub holds: &'a Holds,
+    pub open: &'a [Incident],
+    pub rulebook: &'a Rulebook,
+    pub needs_token: bool,
+    pub here: bool,
+}
+
+pub fn banner(holds: &Holds, lens: Lens) -> Option<Banner> {
+    let (_, hold) = holds.first()?;
+    Some(Banner { by: hold.by.clone(), since: lens.moment(holds.since().unwrap_or(hold.at)), reason: hold.reason.clone() })
+}
+
+pub fn automation_view(seen: &Seen<'_>, lens: Lens) -> AutomationView {
+    let waiting: Vec<WaitingView> = seen.open.iter().flat_map(waiting).collect();
+    let more = waiting.len().saturating_sub(LISTED);
+    AutomationView {
+        held: !seen.holds.are_none(),
+        shadow: seen.rulebook.automation == Automation::Shadow,
+        holds: seen.holds.iter().map(|(hand, hold)| hold_view(hand, hold, lens)).collect(),
+        by_person: seen.holds.by(Hand::Person).is_some(),
+        waiting: waiting.into_iter().take(LISTED).collect(),
+        more,
+        needs_token: seen.needs_token,
+        from_elsewhere: !seen.here && !seen.needs_token,
+    }
+}
+
+fn hold_view(hand: Hand, hold: &crate::domain::hold::Hold, lens: Lens) -> HoldView {
+    let ends = match hand {
+        Hand::Person => None,
+        Hand::File => Some("It holds until the file is taken away."),
+        Hand::Settings => Some("It holds until automation says otherwise in reynard.yaml."),
+    };
+    HoldView { by: hold.by.clone(), at: lens.moment(hold.at), reason: hold.reason.clone(), ends }
+}
+
+fn waiting(incident: &Incident) -> Vec<WaitingView> {
+    let runs = incident.runs_in_order().into_iter().filter(|run| !run.status.is_over());
+    let steps = runs.flat_map(|run| run.steps.iter().filter(|(_, state)| state.is_withheld()).map(move |(path, _)| (run, path)));
+    let view = |(run, path): (&crate::domain::run::Run, &String)| WaitingView {
+        number: incident.number,
+        incident: title(incident),
+        playbook: run.playbook.clone(),
+        step: path.clone(),
+    };
+    steps.map(view).collect()
+}
