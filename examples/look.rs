@@ -23,7 +23,7 @@ use reynard::web::pages::view::list::{Filter, SeenList, list_view};
 use reynard::web::pages::view::shell::{Page, Place, shell};
 use reynard::web::pages::view::times::Lens;
 use reynard::web::pages::visitor::Visitor;
-use reynard::web::pages::{incident, incidents, playbooks};
+use reynard::web::pages::{incident, incidents, nodes, playbooks};
 use serde::Deserialize;
 use tokio::sync::{RwLock, broadcast};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -58,6 +58,7 @@ async fn main() -> std::io::Result<()> {
         .route("/incidents/{id}", get(one))
         .route("/incidents/{id}/acknowledge", post(acknowledge))
         .route("/playbooks", get(books))
+        .route("/nodes", get(peers))
         .route("/empty", get(empty))
         .route("/new", get(never))
         .route("/api/v1/stream", get(changes))
@@ -96,6 +97,11 @@ async fn one(
 async fn books(State(house): State<House>, Query(look): Query<Look>, headers: HeaderMap) -> Result<Response, Fault> {
     let shown = playbooks::look(&*house.fake.read().await, &house.rulebook, &visitor(&headers, &look), NOW).await?;
     Ok(page("playbooks", &shown))
+}
+
+async fn peers(State(house): State<House>, Query(look): Query<Look>, headers: HeaderMap) -> Result<Response, Fault> {
+    let shown = nodes::look(&*house.fake.read().await, &house.rulebook, "db1:5001", &visitor(&headers, &look), NOW).await?;
+    Ok(page("nodes", &shown))
 }
 
 /// The one thing that can be done here, to see pages change.

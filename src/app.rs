@@ -119,18 +119,22 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
         .with_context(|| format!("cannot listen on {}; is another Reynard running? --listen takes another address", settings.listen))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let databases::Opened { journal, reads, lease } = databases::open(&settings.database_url, &name(address)).await?;
+    let databases::Opened { journal, reads, lease, inbox } = databases::open(&settings.database_url, &name(address)).await?;
     let rulebook = Arc::new(settings.rulebook.clone());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     if ahead == Ahead::Refused {
-        demand_a_clock(journal.resume(clock.now()).await?.last_commit_at, clock.now())?;
+        demand_a_clock(journal.last_commit_at().await?, clock.now())?;
     }
     keep_revisions(&rulebook, journal.as_ref(), clock.as_ref()).await?;
     let hands = hands(&settings, &place)?;
     let metrics = Arc::new(Metrics::new());
-    let runtime = Runtime::idle(Parts { journal: journal.clone(), reads, clock, rulebook, hands, metrics: metrics.clone() });
-    let engine =
-        Engine { node: lease.map(|lease| Node::new(runtime.clone(), lease)), runtime: runtime.clone(), journal: journal.clone(), settings };
+    let mut runtime =
+        Runtime::idle(Parts { journal: journal.clone(), reads, clock, rulebook, hands, metrics: metrics.clone() }).named(&name(address));
+    if lease.is_some() {
+        runtime = runtime.sharing(inbox);
+    }
+    let node = lease.map(|lease| Node::new(runtime.clone(), lease).reached_at(node_url(&settings, address)));
+    let engine = Engine { node, runtime: runtime.clone(), journal: journal.clone(), settings };
     let loops = engine.begin().await.context("the engine cannot start")?;
     let closing = CancellationToken::new();
     let state = WebState::new(runtime.clone(), engine.settings.sources.clone(), metrics, closing.clone());
@@ -254,6 +258,11 @@ impl Engine {
 fn name(address: SocketAddr) -> String {
     let system = rustix::system::uname();
     format!("{}:{}", system.nodename().to_string_lossy(), address.port())
+}
+
+/// Where other nodes reach this one. One that listens everywhere is only known to be reached where the settings say so.
+fn node_url(settings: &Settings, address: SocketAddr) -> Option<String> {
+    settings.node_url.clone().or_else(|| (!address.ip().is_unspecified()).then(|| format!("http://{address}")))
 }
 
 /// Reads and checks every file; what the binary carries stands in for a playbook folder that is not there.

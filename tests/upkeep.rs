@@ -172,7 +172,7 @@ async fn postgresql_has_tools_of_its_own_for_this_and_they_are_named() {
 #[test]
 fn every_command_tells_how_it_is_used() {
     let server = Server::prepare(&[]);
-    for command in ["verify", "export", "backup", "restore"] {
+    for command in ["verify", "export", "backup", "restore", "migrate"] {
         let said = goes_well(&server, &[command, "--help"]);
         assert!(said.contains(&format!("Example: reynard {command}")), "{said}");
     }

@@ -90,6 +90,7 @@ mod tests {
             listen: ([127, 0, 0, 1], 5001).into(),
             public_url: String::new(),
             hosts: Vec::new(),
+            node_url: None,
             database_url: Secret::new("sqlite://x.db"),
             sources: Vec::new(),
             channels: BTreeMap::new(),

@@ -8,14 +8,17 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use crate::app::{self, Place};
+use crate::domain::database::{is_postgres, shown};
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
 use crate::domain::report::Report;
 use crate::domain::run::Run;
+use crate::domain::secret::Secret;
 use crate::domain::settings::Settings;
 use crate::domain::timeline::{Entry, Event};
 use crate::engine::store::{IncidentName, Reads};
 use crate::engine::verify::{Listener, Verified, verify};
+use crate::store::carry::carry;
 use crate::store::catalog as databases;
 use crate::store::sqlite::archive::SqliteArchive;
 use crate::store::sqlite::backup;
@@ -34,6 +37,20 @@ pub struct Keeper {
 pub enum Form {
     Markdown,
     Json,
+}
+
+/// A history that was carried over.
+#[derive(Debug)]
+pub struct Migrated {
+    /// Rows that went over, by table; empty ones are left out.
+    pub tables: Vec<(String, u64)>,
+    pub verified: Verified,
+}
+
+/// Who hears how far a move has come, and then how far the look at it.
+pub trait Watcher: Listener {
+    /// Rows.
+    fn carried(&mut self, done: u64, all: u64);
 }
 
 /// A restored database.
@@ -62,6 +79,11 @@ impl Keeper {
         };
         app::overrule(&mut settings, &place);
         Ok(Self { settings })
+    }
+
+    /// The address of its database.
+    pub fn url(&self) -> &str {
+        self.settings.database_url.expose()
     }
 
     pub async fn verify(&self, listener: &mut dyn Listener) -> anyhow::Result<Verified> {
@@ -139,6 +161,20 @@ impl Keeper {
     fn file(&self, instead: &dyn Display) -> anyhow::Result<&Path> {
         databases::file(&self.settings.database_url).with_context(|| instead.to_string())
     }
+}
+
+/// Carries a SQLite file's whole history over into an empty PostgreSQL, and looks whether all of it fits there.
+pub async fn migrate(from: &str, to: &str, watcher: &mut dyn Watcher) -> anyhow::Result<Migrated> {
+    let (from, to) = (Secret::new(from), Secret::new(to));
+    let path = databases::file(&from)
+        .with_context(|| format!("--from names a SQLite file, as sqlite://data/reynard.db; this is {}", shown(from.expose())))?;
+    if !is_postgres(to.expose()) {
+        bail!("--to names a PostgreSQL, as postgres://reynard:PASSWORD@db.internal/reynard");
+    }
+    let carried = carry(path, to.expose(), &mut |done, all| watcher.carried(done, all)).await?;
+    let verified = verify(databases::archive(&to).await?.as_ref(), watcher).await?;
+    let tables = carried.into_iter().filter(|table| table.rows > 0).map(|table| (table.table, table.rows)).collect();
+    Ok(Migrated { tables, verified })
 }
 
 async fn look(path: &Path, listener: &mut dyn Listener) -> anyhow::Result<Verified> {

@@ -7,6 +7,7 @@ pub mod export;
 pub mod fire;
 pub mod hold;
 pub mod init;
+pub mod migrate;
 mod progress;
 pub mod rearm;
 pub mod restore;

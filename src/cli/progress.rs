@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use crate::app::upkeep::Watcher;
 use crate::engine::archive::Extent;
 use crate::engine::verify::{Fault, Listener};
 
@@ -19,6 +20,15 @@ impl Progress {
         Self { is_shown: std::io::stderr().is_terminal(), drawn: None }
     }
 
+    fn draw(&mut self, done: u64, all: u64, what: &str) {
+        let thousandths = (done * 1_000).checked_div(all).unwrap_or(1_000).min(1_000);
+        if self.is_shown && self.drawn != Some(thousandths) {
+            self.drawn = Some(thousandths);
+            eprint!("\r\x1b[K{} {done} of {all} {what}", bar(thousandths));
+            let _ = std::io::stderr().flush();
+        }
+    }
+
     /// Takes the bar away.
     pub fn clear(&mut self) {
         if self.drawn.take().is_some() {
@@ -34,12 +44,13 @@ impl Listener for Progress {
     }
 
     fn progress(&mut self, done: Extent, all: Extent) {
-        let thousandths = (done.entries * 1_000).checked_div(all.entries).unwrap_or(1_000).min(1_000);
-        if self.is_shown && self.drawn != Some(thousandths) {
-            self.drawn = Some(thousandths);
-            eprint!("\r\x1b[K{} {} of {} entries", bar(thousandths), done.entries, all.entries);
-            let _ = std::io::stderr().flush();
-        }
+        self.draw(done.entries, all.entries, "entries");
+    }
+}
+
+impl Watcher for Progress {
+    fn carried(&mut self, done: u64, all: u64) {
+        self.draw(done, all, "rows carried over");
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{backup, check, export, fire, hold, init, rearm, restore, serve, verify};
+use crate::cli::{backup, check, export, fire, hold, init, migrate, rearm, restore, serve, verify};
 
 /// Alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
 #[derive(Debug, Parser)]
@@ -36,6 +36,8 @@ enum Verb {
     Verify(verify::Args),
     /// Tell one incident as Markdown or JSON.
     Export(export::Args),
+    /// Carry the whole history of a SQLite file over into a PostgreSQL.
+    Migrate(migrate::Args),
     /// Copy the database while the server runs.
     Backup(backup::Args),
     /// Put a backup in the database's place.
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Rearm(args)) => rearm::run(&args),
         Some(Verb::Verify(args)) => verify::run(&args),
         Some(Verb::Export(args)) => export::run(&args),
+        Some(Verb::Migrate(args)) => migrate::run(&args),
         Some(Verb::Backup(args)) => backup::run(&args),
         Some(Verb::Restore(args)) => restore::run(&args),
     };

@@ -44,7 +44,8 @@ pub fn shipped(specs: &Specs) -> Settings {
 }
 
 fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secrets) -> Settings {
-    let Server { listen, public_url, hosts } = fields.optional("server").and_then(server).unwrap_or_else(|| Server::at(default_listen()));
+    let server = fields.optional("server").and_then(server).unwrap_or_else(|| Server::at(default_listen()));
+    let Server { listen, public_url, hosts, node_url } = server;
     let database_url = fields.optional("database").and_then(|at| database(at, secrets)).unwrap_or_else(|| Secret::new(DATABASE));
     let channels = fields.optional("channels").map(|at| channels::read(at, secrets)).unwrap_or_default();
     let people = fields.optional("people").map(|at| on_call::people(at, names, &channels)).unwrap_or_default();
@@ -67,6 +68,7 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
         listen,
         public_url,
         hosts,
+        node_url,
         database_url,
         sources: fields.optional("sources").map(|at| sources::read(at, secrets)).unwrap_or_default(),
         channels,
@@ -84,11 +86,12 @@ struct Server {
     listen: SocketAddr,
     public_url: String,
     hosts: Vec<String>,
+    node_url: Option<String>,
 }
 
 impl Server {
     fn at(listen: SocketAddr) -> Self {
-        Self { listen, public_url: public_url(listen), hosts: Vec::new() }
+        Self { listen, public_url: public_url(listen), hosts: Vec::new(), node_url: None }
     }
 }
 
@@ -96,10 +99,16 @@ fn server(at: At<'_>) -> Option<Server> {
     let fields = at.fields()?;
     let listen = fields.optional("listen").and_then(listen).unwrap_or_else(default_listen);
     let url = fields.optional("public_url").and_then(web_url);
+    let node_url = fields.optional("node_url").and_then(web_url);
     let hosts = fields.optional("hosts").map(At::one_or_many).unwrap_or_default();
     fields.finish();
-    let hosts = hosts.into_iter().filter_map(host).collect();
-    Some(Server { public_url: url.unwrap_or_else(|| public_url(listen)), hosts, listen })
+    let mut hosts: Vec<String> = hosts.into_iter().filter_map(host).collect();
+    // Where names are held to, other nodes must be let in by the one they use.
+    let own = node_url.as_deref().and_then(|url| url::Url::parse(url).ok()?.host_str().map(str::to_owned));
+    if !hosts.is_empty() || listen.ip().is_loopback() {
+        hosts.extend(own);
+    }
+    Some(Server { public_url: url.unwrap_or_else(|| public_url(listen)), hosts, node_url, listen })
 }
 
 /// A name as it stands in an address, without scheme, port and path.

@@ -239,6 +239,11 @@ impl Run {
         self.steps.values().any(|step| step.items.is_empty() && matches!(step.status, StepStatus::Running | StepStatus::InDoubt))
     }
 
+    /// Whether it has changed something that nobody has begun to take back.
+    pub fn has_in_force(&self) -> bool {
+        self.steps.values().any(|step| step.destructive && step.status == StepStatus::Succeeded && !step.undoing)
+    }
+
     /// Whether it was over before `at` and nothing of it is under way any more.
     pub fn is_settled_before(&self, at: Timestamp) -> bool {
         let moving = |step: &StepState| step.undoing || matches!(step.status, StepStatus::Running | StepStatus::InDoubt);

@@ -207,6 +207,8 @@ pub struct Settings {
     pub public_url: String,
     /// Further names that this server is called by.
     pub hosts: Vec<String>,
+    /// Where other nodes reach this one; none: at the address it listens on.
+    pub node_url: Option<String>,
     pub database_url: Secret,
     pub sources: Vec<Source>,
     pub channels: BTreeMap<String, Channel>,

@@ -9,7 +9,7 @@ use crate::domain::settings::{Rulebook, Target};
 
 /// Labels that say where an alert comes from. One of them names a target if it holds the target's name, its address, or what the
 /// target's own setting of that name says (`deployment: orders-api`).
-const NAMING: [&str; 10] = ["target", "instance", "host", "node", "pod", "container", "deployment", "statefulset", "database", "unit"];
+pub const NAMING: [&str; 10] = ["target", "instance", "host", "node", "pod", "container", "deployment", "statefulset", "database", "unit"];
 
 /// Alert by alert, so that what has ended is taken out again. Only alerts that name a target are kept.
 #[derive(Clone, Debug, Default)]

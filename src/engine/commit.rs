@@ -612,7 +612,7 @@ impl Writer {
             // The worker lives as long as the writer; at a shutdown the rows are enough.
             let _ = self.asked.send((asked, self.shared.pulse.begin()));
         }
-        self.incidents.forget_over(draft.touched.iter().copied());
+        self.incidents.forget_over(&draft.touched);
     }
 
     fn answer(&mut self, draft: Draft, load: Load) {

@@ -1,12 +1,15 @@
 //! The incidents that the writer has in memory, by id and by key. Knows no database: what is not here is brought in by the writer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::time::Timestamp;
 use crate::engine::intake::Key;
+
+/// Incidents in memory beyond which those are forgotten that nobody speaks of at the moment.
+const MOST: usize = 10_000;
 
 /// One incident in memory.
 pub struct Held {
@@ -69,13 +72,17 @@ impl Incidents {
         }
     }
 
-    /// Forgets those of the touched and of the visitors that are over.
-    pub fn forget_over(&mut self, touched: impl Iterator<Item = IncidentId>) {
+    /// Forgets those of the touched and of the visitors that are over; and, where memory holds too many, all that were not touched.
+    pub fn forget_over(&mut self, touched: &BTreeSet<IncidentId>) {
         let visitors = std::mem::take(&mut self.visitors);
-        for id in touched.chain(visitors) {
+        for id in touched.iter().copied().chain(visitors) {
             if self.state(id).is_some_and(|state| !state.is_open()) {
                 self.forget(id);
             }
+        }
+        if self.held.len() > MOST {
+            self.held.retain(|id, _| touched.contains(id));
+            self.by_key.retain(|_, id| touched.contains(id));
         }
     }
 

@@ -1,6 +1,8 @@
 //! The numbers that Prometheus may ask for: one typed verb for each thing that is counted or measured.
 //! Knows no HTTP; whoever serves them asks for the text.
 
+mod nodes;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use prometheus_client::registry::Registry;
 
 use crate::domain::priority::Priority;
 use crate::domain::time::Span;
+use crate::engine::metrics::nodes::NodeMetrics;
+use crate::engine::nodes::Overview;
 
 /// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -33,6 +37,7 @@ pub struct Metrics {
     jobs_pending: Family<KindLabels, Gauge>,
     active: Gauge,
     automation_held: Gauge,
+    nodes: NodeMetrics,
     timer_lag: Histogram,
     delivery_to_first_step: Histogram,
     http_request_duration: Family<RequestLabels, Histogram, Buckets>,
@@ -60,6 +65,7 @@ impl Metrics {
             jobs_pending: Family::default(),
             active: Gauge::default(),
             automation_held: Gauge::default(),
+            nodes: NodeMetrics::default(),
             timer_lag: Buckets::Seconds.new_metric(),
             delivery_to_first_step: Buckets::Seconds.new_metric(),
             http_request_duration: Family::new_with_constructor(Buckets::Quick),
@@ -88,6 +94,7 @@ impl Metrics {
         registry.register("jobs_pending", "Work stored and not settled", self.jobs_pending.clone());
         registry.register("active", "1 on the node that does the work, 0 on one that stands by", self.active.clone());
         registry.register("automation_held", "1 while somebody, a file or the settings hold automation", self.automation_held.clone());
+        self.nodes.register(registry);
         registry.register("timer_lag_seconds", "How late timers were carried out", self.timer_lag.clone());
         let first_step = "From receiving a delivery to beginning the first step it caused";
         registry.register("delivery_to_first_step_seconds", first_step, self.delivery_to_first_step.clone());
@@ -152,6 +159,11 @@ impl Metrics {
     /// Whether anything holds automation.
     pub fn automation_held(&self, held: bool) {
         self.automation_held.set(i64::from(held));
+    }
+
+    /// The nodes that share the database, and how late the work is.
+    pub fn nodes(&self, overview: &Overview) {
+        self.nodes.show(overview);
     }
 
     /// How much work of a kind is stored and not settled now.

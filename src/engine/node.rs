@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use crate::engine::nodes::Role;
 use crate::engine::runtime::{Loops, Over, Runtime};
 use crate::engine::store::{Holder, Lease, StoreError};
 
@@ -13,49 +14,74 @@ use crate::engine::store::{Holder, Lease, StoreError};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often the active one says that it lives, where no commit does.
 const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// How often one that stands by says that it is there, and how long that may take.
+const SAY_EVERY: Duration = Duration::from_secs(3);
+const SAY_WITHIN: Duration = Duration::from_secs(2);
 /// Changes shown at one look.
 const CHANGES: u32 = 500;
 
 pub struct Node {
     runtime: Runtime,
     lease: Arc<dyn Lease>,
+    /// Where other nodes reach this one.
+    url: Option<String>,
 }
 
 impl Node {
     pub fn new(runtime: Runtime, lease: Arc<dyn Lease>) -> Self {
-        Self { runtime, lease }
+        Self { runtime, lease, url: None }
+    }
+
+    /// One that others may send people's acts to while it is active.
+    pub fn reached_at(self, url: Option<String>) -> Self {
+        Self { url, ..self }
     }
 
     /// At the start of the process: whether this node is the active one. What a former life of it held is its own.
     pub async fn first_look(&self) -> Result<bool, StoreError> {
         let holder = self.lease.take(true).await?;
-        Ok(self.is_us(&holder))
+        let active = self.is_us(&holder);
+        self.says(if active { Role::Active } else { Role::StandingBy }).await;
+        Ok(active)
     }
 
     /// Returns once this node is to be active. Until then it shows what the active one does.
     pub async fn stand_by(&self) {
         let mut seen = None;
         let mut silent = false;
+        let mut beats = interval(SAY_EVERY);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             match self.lease.take(false).await {
                 Ok(holder) if self.is_us(&holder) => return,
-                Ok(_) => silent = false,
-                Err(error) if !silent => {
-                    silent = true;
-                    tracing::warn!(%error, "Standing by: the database does not say who is active; asking again");
+                Ok(holder) => {
+                    silent = false;
+                    self.runtime.out_of_reach(None);
+                    self.find_out_where(&holder).await;
                 }
-                Err(_) => {}
+                Err(error) => {
+                    self.runtime.out_of_reach(Some(&error));
+                    if !silent {
+                        tracing::warn!(%error, "Standing by: the database does not say who is active; asking again");
+                    }
+                    silent = true;
+                }
             }
             self.show_changes(&mut seen).await;
-            sleep(LOOK_EVERY).await;
+            tokio::select! {
+                () = sleep(LOOK_EVERY) => {}
+                _ = beats.tick() => self.says(Role::StandingBy).await,
+            }
         }
     }
 
-    /// Keeps the lease alive; returns once it is another node's, or there is no writer that could use it.
+    /// Keeps the lease alive and works what other nodes take in; returns once the lease is another node's, or there is no writer
+    /// that could use it.
     pub async fn hold(&self, loops: &mut Loops) -> Over {
         tokio::select! {
             over = loops.over() => over,
             () = self.renew() => Over::Fenced,
+            () = self.runtime.empties_inbox() => Over::Fell,
         }
     }
 
@@ -74,11 +100,12 @@ impl Node {
                     away = true;
                     self.runtime.database(Err(&error));
                 }
-                Ok(()) if away => {
-                    away = false;
-                    self.runtime.database(Ok(()));
+                Ok(()) => {
+                    if std::mem::take(&mut away) {
+                        self.runtime.database(Ok(()));
+                    }
+                    self.says(Role::Active).await;
                 }
-                Ok(()) => {}
             }
         }
     }
@@ -88,6 +115,26 @@ impl Node {
         if let Err(error) = self.lease.release().await {
             tracing::warn!(%error, "The lease could not be given back; it runs out by itself");
         }
+        self.says(Role::Stopped).await;
+    }
+
+    /// For those who look at the nodes; nothing hangs on it.
+    async fn says(&self, role: Role) {
+        match timeout(SAY_WITHIN, self.lease.here(role, self.url.as_deref())).await {
+            Ok(Err(error)) => tracing::debug!(%error, "This node could not say that it is there"),
+            Err(_) => tracing::debug!("This node could not say in time that it is there"),
+            Ok(Ok(())) => {}
+        }
+    }
+
+    /// Where the active node is reached, so that people's acts can be sent on to it.
+    async fn find_out_where(&self, holder: &Holder) {
+        let Holder::Node(node) = holder else { return };
+        if self.runtime.active_url().is_none()
+            && let Ok(overview) = self.runtime.reads.overview(self.runtime.clock.now()).await
+        {
+            self.runtime.active_is_at(overview.peer(node).and_then(|peer| peer.url.clone()));
+        }
     }
 
     fn is_us(&self, holder: &Holder) -> bool {
@@ -95,6 +142,7 @@ impl Node {
         if self.runtime.health().standing_by.as_ref() != Some(node) {
             tracing::info!(active = node, "Standing by");
             self.runtime.stands_by(node);
+            self.runtime.active_is_at(None);
         }
         false
     }

@@ -34,8 +34,8 @@ pub async fn first_words(journal: &dyn Journal, resumed: &Resumed, now: Timestam
 async fn late(journal: &dyn Journal, now: Timestamp) -> Result<Vec<Job>, StoreError> {
     let mut found: Vec<Job> = Vec::new();
     loop {
-        let after = found.last().map_or(0, |job| job.id);
-        let page = journal.jobs_due(now - IN_TIME, after, PAGE).await?;
+        let after = found.last().map_or((Timestamp(i64::MIN), 0), |job| (job.due_at, job.id));
+        let page = journal.jobs_next(after, now - IN_TIME, PAGE).await?;
         let full = page.len() == PAGE as usize;
         found.extend(page);
         if !full {

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, RwLock};
 
 use futures_util::FutureExt;
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -15,6 +15,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
 use crate::engine::commit::Writer;
 use crate::engine::error::EngineError;
+use crate::engine::inbox;
 use crate::engine::metrics::Metrics;
 use crate::engine::ports::Clock;
 use crate::engine::recovery;
@@ -22,7 +23,7 @@ use crate::engine::request::{Named, Request, digest};
 use crate::engine::retention;
 use crate::engine::schedule;
 use crate::engine::shared::{Hands, Health, Shared, change, read};
-use crate::engine::store::{Change, Delivery, DeliveryRow, Journal, Reads, RejectedAlert, Resumed, StoreError};
+use crate::engine::store::{Change, Delivery, DeliveryRow, Inbox, Journal, Reads, RejectedAlert, Resumed, StoreError};
 use crate::engine::wire;
 use crate::engine::work::{Item, Put, Said, Work, said};
 use crate::engine::worker::{Nudge, Worker};
@@ -47,9 +48,21 @@ pub struct Receipt {
 pub struct Runtime {
     pub reads: Arc<dyn Reads>,
     pub clock: Arc<dyn Clock>,
+    /// This node's name among those that share a database.
+    pub node: Arc<str>,
     pub(super) shared: Arc<Shared>,
     lines: Arc<RwLock<Lines>>,
     room: Arc<Semaphore>,
+    /// Where a delivery waits while another node writes; none where there is no other.
+    inbox: Option<Arc<dyn Inbox>>,
+    /// Where the node that writes is reached.
+    active_url: Arc<RwLock<Option<String>>>,
+}
+
+/// Why the writer did not hear of something.
+pub(super) enum Unheard {
+    Busy,
+    Gone,
 }
 
 /// The ways to the loops that run now; whatever else is called over them finds nobody.
@@ -105,7 +118,17 @@ impl Runtime {
     pub fn idle(parts: Parts) -> Self {
         let shared = Arc::new(Shared::new(parts.clock.clone(), parts.metrics, parts.rulebook, parts.hands));
         let room = Arc::new(Semaphore::new(WAITING_KIB));
-        Self { reads: parts.reads, clock: parts.clock, shared, lines: Arc::new(RwLock::new(Lines::dead())), room }
+        let (lines, active_url) = (Arc::new(RwLock::new(Lines::dead())), Arc::default());
+        Self { reads: parts.reads, clock: parts.clock, shared, lines, room, inbox: None, active_url, node: "".into() }
+    }
+
+    pub fn named(self, node: &str) -> Self {
+        Self { node: node.into(), ..self }
+    }
+
+    /// One that shares its database: deliveries that come while another node writes are kept for it there.
+    pub fn sharing(self, inbox: Arc<dyn Inbox>) -> Self {
+        Self { inbox: Some(inbox), ..self }
     }
 
     /// Picks up where the last life ended, or another node's: what was stored is worked, what was cut off is said to be.
@@ -142,23 +165,59 @@ impl Runtime {
         self.shared.stands_by(node);
     }
 
-    /// Stores a delivery and works it in one commit; answers once that is on disk.
+    /// Stores a delivery and works it in one commit; answers once that is on disk. While another node writes it is kept for that one.
     pub async fn deliver(&self, source: &str, body: Vec<u8>) -> Result<Receipt, EngineError> {
-        self.demand_ready()?;
+        self.demand_open()?;
         let parsed = wire::parse(&body).map_err(|error| EngineError::Unreadable(error.to_string()))?;
-        let kib = u32::try_from(body.len() / 1024 + 1).unwrap_or(u32::MAX);
-        let room = self.room.clone().try_acquire_many_owned(kib).map_err(|_| overloaded())?;
+        let room = self.room.clone().try_acquire_many_owned(kib(&body)).map_err(|_| overloaded())?;
         let now = self.clock.now();
         let id = DeliveryId(Uuid::now_v7());
         let receipt = Receipt { delivery: id, alerts: parsed.alerts.len(), rejected: parsed.rejected.clone() };
         let delivery = Delivery { id, source: source.to_owned(), received_at: now, body };
+        let (row, says) = self.row(delivery, parsed, false);
+        match self.work(row.clone(), says, room).await {
+            Some(worked) => worked?,
+            None => self.leave(&row.delivery).await?,
+        }
+        Ok(receipt)
+    }
+
+    /// Works a delivery that another node has taken in.
+    pub(super) async fn work_from_inbox(&self, delivery: Delivery, parsed: wire::Parsed) -> Result<(), EngineError> {
+        let room = self.room.clone().acquire_many_owned(kib(&delivery.body)).await.map_err(|_| overloaded())?;
+        let (row, says) = self.row(delivery, parsed, true);
+        self.work(row, says, room).await.unwrap_or_else(|| Err(self.nobody()))
+    }
+
+    fn row(&self, delivery: Delivery, parsed: wire::Parsed, from_inbox: bool) -> (Arc<DeliveryRow>, Said) {
         let rejected = parsed.rejected.clone();
         let says = said(&delivery, parsed, &self.rulebook());
-        let row = Arc::new(DeliveryRow { delivery, keys: says.observations.keys().cloned().collect(), rejected });
+        (Arc::new(DeliveryRow { delivery, keys: says.observations.keys().cloned().collect(), rejected, from_inbox }), says)
+    }
+
+    /// None when there is no writer to ask: nothing of it was made.
+    async fn work(&self, row: Arc<DeliveryRow>, says: Said, room: OwnedSemaphorePermit) -> Option<Result<(), EngineError>> {
         let (done, answer) = oneshot::channel();
-        self.hand_in(Work::Deliver { row, says, done, room })?;
-        answer.await.map_err(|_| self.nobody())??;
-        Ok(receipt)
+        match self.hand_in(Work::Deliver { row, says, done, room }) {
+            Ok(()) => answer.await.ok(),
+            Err(busy @ Unheard::Busy) => Some(Err(self.why(busy))),
+            Err(Unheard::Gone) => None,
+        }
+    }
+
+    /// Keeps a delivery for whoever writes.
+    async fn leave(&self, delivery: &Delivery) -> Result<(), EngineError> {
+        self.demand_open()?;
+        let inbox = self.inbox.as_ref().ok_or_else(|| self.nobody())?;
+        Ok(inbox.put(delivery).await?)
+    }
+
+    /// Takes over what other nodes have taken in; for as long as it is not dropped.
+    pub(super) async fn empties_inbox(&self) {
+        match &self.inbox {
+            Some(inbox) => inbox::empty(self, inbox).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Puts a command to an incident. With a request key that was seen before nothing is done: the same wish is answered as done,
@@ -170,17 +229,25 @@ impl Runtime {
             let asked = asked.unwrap_or_else(|| digest(&format!("{command:?}")));
             Named { key: format!("{id}/{actor}/{key}"), asked }
         });
-        self.hand_in(Work::Put(Put { incident: id, actor, command, settles: None, request, done: Some(done) }))?;
+        let put = Put { incident: id, actor, command, settles: None, request, done: Some(done) };
+        self.hand_in(Work::Put(put)).map_err(|unheard| self.why(unheard))?;
         answer.await.map_err(|_| self.nobody())?
     }
 
-    pub(super) fn hand_in(&self, work: Work) -> Result<(), EngineError> {
+    pub(super) fn hand_in(&self, work: Work) -> Result<(), Unheard> {
         let beat = self.shared.pulse.begin();
         let queue = read(&self.lines).queue.clone();
         queue.try_send(Item { work, beat }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => overloaded(),
-            mpsc::error::TrySendError::Closed(_) => self.nobody(),
+            mpsc::error::TrySendError::Full(_) => Unheard::Busy,
+            mpsc::error::TrySendError::Closed(_) => Unheard::Gone,
         })
+    }
+
+    pub(super) fn why(&self, unheard: Unheard) -> EngineError {
+        match unheard {
+            Unheard::Busy => overloaded(),
+            Unheard::Gone => self.nobody(),
+        }
     }
 
     /// Why there is no writer to ask.
@@ -188,10 +255,26 @@ impl Runtime {
         self.health().standing_by.map_or_else(stopping, EngineError::StandingBy)
     }
 
-    fn demand_ready(&self) -> Result<(), EngineError> {
+    /// Refuses once nothing is taken any more.
+    fn demand_open(&self) -> Result<(), EngineError> {
         let health = self.health();
         // A database that failed is tried anew with the next delivery: that is how it is found to have healed.
-        if health.ready || health.detail.is_some() { Ok(()) } else { Err(self.nobody()) }
+        let open = health.ready || health.detail.is_some() || (health.standing_by.is_some() && self.inbox.is_some());
+        if open { Ok(()) } else { Err(self.nobody()) }
+    }
+
+    /// Where the node is reached that does the work while this one stands by.
+    pub fn active_url(&self) -> Option<String> {
+        read(&self.active_url).clone()
+    }
+
+    pub(super) fn active_is_at(&self, url: Option<String>) {
+        change(&self.active_url, |known| *known = url);
+    }
+
+    /// Whether the database answers a node that stands by: without it, that one takes nothing.
+    pub(super) fn out_of_reach(&self, error: Option<&StoreError>) {
+        self.shared.out_of_reach(error);
     }
 
     /// The rules in force now.
@@ -240,7 +323,8 @@ impl Runtime {
     pub fn reading(reads: Arc<dyn Reads>, clock: Arc<dyn Clock>, rulebook: Rulebook) -> Self {
         let shared = Arc::new(Shared::new(clock.clone(), Arc::default(), Arc::new(rulebook), Hands::default()));
         let room = Arc::new(Semaphore::new(WAITING_KIB));
-        Self { reads, clock, shared, lines: Arc::new(RwLock::new(Lines::dead())), room }
+        let (lines, active_url) = (Arc::new(RwLock::new(Lines::dead())), Arc::default());
+        Self { reads, clock, shared, lines, room, inbox: None, active_url, node: "".into() }
     }
 
     /// Whether the database answers, learned without a commit. An engine that was closed stays closed.
@@ -322,6 +406,11 @@ fn resume_deliveries(writer: &mut Writer, shared: &Arc<Shared>, resumed: &Resume
             Err(error) => tracing::error!(delivery = %delivery.id, %error, "A stored delivery cannot be read any more"),
         }
     }
+}
+
+/// What a body takes up of what may wait.
+fn kib(body: &[u8]) -> u32 {
+    u32::try_from(body.len() / 1024 + 1).unwrap_or(u32::MAX)
 }
 
 fn overloaded() -> EngineError {

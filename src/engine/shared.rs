@@ -125,6 +125,15 @@ impl Shared {
         });
     }
 
+    /// Whether the database answers a node that stands by.
+    pub fn out_of_reach(&self, error: Option<&StoreError>) {
+        change(&self.health, |health| {
+            if health.standing_by.is_some() {
+                health.detail = error.map(ToString::to_string);
+            }
+        });
+    }
+
     /// No new work is taken from now on; `why` if that is not as it should be.
     pub fn closes(&self, why: Option<&str>) {
         change(&self.health, |health| {

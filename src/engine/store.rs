@@ -18,6 +18,7 @@ use crate::domain::limits::{Spent, Waiter};
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
+use crate::engine::nodes::{Overview, Role};
 
 /// The database's no. Absence is never an error.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -169,6 +170,8 @@ pub struct DeliveryRow {
     /// The keys of the incidents it speaks of.
     pub keys: Vec<String>,
     pub rejected: Vec<RejectedAlert>,
+    /// Whether it came by the inbox: the commit that keeps it takes it out of there.
+    pub from_inbox: bool,
 }
 
 /// An incident's projected row.
@@ -289,6 +292,20 @@ pub trait Journal: Send + Sync {
     /// Jobs due before `until` with an id above `after`, at most `limit`, by id.
     async fn jobs_due(&self, until: Timestamp, after: i64, limit: u32) -> Result<Vec<Job>, StoreError>;
 
+    /// Jobs due up to `until`, the soonest first, from beyond `after` on, at most `limit`.
+    async fn jobs_next(&self, after: (Timestamp, i64), until: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let mut jobs = self.jobs_due(until, 0, u32::MAX).await?;
+        jobs.retain(|job| (job.due_at, job.id) > after);
+        jobs.sort_by_key(|job| (job.due_at, job.id));
+        jobs.truncate(limit as usize);
+        Ok(jobs)
+    }
+
+    /// The latest instant that any commit knew.
+    async fn last_commit_at(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.resume(Timestamp::default()).await?.last_commit_at)
+    }
+
     async fn request_known(&self, key: &str) -> Result<bool, StoreError>;
 
     /// Keeps a playbook's text for as long as a run may be pinned to it.
@@ -333,6 +350,22 @@ pub trait Lease: Send + Sync {
 
     /// Gives it back, so that another node need not wait.
     async fn release(&self) -> Result<(), StoreError>;
+
+    /// Says that this node is there, what it does, and where others reach it.
+    async fn here(&self, _role: Role, _url: Option<&str>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Where a delivery waits that was taken in by somebody who may not write: every node puts in, the writer takes out.
+#[async_trait]
+pub trait Inbox: Send + Sync {
+    /// Keeps it, fsynced before this returns. Asks for no lease.
+    async fn put(&self, delivery: &Delivery) -> Result<(), StoreError>;
+
+    /// The oldest, at most `limit` and not too many bytes at once. Never one that is a delivery already: a commit whose answer was
+    /// lost is waited for first. Only the writer asks.
+    async fn waiting(&self, limit: u32) -> Result<Vec<Delivery>, StoreError>;
 }
 
 /// Which incidents a list shows.
@@ -427,5 +460,9 @@ pub trait Reads: Send + Sync {
     /// hold any more is left out.
     async fn last_runs(&self, _playbook: &str, _limit: u32) -> Result<Vec<(u64, Run)>, StoreError> {
         Ok(Vec::new())
+    }
+    /// The nodes that share the database, and how late the work is.
+    async fn overview(&self, _now: Timestamp) -> Result<Overview, StoreError> {
+        Ok(Overview::default())
     }
 }

@@ -35,7 +35,7 @@ impl Runtime {
     async fn throw(&self, by: &str, reason: &str, wish: Wish) -> Result<Holds, EngineError> {
         let (done, answer) = oneshot::channel();
         let throw = Throw { by: by.to_owned(), reason: reason.to_owned(), wish, done };
-        self.hand_in(Work::Throw(throw))?;
+        self.hand_in(Work::Throw(throw)).map_err(|unheard| self.why(unheard))?;
         answer.await.map_err(|_| self.nobody())?
     }
 }

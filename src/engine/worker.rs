@@ -26,6 +26,8 @@ use crate::engine::work::{Asked, Item, Put, Work};
 /// Timers further away than this stay on disk until they come near.
 const HORIZON: Span = Span::hours(1);
 const PAGE: u32 = 5_000;
+/// Jobs that memory holds at most; as soon as half of them are over, more are read.
+const HELD: usize = 20_000;
 /// Attempts under way at once.
 const ATTEMPTS: usize = 64;
 /// Messages under way at once on one channel; channels do not wait for each other.
@@ -52,7 +54,10 @@ pub struct Worker {
     jobs: HashMap<i64, Asked>,
     under_way: BTreeSet<i64>,
     refill_at: Timestamp,
+    /// Up to here the disk has been read: what is asked for before this is taken from who asks, what is later is read when it is near.
     horizon: Timestamp,
+    /// How far the reading has come that is under way, the soonest first; none between two readings.
+    reading: Option<(Timestamp, i64)>,
     /// Whether the disk may hold timers beyond the horizon; an idle engine without any never looks there.
     beyond: bool,
     tasks: TaskTracker,
@@ -101,6 +106,7 @@ impl Worker {
             under_way: BTreeSet::new(),
             refill_at: Timestamp(i64::MIN),
             horizon: Timestamp(i64::MIN),
+            reading: None,
             beyond: true,
             tasks: TaskTracker::new(),
             limits: Limits { senders: Arc::default(), attempts: Arc::new(Semaphore::new(ATTEMPTS)) },
@@ -140,11 +146,17 @@ impl Worker {
     }
 
     fn take(&mut self, asked: Asked) {
-        let id = asked.job.id;
-        if asked.job.due_at > self.horizon {
+        // What is due at once is begun at once, however much older work is still to be read.
+        let later = asked.job.due_at > self.horizon && asked.job.due_at > self.hand.shared.now();
+        if later && !asked.job.started {
             self.beyond = true;
             return;
         }
+        self.hold(asked);
+    }
+
+    fn hold(&mut self, asked: Asked) {
+        let id = asked.job.id;
         if !self.under_way.contains(&id) {
             self.due.insert((asked.job.due_at, id));
             self.jobs.insert(id, asked);
@@ -154,7 +166,8 @@ impl Worker {
     /// Begins everything whose time has come. True when there was any.
     async fn begin_due(&mut self) -> bool {
         let now = self.hand.shared.now();
-        if self.beyond && now >= self.refill_at {
+        let is_time = self.beyond && now >= self.refill_at;
+        if is_time || (self.reading.is_some() && self.held() < HELD / 2) {
             self.refill(now).await;
         }
         let mut any = false;
@@ -171,32 +184,39 @@ impl Worker {
         any
     }
 
+    /// Jobs that memory holds.
+    fn held(&self) -> usize {
+        self.jobs.len() + self.under_way.len()
+    }
+
+    /// Reads what is due within the horizon, the soonest first, for as long as there is room for it; then again from the beginning
+    /// in half an hour, in case something was let go of.
     async fn refill(&mut self, now: Timestamp) {
-        self.horizon = now + HORIZON;
+        let until = now + HORIZON;
         self.refill_at = now + Span(HORIZON.as_millis() / 2);
-        let mut after = 0;
-        loop {
-            match self.journal.jobs_due(self.horizon, after, PAGE).await {
-                Ok(jobs) => {
-                    let full = jobs.len() == PAGE as usize;
-                    after = jobs.last().map_or(after, |job| job.id);
-                    for job in jobs {
-                        self.take(Asked { job, brief: None });
-                    }
-                    if !full {
-                        // What lies beyond is not counted: it is enough to look again before it can be due.
-                        self.beyond = true;
-                        return;
-                    }
-                }
+        let mut after = self.reading.unwrap_or((Timestamp(i64::MIN), 0));
+        while self.held() < HELD {
+            let jobs = match self.journal.jobs_next(after, until, PAGE).await {
+                Ok(jobs) => jobs,
                 Err(error) => {
                     tracing::error!(%error, "The jobs on disk cannot be read; trying again in a second");
                     self.refill_at = now + Span::seconds(1);
-                    self.beyond = true;
+                    self.reading = None;
                     return;
                 }
+            };
+            let full = jobs.len() == PAGE as usize;
+            after = jobs.last().map_or(after, |job| (job.due_at, job.id));
+            jobs.into_iter().for_each(|job| self.hold(Asked { job, brief: None }));
+            if !full {
+                // What lies beyond is not counted: it is enough to look again before it can be due.
+                self.horizon = self.horizon.max(until);
+                self.reading = None;
+                return;
             }
         }
+        self.horizon = self.horizon.max(after.0);
+        self.reading = Some(after);
     }
 
     fn begin(&mut self, asked: Asked) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::database::is_postgres;
 use crate::domain::secret::Secret;
 use crate::engine::archive::Archive;
-use crate::engine::store::{Journal, Lease, Reads};
+use crate::engine::store::{Inbox, Journal, Lease, Reads};
 use crate::store::postgres::archive::PostgresArchive;
 use crate::store::postgres::open::PostgresStore;
 use crate::store::sqlite::archive::SqliteArchive;
@@ -18,6 +18,7 @@ pub struct Opened {
     pub reads: Arc<dyn Reads>,
     /// None where only one process can have the database.
     pub lease: Option<Arc<dyn Lease>>,
+    pub inbox: Arc<dyn Inbox>,
 }
 
 /// Why there is no database.
@@ -37,11 +38,11 @@ pub enum OpenError {
 pub async fn open(url: &Secret, node: &str) -> Result<Opened, OpenError> {
     if let Some(path) = sqlite_path(url.expose()) {
         let store = Arc::new(SqliteStore::open(Path::new(path)).await?);
-        return Ok(Opened { journal: store.clone(), reads: store, lease: None });
+        return Ok(Opened { journal: store.clone(), reads: store.clone(), lease: None, inbox: store });
     }
     if is_postgres(url.expose()) {
         let store = Arc::new(PostgresStore::open(url.expose(), node).await?);
-        return Ok(Opened { journal: store.clone(), reads: store.clone(), lease: Some(store) });
+        return Ok(Opened { journal: store.clone(), reads: store.clone(), lease: Some(store.clone()), inbox: store });
     }
     Err(OpenError::UnknownKind)
 }

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod assets;
 pub mod extract;
+mod forward;
 pub mod hosts;
 pub mod live;
 pub mod pages;

@@ -19,7 +19,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, on_call, openapi, playbooks, runs};
+use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, nodes, on_call, openapi, playbooks, runs};
+use crate::web::forward;
 use crate::web::problem::Problem;
 use crate::web::state::WebState;
 use crate::web::webhook;
@@ -35,6 +36,7 @@ pub fn router(state: WebState, pages: Router<WebState>) -> Router {
     let routes = bounded(pages)
         .layer(CompressionLayer::new())
         .merge(bounded(api()).merge(webhooks()))
+        .layer(from_fn_with_state(state.clone(), forward::sent_on))
         .layer(CsrfLayer::new().with_rejection_response(foreign))
         .layer(from_fn_with_state(state.clone(), by_its_name))
         .layer(CatchPanicLayer::custom(panicked))
@@ -100,10 +102,12 @@ fn api() -> Router<WebState> {
         .route("/api/v1/automation", get(automation::show))
         .route("/api/v1/automation/hold", post(automation::hold))
         .route("/api/v1/automation/release", post(automation::release))
+        .route("/api/v1/nodes", get(nodes::list))
         .route("/api/v1/on-call", get(on_call::on_call))
         .route("/api/openapi.json", get(openapi::openapi))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
+        .route("/active", get(health::active))
         .route("/startup", get(health::startup))
         .route("/metrics", get(metrics::metrics))
         .route("/api/{*rest}", any(unknown))

@@ -8,7 +8,7 @@ use reynard::web::pages::render::html;
 use reynard::web::pages::view::face::face;
 use reynard::web::pages::view::list::Filter;
 use reynard::web::pages::visitor::{Notice, Undo, Visitor};
-use reynard::web::pages::{incident, incidents, playbooks};
+use reynard::web::pages::{incident, incidents, nodes, playbooks};
 
 use crate::samples::{self, Fake, NOW, Sample};
 
@@ -96,6 +96,10 @@ async fn every_sample_is_drawn_and_nothing_slips_through() {
         let shown = playbooks::look(&fake, &samples::rulebook(), &visitor(), NOW).await.expect("a list");
         assert_eq!(html("playbooks", &shown).expect("it is drawn").contains("class=\"holding\""), held);
     }
+    let shown = nodes::look(&fake, &samples::rulebook(), "db1:5001", &visitor(), NOW).await.expect("a list");
+    let page = html("nodes", &shown).expect("the page is drawn");
+    is_clean(&page);
+    assert!(page.contains("this one") && page.contains("silent") && page.contains("3 deliveries wait"), "{page}");
 }
 
 #[tokio::test]

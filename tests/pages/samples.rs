@@ -22,6 +22,7 @@ use reynard::domain::priority::Priority;
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, AlertRef, Entry, Event, Outcome, StepRef};
+use reynard::engine::nodes::{Overview, Peer, Role};
 use reynard::engine::store::{AlertRow, Change, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, StoreError, Totals};
 
 /// The moment that the samples are looked at: 03:09:14 in Berlin.
@@ -632,6 +633,30 @@ impl Reads for Fake {
             totals.unacknowledged += u64::from(incident.acknowledged_at.is_none());
         }
         Ok(totals)
+    }
+
+    async fn overview(&self, _now: Timestamp) -> Result<Overview, StoreError> {
+        let peer = |name: &str, role, seen| Peer {
+            name: name.to_owned(),
+            url: Some(format!("http://{name}:5001")),
+            version: "0.1.0".to_owned(),
+            role,
+            since: NOW - Span::minutes(52),
+            seen: Span(seen),
+        };
+        Ok(Overview {
+            peers: vec![
+                peer("db1:5001", Role::Active, 800),
+                peer("<b>db2</b>:5001", Role::StandingBy, 64_000),
+                peer("db3:5001", Role::Stopped, 7_200_000),
+            ],
+            holder: Some("db1:5001".to_owned()),
+            epoch: Some(4),
+            lease_age: Some(Span(800)),
+            oldest_due: None,
+            inbox: 3,
+            oldest_in_inbox: Some(Span(120)),
+        })
     }
 }
 

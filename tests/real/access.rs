@@ -40,7 +40,7 @@ async fn house() -> Result<(Reynard, Browser)> {
 async fn pages(reynard: &Reynard) -> Result<Vec<String>> {
     let run = reynard.get("/api/v1/incidents/1/runs").await?["items"][0]["id"].as_str().unwrap_or_default().to_owned();
     let paths = ["/incidents", "/incidents?status=all", "/incidents?q=nothing", "/incidents/1", "/incidents/1?view=gantt", "/incidents/2"];
-    let more = ["/playbooks".to_owned(), "/automation".to_owned(), format!("/runs/{run}/cancel")];
+    let more = ["/playbooks".to_owned(), "/automation".to_owned(), "/nodes".to_owned(), format!("/runs/{run}/cancel")];
     Ok(paths.into_iter().map(str::to_owned).chain(more).map(|path| format!("{}{path}", reynard.url)).collect())
 }
 

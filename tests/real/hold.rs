@@ -55,9 +55,9 @@ async fn held_by_the_command_line_or_by_a_file_nothing_reaches_the_target() -> R
     reynard.fire("service-down").await?;
     poked(&shop, 1).await?;
 
-    let (good, said) = reynard.command(&["hold", "--by", "ana", "--reason", "the pokes make it worse"]).await?;
+    let (good, said) = reynard.asked_to(&["hold", "--by", "ana", "--reason", "the pokes make it worse"]).await?;
     ensure!(good && said.contains("Automation is held.") && said.contains("by ana"), "{said}");
-    reynard.command(&["fire", "service-down", "--resolve"]).await?;
+    reynard.asked_to(&["fire", "service-down", "--resolve"]).await?;
     wait_until("the first incident's end", seconds(15), async || {
         Ok(reynard.incident().await?.filter(|incident| incident["status"] == "resolved"))
     })
@@ -75,9 +75,9 @@ async fn held_by_the_command_line_or_by_a_file_nothing_reaches_the_target() -> R
         Ok(said["holds"].as_array().is_some_and(|holds| holds.len() == 2).then_some(()))
     })
     .await?;
-    let (good, said) = reynard.command(&["release", "--by", "ana", "--reason", "fixed"]).await?;
+    let (good, said) = reynard.asked_to(&["release", "--by", "ana", "--reason", "fixed"]).await?;
     ensure!(good && said.contains("Automation is held.") && said.contains("bo: no page from here"), "the file still holds: {said}");
-    let (good, said) = reynard.command(&["release", "--by", "ana", "--reason", "fixed"]).await?;
+    let (good, said) = reynard.asked_to(&["release", "--by", "ana", "--reason", "fixed"]).await?;
     ensure!(!good && said.contains("HOLD"), "and no person lifts it: {said}");
     ensure!(shop.bodies().len() == 1, "nothing reached the target: {:?}", shop.bodies());
     reynard.remove("data/HOLD")?;
@@ -99,17 +99,17 @@ async fn a_node_that_takes_over_finds_automation_held() -> Result<()> {
     let setup = Setup { settings: &settings, playbooks: &PLAYBOOKS, environment: &environment };
     let a = Reynard::start(setup).await?;
     let b = Reynard::node(setup).await?;
-    let (good, said) = a.command(&["hold", "--by", "ana", "--reason", "no"]).await?;
+    let (good, said) = a.asked_to(&["hold", "--by", "ana", "--reason", "no"]).await?;
     ensure!(good, "{said}");
     ensure!(b.text("/incidents").await?.contains("<b>Automation is held</b> by ana"), "whoever stands by says so, too");
-    let (good, said) = b.command(&["release", "--by", "bo", "--reason", "go"]).await?;
+    let (good, said) = b.asked_to(&["release", "--by", "bo", "--reason", "go"]).await?;
     ensure!(!good && said.contains("stands by"), "it is released where the work is done: {said}");
     a.process.signal("KILL");
     wait_until("the other node to be ready", seconds(15), async || Ok(b.is_ready().await.then_some(()))).await?;
     b.fire("service-down").await?;
     told(&b, "limit_hit").await?;
     ensure!(shop.bodies().is_empty(), "nothing reached the target: {:?}", shop.bodies());
-    let (good, said) = b.command(&["release", "--by", "bo", "--reason", "go"]).await?;
+    let (good, said) = b.asked_to(&["release", "--by", "bo", "--reason", "go"]).await?;
     ensure!(good, "{said}");
     poked(&shop, 1).await
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use reynard::domain::secret::Secret;
-use reynard::engine::store::{Holder, Journal, Reads};
+use reynard::engine::store::{Holder, Inbox, Journal, Reads};
 use reynard::store::catalog;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
@@ -16,6 +16,7 @@ pub struct Database {
     pub url: String,
     pub journal: Arc<dyn Journal>,
     pub reads: Arc<dyn Reads>,
+    pub inbox: Arc<dyn Inbox>,
 }
 
 impl Database {
@@ -24,7 +25,7 @@ impl Database {
         if let Some(lease) = &opened.lease {
             assert_eq!(lease.take(true).await.expect("the lease is asked for"), Holder::Us);
         }
-        Self { name, url, journal: opened.journal, reads: opened.reads }
+        Self { name, url, journal: opened.journal, reads: opened.reads, inbox: opened.inbox }
     }
 
     /// Closes it and opens it again, as another process would.

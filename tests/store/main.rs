@@ -3,8 +3,10 @@
 //! `REYNARD_TEST_POSTGRES_URL` (a superuser's) or as a server of the test's own.
 
 mod databases;
+mod inbox;
 mod lease;
 mod lost;
+mod nodes;
 #[allow(dead_code, reason = "shared with tests/real, which needs more of it")]
 mod parts;
 mod proxy;

@@ -93,7 +93,7 @@ impl Writing {
         let id = DeliveryId(self.id());
         let rejected = if self.below(2) == 0 { vec![RejectedAlert { index: 1, reason: self.odd() }] } else { Vec::new() };
         let delivery = Delivery { id, source: self.odd(), received_at: self.now, body };
-        batch.deliveries.push(Arc::new(DeliveryRow { delivery, keys, rejected }));
+        batch.deliveries.push(Arc::new(DeliveryRow { delivery, keys, rejected, from_inbox: false }));
         self.deliveries.push(id);
         id
     }

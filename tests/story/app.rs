@@ -25,7 +25,7 @@ use reynard::engine::metrics::Metrics;
 use reynard::engine::ports::{Action, ActionError, Call, Clock, Delivered, Message, Sender, Verdict};
 use reynard::engine::runtime::{Loops, Parts, Receipt, Runtime};
 use reynard::engine::shared::Hands;
-use reynard::engine::store::{Batch, IncidentName, IncidentQuery, Job, Journal, LetGo, Reads, Resumed, Slice, StoreError};
+use reynard::engine::store::{Batch, Inbox, IncidentName, IncidentQuery, Job, Journal, LetGo, Reads, Resumed, Slice, StoreError};
 use reynard::engine::verify::{Fault, Listener, Verified, verify};
 use reynard::store::catalog as databases;
 use serde_json::{Value, json};
@@ -201,6 +201,7 @@ pub struct App {
     pub trouble: Arc<Trouble>,
     pub loops: Option<Loops>,
     pub store: Option<Arc<dyn Journal>>,
+    pub inbox: Option<Arc<dyn Inbox>>,
     settings: Settings,
     url: Secret,
     _folder: tempfile::TempDir,
@@ -236,9 +237,9 @@ impl App {
         let _ = world.clock.set(clock.clone());
         let trouble = Arc::new(Trouble::default());
         let url = Secret::new(empty_database(&folder).await);
-        let (runtime, loops, store, mortal) = start(&url, &settings, (&clock, &world, &trouble), commits).await;
-        let (mortal, loops, store) = (Some(mortal), Some(loops), Some(store));
-        Self { mortal, runtime, clock, world, trouble, loops, store, settings, url, _folder: folder }
+        let (runtime, loops, (store, inbox), mortal) = start(&url, &settings, (&clock, &world, &trouble), commits).await;
+        let (mortal, loops, store, inbox) = (Some(mortal), Some(loops), Some(store), Some(inbox));
+        Self { mortal, runtime, clock, world, trouble, loops, store, inbox, settings, url, _folder: folder }
     }
 
     /// What the next attempts of an action answer, in order; afterwards they succeed.
@@ -326,8 +327,9 @@ impl App {
     pub async fn comes_back_for(&mut self, commits: i64) {
         self.dies().await;
         let world = (&self.clock, &self.world, &self.trouble);
-        let (runtime, loops, store, mortal) = start(&self.url, &self.settings, world, commits).await;
-        (self.runtime, self.loops, self.store, self.mortal) = (runtime, Some(loops), Some(store), Some(mortal));
+        let (runtime, loops, (store, inbox), mortal) = start(&self.url, &self.settings, world, commits).await;
+        (self.runtime, self.loops, self.mortal) = (runtime, Some(loops), Some(mortal));
+        (self.store, self.inbox) = (Some(store), Some(inbox));
     }
 
     /// Stops in order and is started again after a while.
@@ -340,7 +342,7 @@ impl App {
     async fn dies(&mut self) {
         // The file's lock is free once every task that held the store is gone.
         self.runtime = Runtime::reading(Arc::new(Nowhere), self.clock.clone(), self.settings.rulebook.clone());
-        self.mortal = None;
+        (self.mortal, self.inbox) = (None, None);
         let store = self.store.take().map(|store| Arc::downgrade(&store));
         while store.as_ref().is_some_and(|store| store.strong_count() > 0) {
             tokio::task::yield_now().await;
@@ -433,7 +435,7 @@ impl Listener for Heard {
     }
 }
 
-type Started = (Runtime, Loops, Arc<dyn Journal>, Arc<Mortal>);
+type Started = (Runtime, Loops, (Arc<dyn Journal>, Arc<dyn Inbox>), Arc<Mortal>);
 type Around<'a> = (&'a Arc<HandClock>, &'a Arc<World>, &'a Arc<Trouble>);
 
 /// A file in the folder; with `REYNARD_STORY_DATABASE_URL` (a superuser's) a schema in that PostgreSQL.
@@ -462,7 +464,7 @@ fn hands(settings: &Settings, world: &Arc<World>) -> Hands {
 }
 
 async fn start(url: &Secret, settings: &Settings, (clock, world, trouble): Around<'_>, commits: i64) -> Started {
-    let databases::Opened { journal: store, reads, lease } = databases::open(url, "story").await.expect("a database");
+    let databases::Opened { journal: store, reads, lease, inbox } = databases::open(url, "story").await.expect("a database");
     if let Some(lease) = lease {
         lease.take(true).await.expect("a former life's lease is ours");
     }
@@ -478,7 +480,7 @@ async fn start(url: &Secret, settings: &Settings, (clock, world, trouble): Aroun
         metrics: world.metrics.clone(),
     };
     let (runtime, loops) = Runtime::start(parts).await.expect("started");
-    (runtime, loops, store, mortal)
+    (runtime, loops, (store, inbox), mortal)
 }
 
 struct Nowhere;

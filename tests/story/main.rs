@@ -9,6 +9,7 @@ mod escalation;
 mod flapping;
 mod fuzz;
 mod hold;
+mod inbox;
 mod intake;
 mod language;
 mod leases;

@@ -1,11 +1,15 @@
 //! What the limits have counted, and what playbooks did before, on PostgreSQL.
 
+use futures_util::TryStreamExt;
 use sqlx::{PgPool, Row};
 
 use crate::domain::breaker::{Breaker, Opened};
+use crate::domain::id::IncidentId;
+use crate::domain::labels::Labels;
 use crate::domain::limits::Spent;
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
+use crate::domain::trouble::NAMING;
 use crate::store::postgres::open::PostgresStore;
 use crate::store::postgres::rows::{self, plain};
 
@@ -14,6 +18,13 @@ const SPENT: &str = "
     from spent
     where at > $1
     order by at";
+
+// Read one by one: there may be a hundred thousand, and few name a target.
+const FIRING: &str = "
+    select a.incident, a.fingerprint, a.labels
+    from incidents as i
+    join alerts as a on a.incident = i.id
+    where i.status <> 'resolved' and a.firing";
 
 const BREAKERS: &str = "
     select playbook, failures, opened_at, opened_by
@@ -40,6 +51,19 @@ impl PostgresStore {
             })
         };
         found.iter().map(spent).collect()
+    }
+
+    pub(super) async fn firing(&self, readers: &PgPool) -> Result<Vec<(IncidentId, String, Labels)>, sqlx::Error> {
+        let mut found = sqlx::query(FIRING).fetch(readers);
+        let mut firing = Vec::new();
+        while let Some(row) = found.try_next().await? {
+            let mut labels: Labels = rows::from_json(row.try_get("labels")?)?;
+            labels.retain(|name, _| NAMING.contains(&name.as_str()));
+            if !labels.is_empty() {
+                firing.push((rows::incident_id(&row, "incident")?, row.try_get("fingerprint")?, labels));
+            }
+        }
+        Ok(firing)
     }
 
     pub(super) async fn stored_breakers(&self, readers: &PgPool) -> Result<Vec<Breaker>, sqlx::Error> {

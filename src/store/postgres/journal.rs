@@ -9,11 +9,12 @@ use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use crate::domain::chain::Digest;
-use crate::domain::id::IncidentId;
+use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
+use crate::store::postgres::inbox;
 use crate::store::postgres::lease;
 use crate::store::postgres::open::{PostgresStore, store_error};
 use crate::store::postgres::retention;
@@ -51,21 +52,23 @@ const WAITING: &str = "
       and r.status = 'waiting'
     order by r.started_at, i.number";
 
-// Those that are open may yet have to take something back. An effect is looked into as text: PostgreSQL refuses to look into JSON with a NUL anywhere in it.
+// Those that take something back, or wait to, have a job of a kind of its own; those in which something is in force may yet have to.
 const AT_WORK: &str = "
     select state, heard_at
     from incidents
     where id in (select incident from runs where ended_at is null)
-       or id in (select incident from jobs where kind = 'perform' or effect like '%\"wake\":\"undo\"%')
-       or (status <> 'resolved' and exists (select 1 from runs where runs.incident = incidents.id))
-       or (status <> 'resolved' and state like '%\"held_since\":%')
+       or id in (select incident from jobs where kind in ('perform', 'undo'))
+       or (status <> 'resolved' and id in (select incident from runs where in_force))
     order by number";
 
-const FIRING: &str = "
-    select a.incident, a.fingerprint, a.labels
-    from incidents as i
-    join alerts as a on a.incident = i.id
-    where i.status <> 'resolved' and a.firing";
+// Those whose timeline says that automation is held; asked for only while it is.
+const HELD: &str = "
+    select state, heard_at
+    from incidents
+    where status <> 'resolved'
+      and state like '%\"held_since\":%'";
+
+const LAST_COMMIT_AT: &str = "select coalesce((select cast(value as bigint) from meta where name = 'last_commit_at'), 0)";
 
 const UNWORKED: &str = "
     select position, id, source, received_at, body
@@ -79,6 +82,13 @@ const JOBS_DUE: &str = "
     where not started and due_at <= $1 and id > $2
     order by id
     limit $3";
+
+const JOBS_NEXT: &str = "
+    select id, incident, due_at, started, effect
+    from jobs
+    where not started and due_at <= $1 and (due_at, id) > ($2, $3)
+    order by due_at, id
+    limit $4";
 
 const INTO_DELIVERIES: &str = "
     insert into deliveries (position, id, source, received_at, keys, rejected, body)
@@ -102,9 +112,9 @@ const INTO_ALERTS: &str = "
         changed_at = excluded.changed_at, last_seen_at = excluded.last_seen_at, labels = excluded.labels, annotations = excluded.annotations";
 
 const INTO_RUNS: &str = "
-    insert into runs (id, incident, playbook, revision, status, started_at, ended_at)
-    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
-    on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at";
+    insert into runs (id, incident, playbook, revision, status, started_at, ended_at, in_force)
+    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::boolean[])
+    on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at, in_force = excluded.in_force";
 
 const INTO_JOBS: &str = "
     insert into jobs (id, incident, kind, due_at, started, effect)
@@ -151,6 +161,17 @@ impl Journal for PostgresStore {
         let query = sqlx::query(JOBS_DUE).bind(until.0).bind(after).bind(i64::from(limit));
         let found = query.fetch_all(&self.readers()).await.map_err(store_error)?;
         found.iter().map(rows::job).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn jobs_next(&self, (at, id): (Timestamp, i64), until: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let query = sqlx::query(JOBS_NEXT).bind(until.0).bind(at.0).bind(id).bind(i64::from(limit));
+        let found = query.fetch_all(&self.readers()).await.map_err(store_error)?;
+        found.iter().map(rows::job).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn last_commit_at(&self) -> Result<Timestamp, StoreError> {
+        let found = sqlx::query_scalar(LAST_COMMIT_AT).fetch_one(&self.readers()).await;
+        found.map(Timestamp).map_err(store_error)
     }
 
     async fn request_known(&self, key: &str) -> Result<bool, StoreError> {
@@ -235,10 +256,14 @@ impl PostgresStore {
                 match fault {
                     Fault::NotMade(error) => return Err(error),
                     Fault::Fenced => return Err(self.lost(&mut writer)),
-                    Fault::Lost(error) => Some(self.settle(&mark, error).await?),
+                    Fault::Lost(error) => {
+                        writer.unsettled = true;
+                        Some(self.settle(&mark, error).await?)
+                    }
                 }
             }
         };
+        writer.unsettled = false;
         self.held(Some(began));
         Ok(went)
     }
@@ -310,7 +335,7 @@ impl PostgresStore {
             last_position: number("select coalesce(max(position), 0) from timeline").await?,
             last_job: number("select greatest(coalesce((select max(id) from jobs), 0), coalesce((select cast(value as bigint) from meta where name = 'last_job'), 0))").await?,
             last_delivery: number("select coalesce(max(position), 0) from deliveries").await?,
-            last_commit_at: Timestamp(number("select coalesce((select cast(value as bigint) from meta where name = 'last_commit_at'), 0)").await?),
+            last_commit_at: Timestamp(number(LAST_COMMIT_AT).await?),
             seal: sqlx::query_scalar::<_, String>("select value from meta where name = 'seal'")
                 .fetch_optional(&readers)
                 .await?
@@ -321,10 +346,7 @@ impl PostgresStore {
         };
         resumed.spent = self.spent_after(&readers, now - LONGEST_WINDOW).await?;
         resumed.breakers = self.stored_breakers(&readers).await?;
-        for row in sqlx::query(FIRING).fetch_all(&readers).await? {
-            let labels = rows::from_json(row.try_get("labels")?)?;
-            resumed.firing.push((rows::incident_id(&row, "incident")?, row.try_get("fingerprint")?, labels));
-        }
+        resumed.firing = self.firing(&readers).await?;
         for row in
             sqlx::query("select playbook, count(*) as n from runs where ended_at is null group by playbook").fetch_all(&readers).await?
         {
@@ -336,6 +358,11 @@ impl PostgresStore {
         }
         for row in sqlx::query(AT_WORK).fetch_all(&readers).await? {
             resumed.at_work.push(rows::incident(&row)?);
+        }
+        if !resumed.holds.are_none() {
+            for row in sqlx::query(HELD).fetch_all(&readers).await? {
+                resumed.at_work.push(rows::incident(&row)?);
+            }
         }
         for row in sqlx::query(UNWORKED).fetch_all(&readers).await? {
             resumed.unworked.push((row.try_get("position")?, rows::delivery(&row)?));
@@ -372,7 +399,8 @@ async fn write_deliveries(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> 
         .bind(column(&placed, |(_, row)| row.delivery.body.as_slice()))
         .execute(&mut **tx)
         .await?;
-    Ok(())
+    let taken: Vec<DeliveryId> = batch.deliveries.iter().filter(|row| row.from_inbox).map(|row| row.delivery.id).collect();
+    inbox::remove(tx, &taken).await
 }
 
 async fn write_log(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result<(), sqlx::Error> {
@@ -461,6 +489,7 @@ async fn write_runs(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result
         .bind(column(&all, |(_, run)| run.status.word()))
         .bind(column(&all, |(_, run)| run.started_at.0))
         .bind(column(&all, |(_, run)| run.ended_at.map(|at| at.0)))
+        .bind(column(&all, |(_, run)| run.has_in_force()))
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -524,11 +553,12 @@ async fn write_rest(tx: &mut Transaction<'_, Postgres>, batch: &Batch, now: Time
 }
 
 fn kind_of(job: &Job) -> &'static str {
-    use crate::domain::decide::command::Effect;
+    use crate::domain::decide::command::{Effect, Wake};
     match job.effect {
         Effect::Perform { .. } => "perform",
         Effect::Send { .. } => "send",
         Effect::Measure => "measure",
+        Effect::Wake { wake: Wake::Undo { .. } } => "undo",
         Effect::Wake { .. } => "timer",
     }
 }

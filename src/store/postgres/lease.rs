@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use sqlx::{PgConnection, Row};
 
+use crate::engine::nodes::Role;
 use crate::engine::store::{Holder, Lease, StoreError};
 use crate::store::postgres::open::{PostgresStore, Writer, store_error};
 
@@ -99,6 +100,10 @@ impl Lease for PostgresStore {
         .await?;
         Ok(())
     }
+
+    async fn here(&self, role: Role, url: Option<&str>) -> Result<(), StoreError> {
+        self.say_here(role, url).await.map_err(store_error)
+    }
 }
 
 impl PostgresStore {
@@ -113,7 +118,7 @@ impl PostgresStore {
     }
 
     /// Asks over the writer's connection; one that fails or hangs is dropped.
-    async fn within<T>(
+    pub(super) async fn within<T>(
         &self,
         writer: &mut Writer,
         ask: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,

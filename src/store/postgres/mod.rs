@@ -2,8 +2,10 @@
 
 pub mod archive;
 mod brakes;
+pub mod inbox;
 pub mod journal;
 pub mod lease;
+pub mod nodes;
 pub mod open;
 pub mod reads;
 pub mod retention;

@@ -14,6 +14,8 @@ use crate::domain::database;
 use crate::engine::store::{Reads, StoreError};
 
 const READERS: u32 = 8;
+/// Connections for what any node may write: the inbox, and its own word that it lives.
+const TAKERS: u32 = 4;
 /// A server that takes longer to let us in counts as gone.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// Two nodes that make the tables at once get in each other's way; the second try finds them made.
@@ -38,12 +40,21 @@ pub(super) struct Writer {
     pub(super) connection: Option<PgConnection>,
     /// Of the lease, while it is ours.
     pub(super) epoch: Option<i64>,
+    /// Whether a commit may still be under way in the database although nobody here waits for it.
+    pub(super) unsettled: bool,
 }
 
 struct Readers {
     /// Which of the servers they read.
     server: usize,
     pool: PgPool,
+    takers: PgPool,
+}
+
+impl Readers {
+    fn of(server: usize, options: &PgConnectOptions) -> Self {
+        Self { server, pool: pool(options), takers: takers(options) }
+    }
 }
 
 /// Why the database cannot be had.
@@ -78,7 +89,7 @@ impl PostgresStore {
             servers.push(server.application_name("reynard").statement_cache_capacity(200).disable_statement_logging());
         }
         let first = servers.first().ok_or(OpenError::NoAddress)?;
-        let readers = RwLock::new(Readers { server: 0, pool: pool(first) });
+        let readers = RwLock::new(Readers::of(0, first));
         Ok(Self {
             servers,
             writer: Mutex::default(),
@@ -112,11 +123,16 @@ impl PostgresStore {
         self.readers.read().unwrap_or_else(PoisonError::into_inner).pool.clone()
     }
 
+    /// Connections that write without the lease, to the same server.
+    pub(super) fn takers(&self) -> PgPool {
+        self.readers.read().unwrap_or_else(PoisonError::into_inner).takers.clone()
+    }
+
     fn readers_follow(&self, at: usize) {
         let mut readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
         if readers.server != at {
-            let former = std::mem::replace(&mut *readers, Readers { server: at, pool: pool(&self.servers[at]) });
-            tokio::spawn(async move { former.pool.close().await });
+            let former = std::mem::replace(&mut *readers, Readers::of(at, &self.servers[at]));
+            tokio::spawn(async move { tokio::join!(former.pool.close(), former.takers.close()) });
         }
     }
 }
@@ -138,12 +154,29 @@ fn pool(server: &PgConnectOptions) -> PgPool {
         .connect_lazy_with(server.clone())
 }
 
+fn takers(server: &PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(TAKERS)
+        .min_connections(0)
+        .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(async { Ok(!is_standby(connection).await?) }))
+        .after_connect(|connection, _| Box::pin(async { demand_writable(connection).await.map_err(sqlx::Error::Protocol) }))
+        .connect_lazy_with(server.clone())
+}
+
 async fn is_standby(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(connection).await
 }
 
 /// A connection that takes writes and keeps what it says it has kept; otherwise why not.
-async fn primary(server: &PgConnectOptions) -> Result<PgConnection, String> {
+pub(in crate::store) async fn primary(server: &PgConnectOptions) -> Result<PgConnection, String> {
+    let mut connection = server.connect().await.map_err(|error| error.to_string())?;
+    demand_writable(&mut connection).await?;
+    Ok(connection)
+}
+
+async fn demand_writable(connection: &mut PgConnection) -> Result<(), String> {
     const TAKES_WRITES: &str = "select not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off'";
     const DURABLE: &str = "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'";
     // A session that waits for a row does not notice that we are gone: without this, every try would leave one behind.
@@ -151,16 +184,15 @@ async fn primary(server: &PgConnectOptions) -> Result<PgConnection, String> {
     // A machine that freezes in the middle of a commit holds the lease's row: let go of it before the lease has run out.
     const FREEZES: &str = "select set_config('idle_in_transaction_session_timeout', '4s', false)";
     let words = |error: sqlx::Error| error.to_string();
-    let mut connection = server.connect().await.map_err(words)?;
-    let takes_writes: bool = sqlx::query_scalar(TAKES_WRITES).fetch_one(&mut connection).await.map_err(words)?;
+    let takes_writes: bool = sqlx::query_scalar(TAKES_WRITES).fetch_one(&mut *connection).await.map_err(words)?;
     if !takes_writes {
         return Err("it is a standby or read-only".to_owned());
     }
     // Whatever the server's or the role's default is: what was answered is on disk. Stricter settings stay.
     for setting in [DURABLE, WAITS, FREEZES] {
-        sqlx::query(setting).execute(&mut connection).await.map_err(words)?;
+        sqlx::query(setting).execute(&mut *connection).await.map_err(words)?;
     }
-    Ok(connection)
+    Ok(())
 }
 
 async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
@@ -179,7 +211,7 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
 }
 
 /// Sorts the database's errors: what may heal, and what is wrong with the thing itself.
-pub(super) fn store_error(error: sqlx::Error) -> StoreError {
+pub(in crate::store) fn store_error(error: sqlx::Error) -> StoreError {
     let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
     match (code.get(..2).unwrap_or_default(), code.as_str()) {
         // Cardinality, data, integrity, program limits.

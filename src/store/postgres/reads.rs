@@ -10,6 +10,7 @@ use crate::domain::limits::Spent;
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
+use crate::engine::nodes::Overview;
 use crate::engine::store::{AlertRow, Change, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, StoreError, Totals};
 use crate::store::postgres::open::{PostgresStore, store_error};
 use crate::store::postgres::rows::{self, column, plain};
@@ -25,8 +26,7 @@ const INCIDENTS: &str = "
     order by number desc
     limit $6";
 
-/// The same for those not resolved. They are few among many, so the index of the open ones is walked whole and its numbers
-/// are sorted; the plus keeps the planner from walking all numbers there ever were instead.
+/// The same for those not resolved, along an index that only they are in: the newest stand first, however many there are.
 const OPEN_INCIDENTS: &str = "
     select state, heard_at
     from incidents
@@ -35,8 +35,8 @@ const OPEN_INCIDENTS: &str = "
       and ($2::bigint is null or priority = $2)
       and ($3::text is null or service = $3)
       and ($4::text is null or title ilike $4 escape '\\' or service ilike $4 escape '\\' or type ilike $4 escape '\\')
-      and ($5::bigint is null or number + 0 < $5)
-    order by number + 0 desc
+      and ($5::bigint is null or number < $5)
+    order by number desc
     limit $6";
 
 const TIMELINE: &str = "
@@ -65,6 +65,11 @@ const DELIVERY: &str = "
         d.position <= coalesce((select cast(value as bigint) from meta where name = 'worked_up_to'), 0) as worked
     from deliveries as d
     where d.id = $1";
+
+const IN_INBOX: &str = "
+    select *
+    from inbox
+    where id = $1";
 
 /// A delivery belongs to the incident of each of its keys that was open when it came; one that it opened is a moment younger.
 /// A statement of its own here: keys are looked for by their hash.
@@ -113,7 +118,9 @@ const TOTALS: &str = "
 impl Reads for PostgresStore {
     async fn incidents(&self, query: &IncidentQuery) -> Result<Vec<Incident>, StoreError> {
         let open = matches!(query.status.as_deref(), Some("open" | "triggered" | "acknowledged"));
+        // Planned anew each time: which index is the right one hangs on what is asked for.
         let found = sqlx::query(if open { OPEN_INCIDENTS } else { INCIDENTS })
+            .persistent(false)
             .bind(query.status.as_deref().map(plain))
             .bind(query.priority.map(i64::from))
             .bind(query.service.as_deref().map(plain))
@@ -217,11 +224,17 @@ impl Reads for PostgresStore {
     async fn last_runs(&self, playbook: &str, limit: u32) -> Result<Vec<(u64, Run)>, StoreError> {
         self.runs_before(playbook, limit).await.map_err(store_error)
     }
+
+    async fn overview(&self, now: Timestamp) -> Result<Overview, StoreError> {
+        self.read_overview(now).await.map_err(store_error)
+    }
 }
 
 impl PostgresStore {
     async fn report(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, sqlx::Error> {
-        let Some(row) = sqlx::query(DELIVERY).bind(id.to_string()).fetch_optional(&self.readers()).await? else { return Ok(None) };
+        // First where it would be earlier: it goes from the inbox to the deliveries, and never back.
+        let waiting = self.report_of_waiting(id).await?;
+        let Some(row) = sqlx::query(DELIVERY).bind(id.to_string()).fetch_optional(&self.readers()).await? else { return Ok(waiting) };
         let list = |column: &str| row.try_get::<Option<String>, _>(column).map(|text| text.unwrap_or_else(|| "[]".to_owned()));
         let keys: Vec<String> = rows::from_json(&list("keys")?)?;
         let delivery = rows::delivery(&row)?;
@@ -237,6 +250,13 @@ impl PostgresStore {
             rejected: rows::from_json(&list("rejected")?)?,
             delivery,
         }))
+    }
+
+    /// One that was taken in, and that the writer has not seen yet.
+    async fn report_of_waiting(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, sqlx::Error> {
+        let found = sqlx::query(IN_INBOX).bind(id.to_string()).fetch_optional(&self.readers()).await?;
+        let Some(row) = found else { return Ok(None) };
+        Ok(Some(DeliveryReport { delivery: rows::delivery(&row)?, worked: false, incidents: Vec::new(), rejected: Vec::new() }))
     }
 
     async fn entries(&self, text: &'static str, id: IncidentId, from: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {

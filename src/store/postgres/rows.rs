@@ -22,17 +22,17 @@ pub(super) fn column<'q, T, V>(rows: &'q [T], of: impl Fn(&'q T) -> V) -> Vec<V>
 }
 
 /// A text as PostgreSQL can hold it: NUL becomes U+FFFD. Inside JSON it is an escape, and stays.
-pub(super) fn plain(text: &str) -> Cow<'_, str> {
+pub(in crate::store) fn plain(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
 /// What an incident's key is looked for by. Two keys may share it; the key itself is compared as well.
-pub(super) fn key_hash(key: &str) -> i64 {
+pub(in crate::store) fn key_hash(key: &str) -> i64 {
     hash(Sha256::new_with_prefix(plain(key).as_bytes()))
 }
 
 /// The same for a type and a service.
-pub(super) fn family_hash(kind: &str, service: &str) -> i64 {
+pub(in crate::store) fn family_hash(kind: &str, service: &str) -> i64 {
     hash(Sha256::new_with_prefix(plain(kind).as_bytes()).chain_update([0]).chain_update(plain(service).as_bytes()))
 }
 

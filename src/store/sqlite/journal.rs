@@ -8,11 +8,12 @@ use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::MutexGuard;
 
 use crate::domain::chain::Digest;
-use crate::domain::id::IncidentId;
+use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
+use crate::store::sqlite::inbox;
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::retention;
 use crate::store::sqlite::rows::{self, Insert};
@@ -43,21 +44,23 @@ const WAITING: &str = "
       and (i.state -> 'runs' -> r.id ->> 'current') is null
     order by r.started_at, i.number";
 
-// Those that take something back, or wait to, have a job for it; those that are open may yet have to.
-const AT_WORK: &str = "
+// Those that take something back, or wait to, have a job of a kind of its own; those in which something is in force may yet have to.
+pub(super) const AT_WORK: &str = "
     select state, heard_at
     from incidents
     where id in (select incident from runs where ended_at is null)
-       or id in (select incident from jobs where kind = 'perform' or effect ->> '$.wake.wake' = 'undo')
-       or (status <> 'resolved' and exists (select 1 from runs where runs.incident = incidents.id))
-       or (status <> 'resolved' and state ->> 'held_since' is not null)
+       or id in (select incident from jobs where kind in ('perform', 'undo'))
+       or (status <> 'resolved' and id in (select incident from runs where in_force = 1))
     order by number";
 
-const FIRING: &str = "
-    select a.incident, a.fingerprint, a.labels
-    from incidents as i
-    join alerts as a on a.incident = i.id
-    where i.status <> 'resolved' and a.firing = 1";
+// Those whose timeline says that automation is held; asked for only while it is.
+const HELD: &str = "
+    select state, heard_at
+    from incidents
+    where status <> 'resolved'
+      and state ->> 'held_since' is not null";
+
+const LAST_COMMIT_AT: &str = "select coalesce((select cast(value as integer) from meta where name = 'last_commit_at'), 0)";
 
 const UNWORKED: &str = "
     select position, id, source, received_at, body
@@ -71,6 +74,13 @@ const JOBS_DUE: &str = "
     where started = 0 and due_at <= $1 and id > $2
     order by id
     limit $3";
+
+pub(super) const JOBS_NEXT: &str = "
+    select id, incident, due_at, started, effect
+    from jobs
+    where started = 0 and due_at <= $1 and (due_at, id) > ($2, $3)
+    order by due_at, id
+    limit $4";
 
 static INTO_DELIVERIES: Insert = Insert::new("insert into deliveries (position, id, source, received_at, keys, rejected, body)", 7, "");
 
@@ -92,9 +102,9 @@ static INTO_ALERTS: Insert = Insert::new(
 );
 
 static INTO_RUNS: Insert = Insert::new(
-    "insert into runs (id, incident, playbook, revision, status, started_at, ended_at)",
-    7,
-    "on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at",
+    "insert into runs (id, incident, playbook, revision, status, started_at, ended_at, in_force)",
+    8,
+    "on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at, in_force = excluded.in_force",
 );
 
 static INTO_JOBS: Insert = Insert::new("insert into jobs (id, incident, kind, due_at, started, effect)", 6, "");
@@ -134,6 +144,17 @@ impl Journal for SqliteStore {
     async fn jobs_due(&self, until: Timestamp, after: i64, limit: u32) -> Result<Vec<Job>, StoreError> {
         let found = sqlx::query(JOBS_DUE).bind(until.0).bind(after).bind(limit).fetch_all(&self.readers).await.map_err(store_error)?;
         found.iter().map(rows::job).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn jobs_next(&self, (at, id): (Timestamp, i64), until: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let query = sqlx::query(JOBS_NEXT).bind(until.0).bind(at.0).bind(id).bind(limit);
+        let found = query.fetch_all(&self.readers).await.map_err(store_error)?;
+        found.iter().map(rows::job).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn last_commit_at(&self) -> Result<Timestamp, StoreError> {
+        let found = sqlx::query_scalar(LAST_COMMIT_AT).fetch_one(&self.readers).await;
+        found.map(Timestamp).map_err(store_error)
     }
 
     async fn request_known(&self, key: &str) -> Result<bool, StoreError> {
@@ -182,7 +203,7 @@ impl Journal for SqliteStore {
 
 impl SqliteStore {
     /// The writer's connection, and the place where it is missed meanwhile.
-    async fn take_writer(&self) -> Result<(Place<'_>, SqliteConnection), StoreError> {
+    pub(super) async fn take_writer(&self) -> Result<(Place<'_>, SqliteConnection), StoreError> {
         let mut place = self.writer.lock().await;
         let connection = match place.take() {
             Some(connection) => connection,
@@ -214,7 +235,7 @@ impl SqliteStore {
             last_position: number("select coalesce(max(position), 0) from timeline").await?,
             last_job: number("select max(coalesce((select max(id) from jobs), 0), coalesce((select cast(value as integer) from meta where name = 'last_job'), 0))").await?,
             last_delivery: number("select coalesce(max(position), 0) from deliveries").await?,
-            last_commit_at: Timestamp(number("select coalesce((select cast(value as integer) from meta where name = 'last_commit_at'), 0)").await?),
+            last_commit_at: Timestamp(number(LAST_COMMIT_AT).await?),
             seal: sqlx::query_scalar::<_, String>("select value from meta where name = 'seal'")
                 .fetch_optional(&self.readers)
                 .await?
@@ -225,10 +246,7 @@ impl SqliteStore {
         };
         resumed.spent = self.spent_after(now - LONGEST_WINDOW).await?;
         resumed.breakers = self.stored_breakers().await?;
-        for row in sqlx::query(FIRING).fetch_all(&self.readers).await? {
-            let labels = rows::from_json(row.try_get("labels")?)?;
-            resumed.firing.push((rows::incident_id(&row, "incident")?, row.try_get("fingerprint")?, labels));
-        }
+        resumed.firing = self.firing().await?;
         for row in sqlx::query("select playbook, count(*) as n from runs where ended_at is null group by playbook")
             .fetch_all(&self.readers)
             .await?
@@ -240,6 +258,11 @@ impl SqliteStore {
         }
         for row in sqlx::query(AT_WORK).fetch_all(&self.readers).await? {
             resumed.at_work.push(rows::incident(&row)?);
+        }
+        if !resumed.holds.are_none() {
+            for row in sqlx::query(HELD).fetch_all(&self.readers).await? {
+                resumed.at_work.push(rows::incident(&row)?);
+            }
         }
         for row in sqlx::query(UNWORKED).fetch_all(&self.readers).await? {
             resumed.unworked.push((row.try_get("position")?, rows::delivery(&row)?));
@@ -254,9 +277,13 @@ impl SqliteStore {
     }
 }
 
-type Place<'a> = MutexGuard<'a, Option<SqliteConnection>>;
+pub(super) type Place<'a> = MutexGuard<'a, Option<SqliteConnection>>;
 
-async fn give_back<T>(mut place: Place<'_>, connection: SqliteConnection, written: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+pub(super) async fn give_back<T>(
+    mut place: Place<'_>,
+    connection: SqliteConnection,
+    written: Result<T, sqlx::Error>,
+) -> Result<T, StoreError> {
     match written {
         Ok(answer) => {
             *place = Some(connection);
@@ -294,7 +321,9 @@ async fn write_deliveries(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Re
                 .bind(rejected)
                 .bind(&d.body)
         })
-        .await
+        .await?;
+    let taken: Vec<DeliveryId> = batch.deliveries.iter().filter(|row| row.from_inbox).map(|row| row.delivery.id).collect();
+    inbox::remove(tx, &taken).await
 }
 
 async fn write_log(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {
@@ -362,6 +391,7 @@ async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Res
                 .bind(run.status.word())
                 .bind(run.started_at.0)
                 .bind(run.ended_at.map(|at| at.0))
+                .bind(run.has_in_force())
         })
         .await
 }
@@ -406,11 +436,12 @@ async fn write_rest(tx: &mut Transaction<'_, Sqlite>, batch: &Batch, now: Timest
 }
 
 fn kind_of(job: &Job) -> &'static str {
-    use crate::domain::decide::command::Effect;
+    use crate::domain::decide::command::{Effect, Wake};
     match job.effect {
         Effect::Perform { .. } => "perform",
         Effect::Send { .. } => "send",
         Effect::Measure => "measure",
+        Effect::Wake { wake: Wake::Undo { .. } } => "undo",
         Effect::Wake { .. } => "timer",
     }
 }

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod backup;
 mod brakes;
+pub mod inbox;
 pub mod journal;
 pub mod open;
 pub mod reads;

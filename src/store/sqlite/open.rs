@@ -87,7 +87,7 @@ fn readers(options: &SqliteConnectOptions) -> SqlitePool {
 
 /// Which tables a file may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tables {
+pub(in crate::store) enum Tables {
     /// Those of this version.
     Ours,
     /// Those of an earlier one, too: they can be brought up to date.
@@ -101,7 +101,7 @@ pub(super) async fn bring_up_to_date(connection: &mut SqliteConnection, path: &P
 }
 
 /// A file with other tables is not looked into: what it says would be misunderstood.
-pub(super) async fn demand_tables(connection: &mut SqliteConnection, path: &Path, wanted: Tables) -> Result<(), OpenError> {
+pub(in crate::store) async fn demand_tables(connection: &mut SqliteConnection, path: &Path, wanted: Tables) -> Result<(), OpenError> {
     let foreign = |why: String| OpenError::Foreign { path: path.to_owned(), why };
     let known: Vec<(i64, Vec<u8>)> = MIGRATIONS.iter().map(|step| (step.version, step.checksum.to_vec())).collect();
     let made: Vec<(i64, Vec<u8>)> = sqlx::query_as("select version, checksum from _sqlx_migrations where success order by version")
@@ -121,7 +121,7 @@ pub(super) async fn demand_tables(connection: &mut SqliteConnection, path: &Path
     }
 }
 
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+pub(in crate::store) fn lock(path: &Path) -> Result<File, OpenError> {
     let beside = path.with_extension("lock");
     let unusable = |why: String| OpenError::Unusable { path: beside.clone(), why };
     let file = File::options().create(true).truncate(false).write(true).open(&beside).map_err(|error| unusable(error.to_string()))?;

@@ -10,6 +10,7 @@ use crate::domain::limits::Spent;
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
+use crate::engine::nodes::Overview;
 use crate::engine::store::{AlertRow, Change, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, StoreError, Totals};
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::rows;
@@ -25,23 +26,31 @@ const INCIDENTS: &str = "
     order by number desc
     limit $6";
 
-/// The same for those not resolved. They are few among many, so the index of the open ones is walked whole and its numbers
-/// are sorted; the plus keeps SQLite from walking all numbers there ever were instead.
+/// The same for those not resolved, along an index that only they are in: the newest stand first, however many there are.
 const OPEN_INCIDENTS: &str = "
     select state, heard_at
-    from incidents
-    where number in (
-        select number
-        from incidents
-        where status <> 'resolved'
-          and ($1 = 'open' or status = $1)
-          and ($2 is null or priority = $2)
-          and ($3 is null or service = $3)
-          and ($4 is null or title like $4 escape '\\' or service like $4 escape '\\' or type like $4 escape '\\')
-          and ($5 is null or +number < $5)
-        order by +number desc
-        limit $6)
-    order by number desc";
+    from incidents indexed by incidents_open_by_number
+    where status <> 'resolved'
+      and ($1 = 'open' or status = $1)
+      and ($2 is null or priority = $2)
+      and ($3 is null or service = $3)
+      and ($4 is null or title like $4 escape '\\' or service like $4 escape '\\' or type like $4 escape '\\')
+      and number < coalesce($5, 9223372036854775807)
+    order by number desc
+    limit $6";
+
+/// And for those of one priority, so that a few of the worst are found among many others.
+const OPEN_OF_PRIORITY: &str = "
+    select state, heard_at
+    from incidents indexed by incidents_open
+    where status <> 'resolved'
+      and ($1 = 'open' or status = $1)
+      and priority = $2
+      and ($3 is null or service = $3)
+      and ($4 is null or title like $4 escape '\\' or service like $4 escape '\\' or type like $4 escape '\\')
+      and number < coalesce($5, 9223372036854775807)
+    order by number desc
+    limit $6";
 
 const TIMELINE: &str = "
     select seq, at, actor_kind, actor, event
@@ -74,6 +83,17 @@ const DELIVERY: &str = "
          where i.number = (select max(number) from incidents where key = k.value and opened_at <= d.received_at + 5000)) as incidents
     from deliveries as d
     where d.id = $1";
+
+const IN_INBOX: &str = "
+    select *
+    from inbox
+    where id = $1";
+
+const LATENESS: &str = "
+    select
+        (select min(due_at) from jobs where started = 0 and due_at <= $1) as due_at,
+        (select count(*) from inbox) as inbox,
+        (select min(kept_at) from inbox) as kept_at";
 
 const CHANGES_SINCE: &str = "
     select max(t.position) as position, t.incident, i.number, max(t.seq) as seq
@@ -113,7 +133,12 @@ const TOTALS: &str = "
 impl Reads for SqliteStore {
     async fn incidents(&self, query: &IncidentQuery) -> Result<Vec<Incident>, StoreError> {
         let open = matches!(query.status.as_deref(), Some("open" | "triggered" | "acknowledged"));
-        let found = sqlx::query(if open { OPEN_INCIDENTS } else { INCIDENTS })
+        let text = match (open, query.priority) {
+            (true, Some(_)) => OPEN_OF_PRIORITY,
+            (true, None) => OPEN_INCIDENTS,
+            (false, _) => INCIDENTS,
+        };
+        let found = sqlx::query(text)
             .bind(&query.status)
             .bind(query.priority)
             .bind(&query.service)
@@ -160,8 +185,11 @@ impl Reads for SqliteStore {
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, StoreError> {
+        // First where it would be earlier: it goes from the inbox to the deliveries, and never back.
+        let waiting = sqlx::query(IN_INBOX).bind(id.to_string()).fetch_optional(&self.readers).await.map_err(store_error)?;
         let found = sqlx::query(DELIVERY).bind(id.to_string()).fetch_optional(&self.readers).await.map_err(store_error)?;
-        found.as_ref().map(report).transpose().map_err(store_error)
+        let told = found.as_ref().map(report).or_else(|| waiting.as_ref().map(report_of_waiting));
+        told.transpose().map_err(store_error)
     }
 
     async fn changes_since(&self, position: i64, limit: u32) -> Result<Vec<Change>, StoreError> {
@@ -209,6 +237,19 @@ impl Reads for SqliteStore {
     async fn last_runs(&self, playbook: &str, limit: u32) -> Result<Vec<(u64, Run)>, StoreError> {
         self.runs_before(playbook, limit).await.map_err(store_error)
     }
+
+    /// There are no nodes here: whoever has the file is the only one.
+    async fn overview(&self, now: Timestamp) -> Result<Overview, StoreError> {
+        let row = sqlx::query(LATENESS).bind(now.0).fetch_one(&self.readers).await.map_err(store_error)?;
+        let since = |name: &str| row.try_get::<Option<i64>, _>(name).map(|at| at.map(|at| now.since(Timestamp(at)))).map_err(store_error);
+        let inbox: i64 = row.try_get("inbox").map_err(store_error)?;
+        Ok(Overview {
+            oldest_due: since("due_at")?,
+            inbox: inbox.unsigned_abs(),
+            oldest_in_inbox: since("kept_at")?,
+            ..Overview::default()
+        })
+    }
 }
 
 impl SqliteStore {
@@ -234,6 +275,11 @@ fn kin(row: &sqlx::sqlite::SqliteRow) -> Result<Kin, sqlx::Error> {
         opened_at: Timestamp(row.try_get("opened_at")?),
         heard_at: Timestamp(row.try_get("heard_at")?),
     })
+}
+
+/// One that was taken in, and that the writer has not seen yet.
+fn report_of_waiting(row: &sqlx::sqlite::SqliteRow) -> Result<DeliveryReport, sqlx::Error> {
+    Ok(DeliveryReport { delivery: rows::delivery(row)?, worked: false, incidents: Vec::new(), rejected: Vec::new() })
 }
 
 fn report(row: &sqlx::sqlite::SqliteRow) -> Result<DeliveryReport, sqlx::Error> {
@@ -270,7 +316,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = SqliteStore::open(&folder.path().join("reynard.db")).await.expect("a database");
         for (name, text, values, index) in [
-            ("open", OPEN_INCIDENTS, 6, "incidents_open"),
+            ("open", OPEN_INCIDENTS, 6, "incidents_open_by_number"),
+            ("open of a priority", OPEN_OF_PRIORITY, 6, "incidents_open (priority=?"),
+            ("jobs", crate::store::sqlite::journal::JOBS_NEXT, 4, "jobs_due"),
+            ("at work", crate::store::sqlite::journal::AT_WORK, 0, "jobs_at_work"),
             ("kin", KIN, 2, "incidents_of_family"),
             ("totals", TOTALS, 0, "incidents_open"),
             ("timeline", TIMELINE, 3, "timeline_of_incident"),

@@ -40,9 +40,21 @@ pub async fn health(State(web): State<WebState>) -> Answer {
     answer(&web, checks)
 }
 
-/// Whether work is taken: a load balancer asks this.
+/// Whether it takes deliveries and acts: a load balancer asks this. A node that stands by takes both for the active one.
 #[utoipa::path(get, path = "/ready", tag = "health", responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
 pub async fn ready(State(web): State<WebState>) -> Answer {
+    let stands_by = |detail| match web.runtime.health().detail {
+        None if !web.closing.is_cancelled() => CheckBody { status: "healthy", detail: Some(detail) },
+        None => CheckBody::unhealthy("shutting down"),
+        Some(_) => CheckBody::unhealthy("standing by, and the database does not answer; the log says why"),
+    };
+    let engine = standing_by(&web).map_or_else(|| engine(&web), stands_by);
+    answer(&web, BTreeMap::from([("engine", engine)]))
+}
+
+/// Whether this is the node that does the work; always so where there is only one.
+#[utoipa::path(get, path = "/active", tag = "health", responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
+pub async fn active(State(web): State<WebState>) -> Answer {
     let engine = standing_by(&web).map_or_else(|| engine(&web), |detail| CheckBody::unhealthy(&detail));
     answer(&web, BTreeMap::from([("engine", engine)]))
 }

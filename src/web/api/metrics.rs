@@ -20,6 +20,9 @@ pub async fn metrics(State(web): State<WebState>) -> Result<impl IntoResponse, P
         web.metrics.jobs_pending("all", totals.jobs_pending);
         web.metrics.automation_held(!totals.holds.are_none());
     }
+    if let Ok(Ok(overview)) = tokio::time::timeout(PATIENCE, web.runtime.reads.overview(web.runtime.clock.now())).await {
+        web.metrics.nodes(&overview);
+    }
     let text = web.metrics.text().map_err(Problem::fault)?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
 }

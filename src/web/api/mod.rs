@@ -6,6 +6,7 @@ pub mod deliveries;
 pub mod health;
 pub mod incidents;
 pub mod metrics;
+pub mod nodes;
 pub mod on_call;
 pub mod openapi;
 pub mod playbooks;

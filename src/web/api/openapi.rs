@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::{self, RefOr};
 use utoipa::{Modify, OpenApi};
 
-use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, on_call, playbooks, runs};
+use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, nodes, on_call, playbooks, runs};
 use crate::web::webhook;
 
 #[derive(OpenApi)]
@@ -44,9 +44,11 @@ use crate::web::webhook;
         automation::show,
         automation::hold,
         automation::release,
+        nodes::list,
         on_call::on_call,
         health::health,
         health::ready,
+        health::active,
         health::startup,
         metrics::metrics,
     ),

@@ -8,6 +8,7 @@ pub mod fault;
 pub mod incident;
 pub mod incidents;
 pub mod me;
+pub mod nodes;
 pub mod playbooks;
 pub mod render;
 pub mod router;

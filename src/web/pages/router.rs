@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::routing::{get, post};
 
-use crate::web::pages::{actions, automation, bulk, confirm, incident, incidents, me, playbooks};
+use crate::web::pages::{actions, automation, bulk, confirm, incident, incidents, me, nodes, playbooks};
 use crate::web::state::WebState;
 use crate::web::{assets, live};
 
@@ -21,6 +21,7 @@ pub fn routes() -> Router<WebState> {
         .route("/automation", get(automation::show))
         .route("/automation/hold", post(automation::hold))
         .route("/automation/release", post(automation::release))
+        .route("/nodes", get(nodes::list))
         .route("/me", post(me::remember))
         .route("/api/v1/stream", get(live::stream))
         .route("/assets/{name}", get(assets::serve))

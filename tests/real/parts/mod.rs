@@ -4,6 +4,7 @@ pub mod alertmanager;
 pub mod browser;
 pub mod gauge;
 pub mod http;
+pub mod patroni;
 #[allow(dead_code, reason = "shared with tests/store, which needs more of it")]
 pub mod postgres;
 pub mod process;

@@ -25,9 +25,9 @@ const SYNCED: &str = "fsync=on";
 const NOT_SYNCED: &str = "fsync=off";
 
 #[derive(Clone, Copy)]
-struct Account {
-    user: u32,
-    group: u32,
+pub struct Account {
+    pub user: u32,
+    pub group: u32,
 }
 
 impl Postgres {
@@ -112,7 +112,7 @@ fn url(port: u16, role: &str) -> String {
 }
 
 /// Whom the server has to run as: nobody when we are root, else ourselves.
-fn account() -> Result<Option<Account>> {
+pub fn account() -> Result<Option<Account>> {
     if fs::metadata("/proc/self")?.uid() != 0 {
         return Ok(None);
     }
@@ -126,14 +126,22 @@ fn make_home(folder: &Path, account: Option<Account>) -> Result<PathBuf> {
     let data = folder.join("data");
     fs::create_dir(&data)?;
     fs::set_permissions(&data, Permissions::from_mode(0o700))?;
+    open_to_pass(folder, account)?;
     if let Some(Account { user, group }) = account {
-        fs::set_permissions(folder, Permissions::from_mode(0o711))?;
         chown(&data, Some(user), Some(group))?;
     }
     Ok(data)
 }
 
-fn run_as(program: &Path, account: Option<Account>, folder: &Path) -> Command {
+/// Whoever the server runs as must be able to pass through the folder to its own.
+pub fn open_to_pass(folder: &Path, account: Option<Account>) -> Result<()> {
+    if account.is_some() {
+        fs::set_permissions(folder, Permissions::from_mode(0o711))?;
+    }
+    Ok(())
+}
+
+pub fn run_as(program: &Path, account: Option<Account>, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).env("LC_ALL", "C.UTF-8");
     if let Some(Account { user, group }) = account {
@@ -151,7 +159,7 @@ fn initialise(initdb: &Path, data: &Path, account: Option<Account>) -> Result<()
 }
 
 /// The folder of the server's programs: Debian keeps it off PATH, one for each version.
-fn binaries() -> Result<PathBuf> {
+pub fn binaries() -> Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let newest = versions.filter(|folder| folder.join("initdb").is_file()).max();
     match newest {

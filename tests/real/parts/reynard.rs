@@ -57,6 +57,18 @@ impl Reynard {
         http::answers(&format!("{}/ready", self.url)).await.unwrap_or(false)
     }
 
+    /// Whether it is the node that does the work.
+    pub async fn is_active(&self) -> bool {
+        http::answers(&format!("{}/active", self.url)).await.unwrap_or(false)
+    }
+
+    /// Another command of the same binary, in its folder.
+    pub async fn command(&self, args: &[&str]) -> Result<std::process::Output> {
+        let mut command = tokio::process::Command::new(binary());
+        command.current_dir(self.folder.path()).args(args).env_remove("REYNARD_DATABASE_URL").env_remove("REYNARD_CONFIG");
+        Ok(command.output().await?)
+    }
+
     /// Writes a file of its folder anew.
     pub fn write(&self, path: &str, text: &str) -> Result<()> {
         fs::write(self.folder.path().join(path), text).with_context(|| format!("write {path}"))
@@ -85,7 +97,7 @@ impl Reynard {
     }
 
     /// A verb of the command line that speaks to this server; whether it went well, and what it said.
-    pub async fn command(&self, args: &[&str]) -> Result<(bool, String)> {
+    pub async fn asked_to(&self, args: &[&str]) -> Result<(bool, String)> {
         let said = tokio::process::Command::new(binary()).args(args).args(["--url", &self.url]).output().await?;
         Ok((said.status.success(), String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned()))
     }

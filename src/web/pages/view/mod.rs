@@ -10,6 +10,7 @@ pub mod links;
 pub mod list;
 pub mod machine;
 pub mod mitigations;
+pub mod nodes;
 pub mod past;
 pub mod playbooks;
 pub mod shell;

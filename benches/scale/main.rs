@@ -1,0 +1,81 @@
+//! A large house: 100,000 open incidents, 1,000,000 timers and as many alerts, on both databases, and the binary that starts on them.
+//! `cargo bench --bench scale` fills them set-wise and measures from outside; `INCIDENTS=10000` makes them smaller, `ONLY=SQLite`
+//! leaves one out. PostgreSQL needs Debian's postgresql.
+
+mod fill;
+#[path = "../../tests/store/parts.rs"]
+#[allow(dead_code, reason = "shared with stories, which need more of it")]
+mod parts;
+mod server;
+mod sink;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::fill::Fill;
+use crate::parts::postgres::Postgres;
+use crate::server::Server;
+use crate::sink::Sink;
+
+/// Timers and alerts of one incident.
+const EACH: u32 = 10;
+const LOOKS: usize = 100;
+const POSTS: usize = 300;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let incidents = std::env::var("INCIDENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let only = std::env::var("ONLY").unwrap_or_default();
+    println!("{incidents} open incidents, {} timers, {} alerts\n", incidents * EACH, incidents * EACH);
+    if "SQLite".contains(&only) {
+        let folder = tempfile::tempdir()?;
+        measure("SQLite", &format!("sqlite://{}", folder.path().join("reynard.db").display()), incidents).await?;
+    }
+    if "PostgreSQL".contains(&only) {
+        let postgres = Postgres::start_synced().await?;
+        measure("PostgreSQL", &postgres.url("admin"), incidents).await?;
+    }
+    Ok(())
+}
+
+async fn measure(name: &str, url: &str, incidents: u32) -> Result<()> {
+    let sink = Sink::start().await?;
+    let began = Instant::now();
+    let seeded = Server::start(url, &sink).await?;
+    seeded.opens_templates().await?;
+    let before = latency(&seeded).await?;
+    seeded.ends();
+    Fill { url, incidents, each: EACH }.run().await?;
+    println!("{name}: filled in {:.0?}", began.elapsed());
+
+    sink.clear();
+    let mut server = Server::start(url, &sink).await?;
+    println!("{name}: ready after {:.2?}", server.ready_after);
+    let page = sink.first_page(Duration::from_secs(60)).await.context("an overdue P1 is paged")?;
+    println!("{name}: first overdue P1 page after {:.2?}", page.duration_since(server.started));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    println!("{name}: {} MiB at most, {} MiB now, {} pages so far", server.memory("VmHWM")?, server.memory("VmRSS")?, sink.count());
+    let number = incidents / 2;
+    for path in
+        ["/incidents", "/incidents?status=all", "/incidents?priority=P1", "/api/v1/incidents", &format!("/incidents/{number}"), "/metrics"]
+    {
+        let took = server.looks(path, LOOKS).await?;
+        println!("{name}: p95 {:>8.1?}, middle {:>8.1?}  GET {path}", took[LOOKS * 95 / 100], took[LOOKS / 2]);
+    }
+    let after = latency(&server).await?;
+    println!("{name}: intake p99 {:.1?}, middle {:.1?}; on the empty database {:.1?} and {:.1?}", after.0, after.1, before.0, before.1);
+    println!("{name}: {} MiB at most in the end\n", server.memory("VmHWM")?);
+    server.ends();
+    Ok(())
+}
+
+/// Of deliveries one after the other: the 99th of a hundred, and the middle.
+async fn latency(server: &Server) -> Result<(Duration, Duration)> {
+    let mut took = Vec::new();
+    for number in 0..POSTS {
+        took.push(server.posts(&format!("load-{}", number % 20)).await?);
+    }
+    took.sort();
+    Ok((took[POSTS * 99 / 100], took[POSTS / 2]))
+}
