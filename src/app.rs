@@ -1,5 +1,6 @@
 //! The only place where the parts are joined: files to rules, a database, the engine, the web, and an orderly end.
 
+pub mod backtest;
 pub mod hold_file;
 pub mod upkeep;
 
@@ -19,22 +20,27 @@ use crate::action::catalog;
 use crate::app::hold_file::HoldFile;
 use crate::carried;
 use crate::channel::catalog::senders;
+use crate::channel::heartbeat::Heartbeat;
 use crate::config::check::{self, Checked, Request};
 use crate::config::files::Files;
 use crate::config::load::{self, Loaded};
-use crate::config::secrets::Secrets;
+use crate::config::schema;
 use crate::domain::database;
 use crate::domain::settings::{Rulebook, Settings};
 use crate::domain::time::{Span, Timestamp};
 use crate::engine::clock::SystemClock;
 use crate::engine::metrics::Metrics;
 use crate::engine::node::Node;
-use crate::engine::ports::{Brake, Clock};
+use crate::engine::ports::{Brake, Clock, Heart};
 use crate::engine::render::Messages;
 use crate::engine::runtime::{Loops, Over, Parts, Runtime};
 use crate::engine::shared::Hands;
-use crate::engine::store::Journal;
+use crate::engine::store::{Journal, RevisionText};
+use crate::engine::watch::Watch;
+use crate::rehearse::Drafts;
+use crate::secrets::RealSecrets;
 use crate::store::catalog as databases;
+use crate::terminal;
 use crate::web::hosts::Hosts;
 use crate::web::pages;
 use crate::web::releasing::Releasing;
@@ -65,10 +71,11 @@ pub struct Place {
     pub database_url: Option<String>,
 }
 
-/// Who may come in, and by which name; followed anew when the settings change.
+/// Who may come in, by which name, and what drafts are looked at with; followed anew when the settings change.
 struct Doors {
     sources: Sources,
     hosts: Hosts,
+    drafts: Arc<Drafts>,
     releasing: Releasing,
 }
 
@@ -79,23 +86,39 @@ pub enum Ahead {
     GoesOn,
 }
 
-/// Secrets from the environment and from files.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RealSecrets;
-
-impl Secrets for RealSecrets {
-    fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    fn file(&self, path: &str) -> Result<String, String> {
-        std::fs::read_to_string(path).map(|text| text.trim_end().to_owned()).map_err(|error| error.to_string())
-    }
-}
-
 /// Checks files as starting would, for `reynard check`.
 pub fn check(request: Request<'_>) -> Checked {
     check::check(request, &catalog::specs(), &RealSecrets)
+}
+
+/// The kinds of files that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Playbook,
+    Config,
+    Test,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Playbook, Self::Config, Self::Test];
+
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Playbook => "playbook.json",
+            Self::Config => "config.json",
+            Self::Test => "test.json",
+        }
+    }
+}
+
+/// The JSON Schema of a kind of file, for editors.
+pub fn schema(kind: Kind) -> String {
+    let schema = match kind {
+        Kind::Playbook => schema::playbook::playbook(&catalog::specs()),
+        Kind::Config => schema::settings::settings(),
+        Kind::Test => schema::test::test(),
+    };
+    format!("{schema:#}\n")
 }
 
 /// What the real clock says, for commands that do one thing and end.
@@ -139,9 +162,13 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     let closing = CancellationToken::new();
     let state = WebState::new(runtime.clone(), engine.settings.sources.clone(), metrics, closing.clone());
     state.hosts.follow(engine.settings.listen.ip(), &engine.settings.public_url, &engine.settings.hosts);
+    let drafts = Arc::new(Drafts::new(engine.settings.clone()));
+    let _ = state.desk.set(drafts.clone());
     state.releasing.follow(engine.settings.hold.release_token.clone());
-    let doors = Doors { sources: state.sources.clone(), hosts: state.hosts.clone(), releasing: state.releasing.clone() };
+    let (sources, hosts, releasing) = (state.sources.clone(), state.hosts.clone(), state.releasing.clone());
+    let doors = Doors { sources, hosts, drafts, releasing };
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));
+    let watching_itself = tokio::spawn(Watch::new(runtime.clone()).work());
     let looking = tokio::spawn(look_at_the_brake(runtime.clone()));
     let watching = tokio::spawn(watch(place.clone(), runtime, journal, doors));
     welcome(&engine.settings, address, &place, loops.is_some());
@@ -156,6 +183,7 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     engine.work(loops, &stop).await;
     watching.abort();
     looking.abort();
+    watching_itself.abort();
     closing.cancel();
     let _ = web.await;
     tracing::info!("Stopped");
@@ -330,13 +358,11 @@ async fn bring_pinned(rulebook: &mut Rulebook, settings: &Settings, journal: &dy
 }
 
 async fn keep_revisions(rulebook: &Rulebook, journal: &dyn Journal, clock: &dyn Clock) -> anyhow::Result<()> {
+    let mut texts = Vec::with_capacity(rulebook.playbooks.len());
     for playbook in rulebook.playbooks.values() {
-        journal
-            .keep_revision(&playbook.revision, &playbook.slug, &playbook.source, clock.now())
-            .await
-            .context("cannot keep the playbooks' texts")?;
+        texts.push(RevisionText { revision: &playbook.revision, slug: &playbook.slug, source: &playbook.source });
     }
-    Ok(())
+    journal.keep_revisions(&texts, clock.now()).await.context("cannot keep the playbooks' texts")
 }
 
 fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
@@ -346,8 +372,9 @@ fn hands(settings: &Settings, place: &Place) -> anyhow::Result<Hands> {
     let senders = senders(&settings.channels).map_err(|error| anyhow::anyhow!("channel {}: {}", error.channel, error.reason))?;
     let (messages, faults) = Messages::load(&carried::messages(&place.messages));
     faults.iter().for_each(|fault| tracing::error!("{fault}; a plain message goes out instead"));
+    let heart = settings.heartbeat.clone().map(|url| Arc::new(Heartbeat::new(url)) as Arc<dyn Heart>);
     let brake: Arc<dyn Brake> = Arc::new(HoldFile::of(settings));
-    Ok(Hands { actions, senders, messages: Arc::new(messages), brake: Some(brake) })
+    Ok(Hands { actions, senders, messages: Arc::new(messages), brake: Some(brake), heart })
 }
 
 /// Reads the files again whenever one changes or somebody asks by SIGHUP; what is broken keeps its last good revision and says so.
@@ -426,6 +453,7 @@ async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, doors: 
         Ok(hands) => {
             let playbooks = settings.rulebook.playbooks.len();
             doors.hosts.follow(settings.listen.ip(), &settings.public_url, &settings.hosts);
+            doors.drafts.replace(settings.clone());
             doors.releasing.follow(settings.hold.release_token.clone());
             runtime.reload(settings.rulebook, hands);
             doors.sources.replace(settings.sources);
@@ -438,7 +466,7 @@ async fn reload(place: &Place, runtime: &Runtime, journal: &dyn Journal, doors: 
 fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
     if diagnostics.has_errors() {
         tracing::error!("Faults in the files; each broken playbook keeps its last good revision:\n{}", diagnostics.to_text(false));
-    } else if !diagnostics.is_empty() {
+    } else if diagnostics.warnings() > 0 {
         tracing::warn!("`reynard check` has {} warnings", diagnostics.warnings());
     }
 }
@@ -447,7 +475,7 @@ fn report(diagnostics: &crate::config::diagnostic::Diagnostics) {
 fn welcome(settings: &Settings, address: SocketAddr, place: &Place, active: bool) {
     let page = &settings.public_url;
     let token = if settings.sources.is_empty() { "" } else { "\n              authorization: { credentials: YOUR_SOURCE_TOKEN }" };
-    println!(
+    terminal::say(format!(
         "Reynard {version} {is_ready}.
 
   incidents   {page}/
@@ -475,7 +503,7 @@ Try it: reynard fire database-failure-p1
         },
         database = database::shown(settings.database_url.expose()),
         http_config = if token.is_empty() { String::new() } else { format!("\n            http_config:{token}") },
-    );
+    ));
 }
 
 /// The ways of being asked to stop: SIGTERM and SIGINT.

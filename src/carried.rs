@@ -26,7 +26,14 @@ struct Alerts;
 
 /// The shipped playbooks.
 pub fn playbooks() -> Vec<TextFile> {
-    texts::<Playbooks>().into_iter().map(|(name, text)| TextFile::new(format!("playbooks/{name}"), text)).collect()
+    let direct = texts::<Playbooks>().into_iter().filter(|(name, _)| !name.contains('/'));
+    direct.map(|(name, text)| TextFile::new(format!("playbooks/{name}"), text)).collect()
+}
+
+/// The tests of the shipped playbooks.
+pub fn tests() -> Vec<TextFile> {
+    let below = texts::<Playbooks>().into_iter().filter(|(name, _)| name.starts_with("tests/"));
+    below.map(|(name, text)| TextFile::new(format!("playbooks/{name}"), text)).collect()
 }
 
 /// The message templates by file name, those of the folder before those carried.

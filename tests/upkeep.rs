@@ -177,3 +177,33 @@ fn every_command_tells_how_it_is_used() {
         assert!(said.contains(&format!("Example: reynard {command}")), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_backtest_and_a_test_from_an_incident_only_read_beside_a_running_server() {
+    let server = with_an_incident().await;
+    let said = goes_well(&server, &["backtest", "--since", "1d"]);
+    assert!(said.contains("No incident would have been otherwise") && said.contains("1 deliveries of the last 1d"), "{said}");
+    let folder = server.folder.path();
+    std::fs::write(folder.join("edited.yaml"), "classification: [ { name: all, when: 'true', priority: P2 } ]").expect("written");
+    let said = reynard(&server, &["backtest", "--config", "edited.yaml", "--since", "1d"]);
+    assert!(
+        said.code == Some(1) && said.err.is_empty() && said.out.contains("priority P4 → P2: rule \"all\": true"),
+        "{} {}",
+        said.out,
+        said.err
+    );
+    let json = reynard(&server, &["backtest", "--config", "edited.yaml", "--since", "1d", "--format", "json"]);
+    let json: Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!((&json["then"]["P4"], &json["now"]["P2"], &json["changed"][0]["number"]), (&1.into(), &1.into(), &1.into()));
+    std::fs::write(folder.join("bad.yaml"), "clasification: []").expect("written");
+    let said = reynard(&server, &["backtest", "--config", "bad.yaml"]);
+    assert!(said.code == Some(2) && said.err.contains("did you mean"), "{}", said.err);
+
+    let said = reynard(&server, &["test", "--from-incident", "1"]);
+    assert!(said.code == Some(0) && said.out.contains("1 tests: 1 good"), "{} {}", said.out, said.err);
+    let written = std::fs::read_to_string(folder.join("playbooks/tests/incident-1.yaml")).expect("written");
+    assert!(written.contains("name: ") && written.contains("service: first"), "{written}");
+    let again = reynard(&server, &["test", "--from-incident", "1"]);
+    assert!(again.code == Some(2) && again.err.contains("is there already"), "{}", again.err);
+    assert!(goes_well(&server, &["verify"]).contains("0 faults") || !goes_well(&server, &["verify"]).is_empty());
+}

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::action::params;
-use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec};
+use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec};
 use crate::domain::settings::Command;
 use crate::domain::time::Span;
 use crate::engine::ports::{Action, ActionError, Call};
@@ -37,7 +37,7 @@ pub const SPEC: Spec = Spec {
         Param::optional("params", ParamType::TextMap, "a value for each of its parameters"),
     ],
     undoable: false,
-    output: &[("exit_code", "0"), ("stdout", "its last 64 KiB"), ("stderr", "its last 64 KiB")],
+    output: &[Field::number("exit_code", "0"), Field::text("stdout", "its last 64 KiB"), Field::text("stderr", "its last 64 KiB")],
 };
 
 /// The action.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::action::params;
-use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec};
+use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec};
 use crate::engine::ports::{Action, ActionError, Call};
 
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ pub const SPEC: Spec = Spec {
     targets: &[],
     params: &[Param::required("name", ParamType::Text, "the name")],
     undoable: false,
-    output: &[("addresses", "what it leads to, sorted")],
+    output: &[Field::of("addresses", ParamType::Texts, "what it leads to, sorted")],
 };
 
 /// The action.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::action::http::{self, Deed, Http, Reply};
 use crate::action::http_request::Expect;
 use crate::action::params;
-use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
+use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
 use crate::engine::ports::{Action, ActionError, Call, Verdict};
 
 /// The target is optional here: with `url` there is none.
@@ -29,7 +29,7 @@ pub const SPEC: Spec = Spec {
         Param::optional("contains", ParamType::Text, "text that the answer must contain"),
     ],
     undoable: false,
-    output: &[("status", "the status code"), ("body", "JSON, or text of at most 64 KiB")],
+    output: &[Field::number("status", "the status code"), Field::of("body", ParamType::Json, "JSON, or text of at most 64 KiB")],
 };
 
 /// The action.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::action::http::{self, Deed, Http, Reply};
 use crate::action::params;
-use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
+use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
 use crate::engine::ports::{Action, ActionError, Call};
 
 pub const SPEC: Spec = Spec {
@@ -20,7 +20,9 @@ pub const SPEC: Spec = Spec {
     on_interrupt: OnInterrupt::Ask,
     targets: &[TargetKind::Http],
     params: &[
-        Param::optional("method", ParamType::Text, "GET (default), HEAD, POST, PUT, PATCH or DELETE"),
+        Param::optional("method", ParamType::Text, "the HTTP method")
+            .one_of(&["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+            .default("GET"),
         Param::optional("path", ParamType::Text, "below the target's url"),
         Param::optional("query", ParamType::TextMap, "what follows `?`"),
         Param::optional("headers", ParamType::TextMap, "headers beside the target's own"),
@@ -29,7 +31,11 @@ pub const SPEC: Spec = Spec {
         Param::optional("expect", ParamType::Json, "the status that is success, or a list of them; default any 2xx"),
     ],
     undoable: false,
-    output: &[("status", "the status code"), ("headers", "the answer's headers"), ("body", "JSON, or text of at most 64 KiB")],
+    output: &[
+        Field::number("status", "the status code"),
+        Field::of("headers", ParamType::TextMap, "the answer's headers"),
+        Field::of("body", ParamType::Json, "JSON, or text of at most 64 KiB"),
+    ],
 };
 
 /// The action.

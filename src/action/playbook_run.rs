@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec};
+use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec};
 use crate::engine::ports::{Action, ActionError, Call};
 
 pub const SPEC: Spec = Spec {
@@ -18,7 +18,7 @@ pub const SPEC: Spec = Spec {
         Param::optional("vars", ParamType::Json, "values for its vars"),
     ],
     undoable: false,
-    output: &[("run", "the run's id")],
+    output: &[Field::text("run", "the run's id")],
 };
 
 /// The action, by name only.

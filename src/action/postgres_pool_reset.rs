@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::action::params;
 use crate::action::postgres::{connect_to_change, fault, may_end_sessions};
-use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
+use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
 use crate::domain::time::Span;
 use crate::engine::ports::{Action, ActionError, Call};
 
@@ -18,11 +18,11 @@ pub const SPEC: Spec = Spec {
     on_interrupt: OnInterrupt::Ask,
     targets: &[TargetKind::Postgres],
     params: &[
-        Param::optional("idle_for", ParamType::Span, "idle at least this long; default 5m"),
+        Param::optional("idle_for", ParamType::Span, "idle at least this long").default("5m"),
         Param::optional("application", ParamType::Text, "only sessions with this application_name"),
     ],
     undoable: false,
-    output: &[("terminated", "how many sessions were ended")],
+    output: &[Field::number("terminated", "how many sessions were ended")],
 };
 
 /// Found and ended in one statement, so that none can go to work in between. Reynard's own sessions are not idle, they wait.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::action::postgres::{connect_to_change, fault};
-use crate::domain::action::{OnInterrupt, Performer, Spec, TargetKind};
+use crate::domain::action::{Field, OnInterrupt, ParamType, Performer, Spec, TargetKind};
 use crate::engine::ports::{Action, ActionError, Call};
 
 pub const SPEC: Spec = Spec {
@@ -19,11 +19,11 @@ pub const SPEC: Spec = Spec {
     params: &[],
     undoable: false,
     output: &[
-        ("sessions", "this database's sessions by state: active, idle, idle in transaction, hidden …"),
-        ("used", "connections in use on the whole server"),
-        ("max", "the most there may be"),
-        ("used_percent", "used of max"),
-        ("longest_idle_in_transaction_seconds", "the oldest idle transaction, or null"),
+        Field::of("sessions", ParamType::Json, "this database's sessions by state: active, idle, idle in transaction, hidden …"),
+        Field::number("used", "connections in use on the whole server"),
+        Field::number("max", "the most there may be"),
+        Field::number("used_percent", "used of max"),
+        Field::number("longest_idle_in_transaction_seconds", "the oldest idle transaction, or null"),
     ],
 };
 

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::action::params;
 use crate::action::postgres::{connect, connect_to_change, fault, may_end_sessions, options};
-use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
+use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
 use crate::engine::ports::{Action, ActionError, Call};
 
 /// How long a transaction under way may take to end by itself, where it does no harm to let it.
@@ -40,19 +40,17 @@ pub const SPEC: Spec = Spec {
     on_interrupt: OnInterrupt::Retry,
     targets: &[TargetKind::Postgres],
     params: &[
-        Param::optional("enabled", ParamType::Bool, "true (default) stops writes, false lets them begin again"),
-        Param::optional(
-            "scope",
-            ParamType::Text,
-            "database (default; ends its sessions) or system (needs a superuser; idle sessions stay)",
-        ),
+        Param::optional("enabled", ParamType::Bool, "true stops writes, false lets them begin again").default("true"),
+        Param::optional("scope", ParamType::Text, "database ends its sessions; system needs a superuser, and idle sessions stay")
+            .one_of(&["database", "system"])
+            .default("database"),
     ],
     undoable: true,
     output: &[
-        ("scope", "database or system"),
-        ("read_only", "the default of new sessions, as one of them saw it"),
-        ("terminated", "how many sessions were ended"),
-        ("verified", "true: a new session has the default, and nobody writes"),
+        Field::text("scope", "database or system"),
+        Field::of("read_only", ParamType::Bool, "the default of new sessions, as one of them saw it"),
+        Field::number("terminated", "how many sessions were ended"),
+        Field::of("verified", ParamType::Bool, "true: a new session has the default, and nobody writes"),
     ],
 };
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::action::http::Http;
 use crate::action::params;
 use crate::action::prometheus::{self, Samples};
-use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
+use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
 use crate::engine::ports::{Action, ActionError, Call, Verdict};
 
 pub const SPEC: Spec = Spec {
@@ -19,7 +19,10 @@ pub const SPEC: Spec = Spec {
     targets: &[TargetKind::Prometheus],
     params: &[Param::required("query", ParamType::Text, "PromQL that gives an instant vector or a scalar")],
     undoable: false,
-    output: &[("value", "the first sample's number, or null"), ("samples", "the first 100: labels and value")],
+    output: &[
+        Field::number("value", "the first sample's number, or null"),
+        Field::of("samples", ParamType::Json, "the first 100: labels and value"),
+    ],
 };
 
 /// The action.

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::action::http::Http;
 use crate::action::params;
 use crate::action::prometheus::{self, Samples};
-use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
+use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
 use crate::domain::time::Span;
 use crate::engine::ports::{Action, ActionError, Call, Verdict};
 
@@ -26,12 +26,16 @@ pub const SPEC: Spec = Spec {
     targets: &[TargetKind::Prometheus],
     params: &[
         Param::required("query", ParamType::Text, "PromQL that gives an instant vector or a scalar"),
-        Param::optional("for", ParamType::Span, "how long it must hold; default 0s"),
-        Param::optional("within", ParamType::Span, "how long to wait for that; default 10m"),
-        Param::optional("every", ParamType::Span, "how often to ask; default 5s"),
+        Param::optional("for", ParamType::Span, "how long it must hold").default("0s"),
+        Param::optional("within", ParamType::Span, "how long to wait for that").default("10m"),
+        Param::optional("every", ParamType::Span, "how often to ask").default("5s"),
     ],
     undoable: false,
-    output: &[("value", "the last number"), ("samples", "the last answer"), ("held_for", "how long it held")],
+    output: &[
+        Field::number("value", "the last number"),
+        Field::of("samples", ParamType::Json, "the last answer"),
+        Field::of("held_for", ParamType::Span, "how long it held"),
+    ],
 };
 
 /// The action.

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::action::egress::Egress;
 use crate::action::params;
-use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec};
+use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec};
 use crate::engine::ports::{Action, ActionError, Call};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -24,7 +24,7 @@ pub const SPEC: Spec = Spec {
     targets: &[],
     params: &[Param::required("address", ParamType::Text, "host:port")],
     undoable: false,
-    output: &[("address", "the address that answered"), ("milliseconds", "how long it took")],
+    output: &[Field::text("address", "the address that answered"), Field::number("milliseconds", "how long it took")],
 };
 
 /// The action.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::action::http::{self, Deed, Http};
 use crate::action::params;
-use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
+use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
 use crate::engine::ports::{Action, ActionError, Call};
 
 pub const SPEC: Spec = Spec {
@@ -24,7 +24,7 @@ pub const SPEC: Spec = Spec {
         Param::optional("repository", ParamType::Text, "owner/name; default the target's"),
     ],
     undoable: false,
-    output: &[("number", "the issue's number"), ("url", "its page")],
+    output: &[Field::number("number", "the issue's number"), Field::text("url", "its page")],
 };
 
 /// The action.

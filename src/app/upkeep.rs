@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde_json::json;
 
+use crate::action::catalog;
 use crate::app::{self, Place};
 use crate::domain::database::{is_postgres, shown};
 use crate::domain::id::{DeliveryId, IncidentId};
@@ -18,6 +19,7 @@ use crate::domain::settings::Settings;
 use crate::domain::timeline::{Entry, Event};
 use crate::engine::store::{IncidentName, Reads};
 use crate::engine::verify::{Listener, Verified, verify};
+use crate::rehearsal::author;
 use crate::store::carry::carry;
 use crate::store::catalog as databases;
 use crate::store::sqlite::archive::SqliteArchive;
@@ -100,6 +102,23 @@ impl Keeper {
             Form::Markdown => Ok(Report { incident: &incident, entries: &entries }.markdown()),
             Form::Json => self.as_json(reads, &incident, &entries).await,
         }
+    }
+
+    /// A test that says what became of an incident.
+    pub async fn test_of(&self, name: &str) -> anyhow::Result<(u64, String)> {
+        let reads = databases::beside(&self.settings.database_url).await?;
+        let reads = reads.as_ref();
+        let mut incident = reads.incident(named(name)?).await?.with_context(|| format!("there is no incident {name}"))?;
+        let entries = whole_log(reads, &incident).await?;
+        let alerts = reads.alerts(incident.id, u32::MAX).await?;
+        incident.alerts = alerts.into_iter().map(|row| (row.fingerprint, row.mark)).collect();
+        let mut letters = Vec::new();
+        for id in deliveries(&entries) {
+            let report = reads.delivery(id.parse()?).await?;
+            let delivery = report.with_context(|| format!("delivery {id} is not kept any more (retention.deliveries)"))?.delivery;
+            letters.push(author::Letter { source: delivery.source, received_at: delivery.received_at, body: delivery.body });
+        }
+        Ok((incident.number, author::file(&incident, &entries, &letters, &catalog::specs())))
     }
 
     /// The shapes of the API, so that whoever reads one reads the other.

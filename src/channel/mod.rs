@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod email;
+pub mod heartbeat;
 pub mod http;
 pub mod slack;
 pub mod webhook;

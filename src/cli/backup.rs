@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::cli::database::Database;
 use crate::cli::progress::Progress;
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -25,9 +26,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let verified = super::block_on(args.database.keeper()?.backup(&args.file, args.force, &mut progress))?;
     progress.clear();
     if verified.faults > 0 {
-        println!("{verified}\nNo backup was written: it would have these faults, too. Mend the database, or copy the file as it is.");
+        terminal::say(format!(
+            "{verified}\nNo backup was written: it would have these faults, too. Mend the database, or copy the file as it is."
+        ));
         return Ok(ExitCode::from(1));
     }
-    println!("{verified}\nWrote {}. To put it back: reynard restore {0}", args.file.display());
+    terminal::say(format!("{verified}\nWrote {}. To put it back: reynard restore {0}", args.file.display()));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,5 @@
 //! `reynard check`: settings and playbooks, checked as loading would, told as a compiler would.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::app;
 use crate::config::check::{Request, Verdict};
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: reynard check playbooks/service_down.yaml --format json")]
@@ -38,11 +38,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let found = &checked.diagnostics;
     match args.format {
         Format::Text => {
-            print!("{}", found.to_text(std::io::stdout().is_terminal()));
-            println!("{} files: {} errors, {} warnings", checked.files.len(), found.errors(), found.warnings());
+            terminal::write(found.to_text(terminal::is_coloured()));
+            terminal::say(format!("{} files: {} errors, {} warnings", checked.files.len(), found.errors(), found.warnings()));
         }
-        Format::Json => println!("{:#}", found.to_json()),
-        Format::Sarif => println!("{:#}", found.to_sarif()),
+        Format::Json => terminal::say(format!("{:#}", found.to_json())),
+        Format::Sarif => terminal::say(format!("{:#}", found.to_sarif())),
     }
     Ok(ExitCode::from(checked.verdict.exit_code()))
 }

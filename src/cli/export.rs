@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use crate::app::upkeep::Form;
 use crate::cli::database::Database;
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: reynard export 7 --format md > incident-7.md")]
@@ -31,6 +32,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Format::Json => Form::Json,
     };
     let text = super::block_on(args.database.keeper()?.export(&args.incident, form))?;
-    print!("{text}");
+    terminal::write(text);
     Ok(ExitCode::SUCCESS)
 }

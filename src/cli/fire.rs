@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::app;
 use crate::carried;
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -30,7 +31,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let alerts = carried::alerts();
     let Some(name) = &args.name else {
-        alerts.keys().for_each(|name| println!("{name}"));
+        alerts.keys().for_each(terminal::say);
         return Ok(ExitCode::SUCCESS);
     };
     let Some(text) = alerts.get(name) else {
@@ -65,6 +66,6 @@ async fn send(args: &Args, body: &Value) -> anyhow::Result<ExitCode> {
     }
     let answer = request.send().await.with_context(|| format!("nobody answers at {address}; start one with: reynard serve"))?;
     let status = answer.status();
-    println!("{status} {}", answer.text().await.unwrap_or_default());
+    terminal::say(format!("{status} {}", answer.text().await.unwrap_or_default()));
     Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::bail;
 use serde_json::{Value, json};
 
+use crate::terminal;
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: reynard hold --reason 'the restarts make it worse'\n\n\
     When the server does not answer, a file named HOLD beside the database does the same: echo 'ana: why' > data/HOLD")]
@@ -77,13 +79,13 @@ async fn put(at: &At, verb: &str, wish: &Value, token: Option<&str>) -> anyhow::
     let status = answer.status();
     let said: Value = answer.json().await.unwrap_or_default();
     if !status.is_success() {
-        println!("{status} {}", said["detail"].as_str().unwrap_or_default());
+        terminal::say(format!("{status} {}", said["detail"].as_str().unwrap_or_default()));
         return Ok(ExitCode::from(1));
     }
-    println!("Automation is {}.", said["automation"].as_str().unwrap_or("?"));
+    terminal::say(format!("Automation is {}.", said["automation"].as_str().unwrap_or("?")));
     for hold in said["holds"].as_array().into_iter().flatten() {
         let word = |name: &str| hold[name].as_str().unwrap_or_default();
-        println!("  held by {} since {}: {}", word("by"), word("at"), word("reason"));
+        terminal::say(format!("  held by {} since {}: {}", word("by"), word("at"), word("reason")));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use crate::app::{self, Kind};
 use crate::carried;
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: reynard init /etc/reynard")]
@@ -16,7 +18,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    for playbook in carried::playbooks() {
+    for playbook in carried::playbooks().into_iter().chain(carried::tests()) {
         if let Ok(text) = &playbook.text {
             write(&args.folder.join(&playbook.path), text)?;
         }
@@ -26,22 +28,29 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     for (path, text) in carried::examples() {
         // The explained settings name targets that nobody has yet, so they lie beside until somebody fills them in.
-        let name = if path == "reynard.yaml" { "reynard.example.yaml".to_owned() } else { format!("examples/{path}") };
+        let (name, text) = match path.as_str() {
+            "reynard.yaml" => ("reynard.example.yaml".to_owned(), text.replacen("$schema=../schemas/", "$schema=schemas/", 1)),
+            _ => (format!("examples/{path}"), text.replacen("config: ../../reynard.yaml", "config: ../../../reynard.example.yaml", 1)),
+        };
         write(&args.folder.join(name), &text)?;
     }
-    println!("Copy reynard.example.yaml to reynard.yaml and keep what you need; then: reynard check && reynard serve");
+    // Editors find them by the first line of each file, without asking the network.
+    for kind in Kind::ALL {
+        write(&args.folder.join("schemas").join(kind.file()), &app::schema(kind))?;
+    }
+    terminal::say("Copy reynard.example.yaml to reynard.yaml and keep what you need; then: reynard check && reynard serve");
     Ok(ExitCode::SUCCESS)
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     if path.exists() {
-        println!("kept   {}", path.display());
+        terminal::say(format!("kept   {}", path.display()));
         return Ok(());
     }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    println!("wrote  {}", path.display());
+    terminal::say(format!("wrote  {}", path.display()));
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::app::upkeep::{Keeper, migrate};
 use crate::cli::progress::Progress;
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: reynard migrate --to postgres://reynard:PASSWORD@db.internal/reynard\n\
@@ -31,18 +32,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let migrated = super::block_on(migrate(keeper.url(), &args.to, &mut progress))?;
     progress.clear();
     let tables: Vec<String> = migrated.tables.iter().map(|(table, rows)| format!("{rows} {table}")).collect();
-    println!("Carried over: {}", if tables.is_empty() { "nothing, the file is empty".to_owned() } else { tables.join(", ") });
-    println!("{}", migrated.verified);
+    terminal::say(format!("Carried over: {}", if tables.is_empty() { "nothing, the file is empty".to_owned() } else { tables.join(", ") }));
+    terminal::say(format!("{}", migrated.verified));
     if migrated.verified.faults > 0 {
-        println!(
+        terminal::say(
             "All of it went over, and it has these faults. Look with `reynard verify` whether the file has them, too; if it does, they are\n\
-             older than this move."
+             older than this move.",
         );
         return Ok(ExitCode::from(1));
     }
-    println!(
+    terminal::say(
         "Next: set database.url to the PostgreSQL and start the server. What became due meanwhile is due at once. The file is as it was:\n\
-         keep it as a backup, and start no server on it again."
+         keep it as a backup, and start no server on it again.",
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a verb.
 
-pub mod backup;
+pub mod backtest;
+mod backup;
 pub mod check;
 mod database;
 pub mod export;
@@ -12,7 +13,10 @@ mod progress;
 pub mod rearm;
 pub mod restore;
 pub mod run;
+pub mod schema;
 pub mod serve;
+pub mod simulate;
+pub mod test;
 pub mod verify;
 
 /// Carries out a command that does one thing and ends.

@@ -1,10 +1,9 @@
 //! How far a long look has come, as a bar on a terminal, and what it finds; quiet about the former in a pipe.
 
-use std::io::{IsTerminal, Write};
-
 use crate::app::upkeep::Watcher;
 use crate::engine::archive::Extent;
 use crate::engine::verify::{Fault, Listener};
+use crate::terminal;
 
 const WIDTH: u64 = 30;
 
@@ -17,22 +16,22 @@ pub struct Progress {
 
 impl Progress {
     pub fn new() -> Self {
-        Self { is_shown: std::io::stderr().is_terminal(), drawn: None }
-    }
-
-    fn draw(&mut self, done: u64, all: u64, what: &str) {
-        let thousandths = (done * 1_000).checked_div(all).unwrap_or(1_000).min(1_000);
-        if self.is_shown && self.drawn != Some(thousandths) {
-            self.drawn = Some(thousandths);
-            eprint!("\r\x1b[K{} {done} of {all} {what}", bar(thousandths));
-            let _ = std::io::stderr().flush();
-        }
+        Self { is_shown: terminal::is_watched(), drawn: None }
     }
 
     /// Takes the bar away.
     pub fn clear(&mut self) {
         if self.drawn.take().is_some() {
-            eprint!("\r\x1b[K");
+            terminal::draw("\r\x1b[K");
+        }
+    }
+
+    /// So many of so many of something.
+    pub fn show(&mut self, done: u64, all: u64, what: &str) {
+        let thousandths = (done * 1_000).checked_div(all).unwrap_or(1_000).min(1_000);
+        if self.is_shown && self.drawn != Some(thousandths) {
+            self.drawn = Some(thousandths);
+            terminal::draw(format!("\r\x1b[K{} {done} of {all} {what}", bar(thousandths)));
         }
     }
 }
@@ -40,17 +39,17 @@ impl Progress {
 impl Listener for Progress {
     fn fault(&mut self, fault: &Fault) {
         self.clear();
-        println!("{fault}");
+        terminal::say(fault.to_string());
     }
 
     fn progress(&mut self, done: Extent, all: Extent) {
-        self.draw(done.entries, all.entries, "entries");
+        self.show(done.entries, all.entries, "entries");
     }
 }
 
 impl Watcher for Progress {
     fn carried(&mut self, done: u64, all: u64) {
-        self.draw(done, all, "rows carried over");
+        self.show(done, all, "rows carried over");
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::cli::database::Database;
 use crate::cli::progress::Progress;
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -21,19 +22,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::new();
     let restored = super::block_on(args.database.keeper()?.restore(&args.file, &mut progress))?;
     progress.clear();
-    println!("{}", restored.verified);
+    terminal::say(restored.verified.to_string());
     if restored.verified.faults > 0 {
-        println!("Nothing was restored: the backup is not whole. Take an earlier one.");
+        terminal::say("Nothing was restored: the backup is not whole. Take an earlier one.");
         return Ok(ExitCode::from(1));
     }
-    println!("Restored {}.", restored.database.display());
+    terminal::say(format!("Restored {}.", restored.database.display()));
     if let Some(kept) = restored.kept {
-        println!("What was there lies at {}; delete it once you do not need it.", kept.display());
+        terminal::say(format!("What was there lies at {}; delete it once you do not need it.", kept.display()));
     }
-    println!(
+    terminal::say(
         "Next: start the server. It knows nothing of what happened since the backup: timers that became due are due at once,
 steps that were under way then are tried again or asked about, and alerts come back as Alertmanager repeats them.
-Look at open incidents before you believe them."
+Look at open incidents before you believe them.",
     );
     Ok(ExitCode::SUCCESS)
 }

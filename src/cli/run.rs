@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{backup, check, export, fire, hold, init, migrate, rearm, restore, serve, verify};
+use crate::cli::{backtest, backup, check, export, fire, hold, init, migrate, rearm, restore, schema, serve, simulate, test, verify};
+use crate::terminal;
 
 /// Alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
 #[derive(Debug, Parser)]
@@ -24,6 +25,14 @@ enum Verb {
     Init(init::Args),
     /// Check settings and playbooks; every fault with its place and a hint.
     Check(check::Args),
+    /// Show what a playbook would do for an alert; nothing is sent and nothing changed.
+    Simulate(simulate::Args),
+    /// Show what edited rules and playbooks would have made of the past.
+    Backtest(backtest::Args),
+    /// Hold playbooks to their tests.
+    Test(test::Args),
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema(schema::Args),
     /// Send a realistic Alertmanager body to a running server.
     Fire(fire::Args),
     /// Hold all automation of a running server: nothing that changes things begins until it is released.
@@ -51,6 +60,10 @@ pub fn main() -> ExitCode {
         Some(Verb::Serve(args)) => serve::run(args),
         Some(Verb::Init(args)) => init::run(&args),
         Some(Verb::Check(args)) => check::run(&args),
+        Some(Verb::Simulate(args)) => simulate::run(&args),
+        Some(Verb::Backtest(args)) => backtest::run(&args),
+        Some(Verb::Test(args)) => test::run(&args),
+        Some(Verb::Schema(args)) => schema::run(&args),
         Some(Verb::Fire(args)) => fire::run(&args),
         Some(Verb::Hold(args)) => hold::hold(&args),
         Some(Verb::Release(args)) => hold::release(&args),
@@ -62,7 +75,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Restore(args)) => restore::run(&args),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("reynard: {error:#}");
+        terminal::complain(format!("reynard: {error:#}"));
         ExitCode::from(2)
     })
 }

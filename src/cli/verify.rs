@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::database::Database;
 use crate::cli::progress::Progress;
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -18,6 +19,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::new();
     let verified = super::block_on(args.database.keeper()?.verify(&mut progress))?;
     progress.clear();
-    println!("{verified}");
+    terminal::say(verified.to_string());
     Ok(ExitCode::from(u8::from(verified.faults > 0)))
 }

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::config::diagnostic::Diagnostics;
 use crate::config::files::{self, Files, TextFile};
+use crate::config::lint;
 use crate::config::load;
+use crate::config::playbooks;
 use crate::config::secrets::Secrets;
 use crate::domain::action::Specs;
+use crate::domain::settings::{Rulebook, Settings};
 
 /// What to check: the paths given, or else the settings and the playbook folder of the working folder.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +59,34 @@ pub fn check(request: Request<'_>, specs: &Specs, secrets: &dyn Secrets) -> Chec
 }
 
 fn checked(files: &Files, specs: &Specs, secrets: &dyn Secrets) -> Checked {
-    let diagnostics = load::load(files, specs, secrets, None).diagnostics;
+    let mut loaded = load::load(files, specs, secrets, None);
+    for file in &files.playbooks {
+        look_closer(file, loaded.settings.as_ref().map(|settings| &settings.rulebook), &mut loaded.diagnostics);
+    }
+    let mut diagnostics = loaded.diagnostics;
+    diagnostics.sort();
     let verdict = if diagnostics.has_errors() { Verdict::Faults } else { Verdict::Good };
     let files = files.settings.iter().chain(&files.playbooks).map(|file| file.path.clone()).collect();
     Checked { diagnostics, files, verdict }
+}
+
+/// Checks one playbook as an editor has it, against the settings in force.
+pub fn one(path: &str, text: &str, settings: &Settings) -> Diagnostics {
+    let (playbook, mut diagnostics) = load::playbook(path, text, settings);
+    if let Some(playbook) = playbook {
+        diagnostics.add(path, text.into(), lint::lint(path, text, &playbook, &settings.rulebook));
+    }
+    diagnostics.sort();
+    diagnostics
+}
+
+/// What is good by the letter is looked at once more.
+fn look_closer(file: &TextFile, book: Option<&Rulebook>, diagnostics: &mut Diagnostics) {
+    let (Some(book), Ok(text)) = (book, &file.text) else { return };
+    let good = book.playbooks.get(playbooks::slug_of(&file.path)).filter(|playbook| playbook.source == *text);
+    if let Some(playbook) = good.filter(|_| diagnostics.words_about(&file.path).is_none()) {
+        diagnostics.add(&file.path, text.as_str().into(), lint::lint(&file.path, text, playbook, book));
+    }
 }
 
 fn gather(request: Request<'_>) -> io::Result<Files> {

@@ -1,6 +1,6 @@
 //! A fault in a file: what, where and what to do about it, as compiler-like text or as JSON. Knows nothing of what the files mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,76 +9,71 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 use serde_json::json;
 
-/// The kind of fault, by a name that stays the same when the words change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Code {
-    /// A file or folder cannot be read, or is not UTF-8.
-    UnreadableFile,
-    /// The text is no YAML.
-    YamlSyntax,
-    /// More bytes, values or levels than a file may have.
-    YamlTooLarge,
-    /// A key is there twice.
-    YamlDuplicateKey,
-    /// A tag, a merge key, a second document, an alias that contains itself.
-    YamlUnsupported,
-    /// A field that nothing reads.
-    UnknownField,
-    /// A field that must be there.
-    MissingField,
-    /// A list where a text is needed, and the like.
-    WrongType,
-    /// The right type, but not a value that makes sense.
-    BadValue,
-    /// Not a name as Reynard's things have.
-    BadName,
-    /// A name that stands for two things.
-    DuplicateName,
-    /// A name that stands for nothing.
-    UnknownName,
-    /// A condition that cannot be understood.
-    BadExpression,
-    /// A text with `{{ … }}` holes that cannot be understood.
-    BadTemplate,
-    /// A regular expression that cannot be understood.
-    BadPattern,
-    /// An Alertmanager matcher that cannot be understood.
-    BadMatcher,
-    /// `${env:…}` or `${file:…}` stands for nothing.
-    MissingSecret,
-    /// `${…}` where its text would be seen.
-    MisplacedSecret,
-    /// A step reads what is not there yet when it runs.
-    StepOrder,
-    /// No action has this name.
-    UnknownAction,
-    /// The action takes no such parameter.
-    UnknownParam,
-    /// The action needs a parameter that is not given.
-    MissingParam,
-    /// The target is missing, not wanted, or of a kind that the action does not take.
-    WrongTarget,
-    /// `on_interrupt:` is less careful than the action itself.
-    WeakerOnInterrupt,
-    /// `check:` is missing, not wanted, or would change something.
-    BadCheck,
-    /// Playbooks run each other in a circle.
-    PlaybookCircle,
-    /// The action cannot be taken back.
-    NotUndoable,
-    /// The timeout ends the step before it can succeed.
-    TimeoutTooShort,
-    /// It selects whatever comes, and what it selects for must not be started so.
-    MatchesAll,
-    /// Nobody is on call.
-    NobodyOnCall,
-    /// A person whom no channel reaches.
-    Unreachable,
-    /// It is there, and nothing will ever use it.
-    NeverUsed,
-    /// Planned, but not in this version.
-    NotYetSupported,
+/// The kinds of faults, each with what it means; their names stay the same when the words change.
+macro_rules! codes {
+    ($($name:ident => $meaning:literal,)*) => {
+        /// The kind of fault, by a name that stays the same when the words change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Code {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        impl Code {
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// What it means, in a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => $meaning,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    UnreadableFile => "A file or folder cannot be read, or is not UTF-8.",
+    YamlSyntax => "The text is no YAML.",
+    YamlTooLarge => "More bytes, values or levels than a file may have.",
+    YamlDuplicateKey => "A key is there twice.",
+    YamlUnsupported => "A tag, a merge key, a second document, an alias that contains itself.",
+    UnknownField => "A field that nothing reads.",
+    MissingField => "A field that must be there.",
+    WrongType => "A list where a text is needed, and the like.",
+    BadValue => "The right type, but not a value that makes sense.",
+    BadName => "Not a name as Reynard's things have.",
+    DuplicateName => "A name that stands for two things.",
+    UnknownName => "A name that stands for nothing.",
+    BadExpression => "A condition that cannot be understood.",
+    BadTemplate => "A text with `{{ … }}` holes that cannot be understood.",
+    BadPattern => "A regular expression that cannot be understood.",
+    BadMatcher => "An Alertmanager matcher that cannot be understood.",
+    MissingSecret => "`${env:…}` or `${file:…}` stands for nothing.",
+    MisplacedSecret => "`${…}` where its text would be seen.",
+    StepOrder => "A step reads what is not there yet when it runs.",
+    UnknownAction => "No action has this name.",
+    UnknownParam => "The action takes no such parameter.",
+    MissingParam => "The action needs a parameter that is not given.",
+    WrongTarget => "The target is missing, not wanted, or of a kind that the action does not take.",
+    WeakerOnInterrupt => "`on_interrupt:` is less careful than the action itself.",
+    BadCheck => "`check:` is missing, not wanted, or would change something.",
+    PlaybookCircle => "Playbooks run each other in a circle.",
+    NotUndoable => "The action cannot be taken back.",
+    TimeoutTooShort => "The timeout ends the step before it can succeed.",
+    MatchesAll => "It selects whatever comes, and what it selects for must not be started so.",
+    NobodyOnCall => "Nobody is on call.",
+    Unreachable => "A person whom no channel reaches.",
+    NeverUsed => "It is there, and nothing will ever use it.",
+    NotYetSupported => "Planned, but not in this version.",
+    ConstantCondition => "A condition that is always so.",
+    UnreachableStep => "A step whose condition is never so.",
+    NobodyTold => "A message that reaches nobody.",
+    NoLimits => "A playbook that changes something without limits of its own.",
+    NeverFalse => "A condition that was always so in the past.",
+    NeverTrue => "A condition that was never so in the past.",
+    OftenMissing => "What a condition or a step reads was often not there in the past.",
+    WorstCase => "How long a run takes at most, and when a person is first told at the latest.",
 }
 
 impl fmt::Display for Code {
@@ -93,6 +88,8 @@ impl fmt::Display for Code {
 pub enum Severity {
     Error,
     Warning,
+    /// Worth knowing, and no fault.
+    Note,
 }
 
 /// One fault at its place. Lines and columns count from 1, columns in letters; `end_column` is the first one after it.
@@ -162,7 +159,19 @@ impl Diagnostics {
     }
 
     pub fn warnings(&self) -> usize {
-        self.list.len() - self.errors()
+        self.list.iter().filter(|fault| fault.severity == Severity::Warning).count()
+    }
+
+    /// Brings what was added at different times into the order of the files, each from top to bottom.
+    pub fn sort(&mut self) {
+        let mut files: Vec<String> = Vec::new();
+        for fault in &self.list {
+            if !files.contains(&fault.file) {
+                files.push(fault.file.clone());
+            }
+        }
+        let place = |fault: &Diagnostic| files.iter().position(|file| *file == fault.file);
+        self.list.sort_by_cached_key(|fault| (place(fault), fault.severity == Severity::Note, fault.line, fault.column));
     }
 
     /// The errors of one file, each in a line; none when it has none.
@@ -172,10 +181,12 @@ impl Diagnostics {
         (!words.is_empty()).then(|| words.join("\n"))
     }
 
-    /// Compiler-like text with an excerpt for each fault; colours only when asked for.
+    /// Compiler-like text with an excerpt for each fault, notes in a line each; colours only when asked for.
     pub fn to_text(&self, coloured: bool) -> String {
         let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
-        self.list.iter().map(|fault| self.render(fault, &renderer) + "\n\n").collect()
+        let (notes, faults): (Vec<_>, Vec<_>) = self.list.iter().partition(|fault| fault.severity == Severity::Note);
+        let notes = notes.iter().map(|note| format!("note: {}: {}\n", note.file, note.message));
+        faults.iter().map(|fault| self.render(fault, &renderer) + "\n\n").chain(notes).collect()
     }
 
     /// `{"diagnostics": […], "errors": n, "warnings": n}`.
@@ -185,7 +196,9 @@ impl Diagnostics {
 
     /// SARIF 2.1.0, which code hosts show beside the lines of a change.
     pub fn to_sarif(&self) -> serde_json::Value {
-        let driver = json!({ "name": "reynard", "version": env!("CARGO_PKG_VERSION") });
+        let told: BTreeSet<Code> = self.list.iter().map(|fault| fault.code).collect();
+        let rules: Vec<_> = told.iter().map(|code| sarif_rule(*code)).collect();
+        let driver = json!({ "name": "reynard", "version": env!("CARGO_PKG_VERSION"), "rules": rules });
         let results: Vec<_> = self.list.iter().map(sarif_result).collect();
         json!({
             "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -195,7 +208,11 @@ impl Diagnostics {
     }
 
     fn render(&self, fault: &Diagnostic, renderer: &Renderer) -> String {
-        let level = if fault.severity == Severity::Error { Level::ERROR } else { Level::WARNING };
+        let level = match fault.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
+        };
         let mut group = Group::with_title(level.primary_title(fault.message.as_str()).id(fault.code.to_string()));
         match self.texts.get(&fault.file) {
             Some(text) => {
@@ -209,6 +226,14 @@ impl Diagnostics {
         }
         renderer.render(&[group])
     }
+}
+
+fn sarif_rule(code: Code) -> serde_json::Value {
+    json!({
+        "id": code,
+        "shortDescription": { "text": code.meaning() },
+        "help": { "text": format!("docs/checks.md explains {code}.") },
+    })
 }
 
 fn sarif_result(fault: &Diagnostic) -> serde_json::Value {
@@ -232,6 +257,7 @@ fn bytes_of(text: &str, fault: &Diagnostic) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::Code;
     use crate::config::samples;
 
     const BROKEN: &str = "# Grüße\npeople: { \u{fc}: x }\nserver:\n  listn: 127.0.0.1:5001\n";
@@ -250,6 +276,20 @@ mod tests {
         assert_eq!((result["ruleId"].as_str(), result["level"].as_str()), (Some("bad-value"), Some("error")));
         let region = serde_json::json!({ "startLine": 1, "startColumn": 13, "endColumn": 16 });
         assert_eq!(result["locations"][0]["physicalLocation"]["region"], region);
+    }
+
+    #[test]
+    fn every_code_is_explained_in_the_docs() {
+        let page = include_str!("../../docs/checks.md");
+        for code in Code::ALL {
+            assert!(
+                page.contains(&format!("\n### {code}\n\n{}", code.meaning())),
+                "docs/checks.md does not explain {code}: {}",
+                code.meaning()
+            );
+        }
+        let explained = page.lines().filter(|line| line.starts_with("### ")).count();
+        assert_eq!(explained, Code::ALL.len(), "docs/checks.md explains a code that is not there");
     }
 
     #[test]

@@ -73,5 +73,19 @@ fn text(path: &Path) -> io::Result<String> {
     if bytes.len() > MAX_BYTES {
         return Ok(String::from_utf8_lossy(&bytes).into_owned());
     }
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+    if bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
+        // Some editors write a mark at the beginning; it says nothing.
+        bytes.drain(..3);
+    }
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, foreign(error.as_bytes(), error.utf8_error())))
+}
+
+/// Which encoding a text has that is not UTF-8, and where that shows first.
+fn foreign(bytes: &[u8], error: std::str::Utf8Error) -> String {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return "it is UTF-16 text; save it as UTF-8".to_owned();
+    }
+    let at = error.valid_up_to();
+    let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    format!("it is not UTF-8 text: the byte 0x{:02x} on line {line} is of another encoding, perhaps Latin-1; save it as UTF-8", bytes[at])
 }

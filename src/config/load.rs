@@ -7,6 +7,7 @@ use crate::config::circles;
 use crate::config::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::config::files::{Files, TextFile};
 use crate::config::names::Names;
+use crate::config::outputs::NOTHING;
 use crate::config::playbooks;
 use crate::config::reader::Document;
 use crate::config::secrets::Secrets;
@@ -38,7 +39,7 @@ pub fn load(files: &Files, specs: &Specs, secrets: &dyn Secrets, previous: Optio
     names.playbooks = files.playbooks.iter().map(|file| playbooks::slug_of(&file.path).to_owned()).collect();
     let mut shelf = Shelf { previous, ..Shelf::default() };
     for file in &files.playbooks {
-        let context = Context { specs, names: &names, targets: &settings.rulebook.targets };
+        let context = Context { specs, names: &names, targets: &settings.rulebook.targets, outputs: &NOTHING };
         let playbook = playbook_file(file, context, &mut diagnostics);
         shelf.put(file, playbook, &mut diagnostics);
     }
@@ -51,7 +52,7 @@ pub fn load(files: &Files, specs: &Specs, secrets: &dyn Secrets, previous: Optio
 pub fn playbook(path: &str, text: &str, settings: &Settings) -> (Option<Playbook>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
     let names = Names::of(settings);
-    let context = Context { specs: &settings.rulebook.specs, names: &names, targets: &settings.rulebook.targets };
+    let context = Context { specs: &settings.rulebook.specs, names: &names, targets: &settings.rulebook.targets, outputs: &NOTHING };
     let playbook = playbook_file(&TextFile::new(path, text), context, &mut diagnostics);
     if let Some(playbook) = &playbook {
         let mut books = settings.rulebook.playbooks.clone();

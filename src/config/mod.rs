@@ -9,12 +9,15 @@ pub mod diagnostic;
 pub mod escalation;
 pub mod files;
 pub mod limits;
+pub mod lint;
 pub mod load;
 pub mod names;
 pub mod on_call;
+pub mod outputs;
 pub mod playbooks;
 pub mod reader;
 pub mod recovered;
+pub mod schema;
 pub mod scope;
 pub mod secrets;
 pub mod settings;
@@ -24,7 +27,9 @@ pub mod steps;
 pub mod suggest;
 pub mod targets;
 pub mod vars;
+pub mod watch;
 pub mod with;
+pub mod worst_case;
 pub mod yaml;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::config::recovered;
 use crate::config::steps::{self, Context};
 use crate::config::vars;
 use crate::config::yaml::Value;
+use crate::domain::autonomy::Autonomy;
 use crate::domain::labels::Matcher;
 use crate::domain::planned::Planned;
 use crate::domain::playbook::{Playbook, Retry, Trigger};
@@ -52,6 +53,8 @@ pub fn read(document: &Document, context: Context<'_>) -> Option<Playbook> {
         }
         steps.extend(recovered::read(at, context, &vars, steps).map(Arc::new));
     }
+    let shadow = fields.optional("automation").and_then(|at| at.one_of(&[("live", false), ("shadow", true)])).unwrap_or_default();
+    let autonomy = fields.optional("autonomy").and_then(|at| autonomy(at, recovered.is_some()));
     if let (Some(at), Some(trigger), Some(steps)) = (on, &trigger, &steps)
         && steps.iter().any(|step| step.destructive)
     {
@@ -73,6 +76,8 @@ pub fn read(document: &Document, context: Context<'_>) -> Option<Playbook> {
         timeout,
         retry: retry?,
         recovered: recovered.is_some(),
+        shadow,
+        autonomy,
         steps: steps?,
     })
 }
@@ -90,6 +95,22 @@ pub fn revision(text: &str) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+/// What it takes to act without asking. Only what looks whether it helped can earn it.
+fn autonomy(at: At<'_>, looks: bool) -> Option<Autonomy> {
+    let fields = at.fields()?;
+    let ask_until = fields.required("ask_until").and_then(|at| at.whole(1, 1_000));
+    let back_after = fields.optional("back_after").and_then(|at| at.whole(1, 1_000)).unwrap_or(1);
+    fields.finish();
+    if !looks {
+        at.error_help(
+            Code::BadValue,
+            "a success counts only if it is verified",
+            "say with recovered: how one sees that the trouble is over",
+        );
+    }
+    Some(Autonomy { ask_until: ask_until?, back_after })
 }
 
 /// How long a run may take.
@@ -319,6 +340,24 @@ steps:
             faults.iter().map(|fault| fault.split(' ').next().unwrap_or("")).collect::<Vec<_>>(),
             ["step-order", "step-order", "bad-expression"]
         );
+    }
+
+    #[test]
+    fn a_step_reads_only_what_an_action_gives() {
+        let look = "{ id: look, action: prometheus.query, target: prom, with: { query: up } }";
+        let reading = |rest: &str| {
+            told(&format!("on: {{}}\nsteps:\n- {look}\n- {{ id: tell, action: note, with: {{ text: x }} }}\n- {{ id: a, {rest} }}"))
+        };
+        assert_eq!(reading("wait: 1m, when: steps.look.output.value > 3 && steps.look.output.unit == 'ms'"), [""; 0]);
+        for (rest, expected) in [
+            ("wait: 1m, when: steps.look.output.valeu > 3", "bad-expression 5:46-51 did you mean \"value\"?"),
+            ("wait: 1m, when: steps.look.output.value == 'three'", "bad-expression 5:"),
+            ("action: note, with: { text: '{{ steps.look.output.vaule }}' }", "bad-template 5:"),
+            ("wait: 1m, when: steps.tell.output.text == 'x'", "bad-expression 5:"),
+        ] {
+            let told = reading(rest);
+            assert!(told.len() == 1 && told[0].starts_with(expected), "{rest}\n  wanted {expected}\n  told   {told:?}");
+        }
     }
 
     #[test]

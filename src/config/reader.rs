@@ -79,6 +79,11 @@ impl Place<'_> {
         self.push(code, Severity::Warning, message.into(), help);
     }
 
+    /// Something worth knowing that is no fault.
+    pub fn note(&self, code: Code, message: impl Into<String>) {
+        self.push(code, Severity::Note, message.into(), None);
+    }
+
     fn push(&self, code: Code, severity: Severity, message: String, help: Option<String>) {
         if self.document.count(severity) >= MAX_FAULTS {
             return;

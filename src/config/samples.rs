@@ -4,7 +4,7 @@ use crate::config::diagnostic::{Diagnostics, Severity};
 use crate::config::files::{Files, TextFile};
 use crate::config::load::{self, Loaded};
 use crate::config::secrets::Secrets;
-use crate::domain::action::{OnInterrupt, Param, ParamType, Performer, Spec, Specs, TargetKind};
+use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, Specs, TargetKind};
 
 /// The example of the documentation.
 pub const SETTINGS: &str = include_str!("samples/reynard.yaml");
@@ -33,6 +33,7 @@ pub fn specs() -> Specs {
         Param::optional("for", ParamType::Span, "how long it must hold"),
         Param::optional("within", ParamType::Span, "how long to wait for it"),
     ];
+    const ANSWER: &[Field] = &[Field::number("value", "the number"), Field::text("unit", "its unit")];
     const HTTP: &[Param] = &[
         Param::optional("method", ParamType::Text, "GET unless said otherwise"),
         Param::optional("path", ParamType::Text, "below the target's address"),
@@ -88,7 +89,7 @@ pub fn specs() -> Specs {
         spec("dns.resolve", OnInterrupt::Retry, false, &[], NAME),
         spec("tcp.connect", OnInterrupt::Retry, false, &[], ADDRESS),
         spec("http.check", OnInterrupt::Retry, false, &[TargetKind::Http], LOOK),
-        spec("prometheus.query", OnInterrupt::Retry, false, &[TargetKind::Prometheus], &QUERY[..1]),
+        Spec { output: ANSWER, ..spec("prometheus.query", OnInterrupt::Retry, false, &[TargetKind::Prometheus], &QUERY[..1]) },
         spec("postgres.pool_status", OnInterrupt::Retry, false, &[TargetKind::Postgres], &[]),
         spec("postgres.pool_reset", OnInterrupt::Ask, true, &[TargetKind::Postgres], &[]),
         spec("command.run", OnInterrupt::Ask, true, &[], COMMAND),

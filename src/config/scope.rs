@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::diagnostic::Code;
+use crate::config::outputs::Outputs;
 use crate::config::reader::At;
 use crate::config::yaml::Value;
 use crate::domain::expression::condition::Expression;
@@ -38,6 +39,8 @@ pub struct StepScope {
 #[derive(Clone, Copy, Debug)]
 pub struct Own<'a> {
     pub vars: &'a BTreeMap<String, Var>,
+    /// What each step's output is, by the step's id.
+    pub outputs: &'a Outputs,
     /// What the kind of its target adds, if it has one.
     pub target: Option<&'a [&'a str]>,
     /// The item that a `for_each` is at, and its type.
@@ -51,8 +54,8 @@ pub fn step(earlier: &[&str], all: &[&str], own: Own<'_>) -> StepScope {
 
 fn after(ids: &[&str], own: Own<'_>) -> Schema {
     let mut schema = incident();
-    let result = object([("status", Type::Text), ("output", Type::Any)]);
-    schema.names.insert("steps".to_owned(), object(ids.iter().map(|id| (*id, result.clone()))));
+    let result = |id: &str| object([("status", Type::Text), ("output", own.outputs.get(id).cloned().unwrap_or(Type::Any))]);
+    schema.names.insert("steps".to_owned(), object(ids.iter().map(|id| (*id, result(id)))));
     schema.names.insert("vars".to_owned(), object(own.vars.iter().map(|(name, var)| (name.as_str(), type_of(var.kind)))));
     if let Some((name, kind)) = own.item {
         schema.names.insert(name.to_owned(), kind.clone());

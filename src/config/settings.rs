@@ -15,6 +15,7 @@ use crate::config::secrets::{self, NoSecrets, Secrets};
 use crate::config::signals;
 use crate::config::sources;
 use crate::config::targets;
+use crate::config::watch;
 use crate::config::yaml::{Node, Value};
 use crate::domain::action::Specs;
 use crate::domain::database;
@@ -50,6 +51,8 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
     let channels = fields.optional("channels").map(|at| channels::read(at, secrets)).unwrap_or_default();
     let people = fields.optional("people").map(|at| on_call::people(at, names, &channels)).unwrap_or_default();
     let schedules = fields.optional("on_call").map(|at| on_call::schedules(at, names)).unwrap_or_default();
+    let (sources, watchdogs) = fields.optional("sources").map(|at| sources::read(at, secrets)).unwrap_or_default();
+    let (heartbeat, watch) = fields.optional("watch").and_then(|at| watch::read(at, secrets)).unwrap_or_default();
     let rulebook = Rulebook {
         incidents: fields.optional("incidents").and_then(limits::incidents).unwrap_or_default(),
         signals: signals::read(fields.optional("signals"), names),
@@ -60,6 +63,8 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
         limits: fields.optional("limits").and_then(limits::global).unwrap_or_default(),
         automation: fields.optional("automation").and_then(automation).unwrap_or_default(),
         retention: fields.optional("retention").and_then(limits::retention).unwrap_or_default(),
+        watch,
+        watchdogs,
         specs: specs.clone(),
         public_url: public_url.clone(),
         ..Rulebook::default()
@@ -70,10 +75,11 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
         hosts,
         node_url,
         database_url,
-        sources: fields.optional("sources").map(|at| sources::read(at, secrets)).unwrap_or_default(),
+        sources,
         channels,
         commands: fields.optional("commands").map(commands::read).unwrap_or_default(),
         egress: fields.optional("egress").map(egress).unwrap_or_default(),
+        heartbeat,
         hold: fields.optional("hold").and_then(|at| hold(at, secrets)).unwrap_or_default(),
         rulebook,
     };
@@ -401,6 +407,9 @@ mod tests {
             ("retention: { deliveries: 1h }", "bad-value 1:26-28 write for example 30d, or forever"),
             ("retention: { resolved: soon }", "bad-value 1:24-28"),
             ("limits: { correlated: lots }", "bad-value 1:23-27 write for example 30%"),
+            ("watch: { every: 5s }", "bad-value 1:17-19 write for example 1m"),
+            ("watch: { heartbeat: 'ftp://x' }", "bad-value 1:21-30 it begins with http:// or https://"),
+            ("sources: [ { name: a, token: x, watchdog: { within: 1s } } ]", "bad-value 1:53-55 write for example 1m"),
             ("hold: { files: x }", "unknown-field 1:9-14 did you mean \"file\"?"),
             ("hold: { release_token: '' }", "bad-value 1:24-26"),
             ("automation: liv", "bad-value 1:13-16 did you mean \"live\"?"),

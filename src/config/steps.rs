@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::config::diagnostic::Code;
 use crate::config::names::{self, NAME_HELP, Names};
+use crate::config::outputs::{self, Outputs};
 use crate::config::reader::{At, Fields};
 use crate::config::scope::{self, Own, StepScope};
 use crate::config::suggest;
@@ -26,6 +27,8 @@ pub struct Context<'a> {
     pub specs: &'a Specs,
     pub names: &'a Names,
     pub targets: &'a BTreeMap<String, Target>,
+    /// What each step's output is, by the step's id; `read` fills it in.
+    pub outputs: &'a Outputs,
 }
 
 /// What the steps of one playbook share.
@@ -43,15 +46,16 @@ struct Placed<'a> {
     earlier: Vec<&'a str>,
 }
 
-const ORDER: [(&str, OnInterrupt); 4] =
+/// Every answer to being cut off, and its word.
+pub const ON_INTERRUPT: [(&str, OnInterrupt); 4] =
     [("retry", OnInterrupt::Retry), ("check", OnInterrupt::Check), ("ask", OnInterrupt::Ask), ("fail", OnInterrupt::Fail)];
 /// More than anybody oversees; it also bounds the work of checking what each step may read.
-const MAX_STEPS: usize = 200;
+pub const MAX_STEPS: usize = 200;
 const DEFAULT_TIMEOUT: Span = Span::minutes(1);
 const OTHERWISE: [(&str, Otherwise); 3] = [("fail", Otherwise::Fail), ("skip", Otherwise::Skip), ("continue", Otherwise::Continue)];
 const DEFAULT_EXPIRY: Span = Span::minutes(30);
-const DEFAULT_ITEMS: u32 = 20;
-const MAX_ITEMS: u32 = 100;
+pub const DEFAULT_ITEMS: u32 = 20;
+pub const MAX_ITEMS: u32 = 100;
 
 /// Every step that is whole, in the file's order.
 pub fn read(at: At<'_>, context: Context<'_>, vars: &BTreeMap<String, Var>, slug: &str) -> Vec<Arc<Step>> {
@@ -65,6 +69,8 @@ pub fn read(at: At<'_>, context: Context<'_>, vars: &BTreeMap<String, Var>, slug
         return Vec::new();
     }
     let all: Vec<&str> = placed.iter().filter_map(|step| id_of(step.at.node)).collect();
+    let outputs = outputs::of_steps(at.node, context.specs);
+    let context = Context { outputs: &outputs, ..context };
     let around = Around { context, vars, slug };
     let step = |(index, placed): (usize, &Placed<'_>)| {
         let before: Vec<&str> = all.iter().copied().take(index).collect();
@@ -138,7 +144,7 @@ fn one(placed: &Placed<'_>, before: &[&str], all: &[&str], around: Around<'_>) -
     let known = target.map(|at| at.raw_text().and_then(|name| context.targets.get(name)));
     let extra: Option<Vec<&str>> =
         known.map(|target| target.map(|target| target.extra.keys().map(String::as_str).collect()).unwrap_or_default());
-    let own = Own { vars, target: extra.as_deref(), item: None };
+    let own = Own { vars, outputs: context.outputs, target: extra.as_deref(), item: None };
     let each = each(&fields, &scope::step(&placed.earlier, all, own));
     let item = each.as_ref().and_then(|each| each.as_ref()).map(|(each, kind)| (each.name.as_str(), kind));
     let scope = scope::step(&placed.earlier, all, Own { item, ..own });
@@ -434,12 +440,12 @@ fn on_failure(at: At<'_>) -> Option<OnFailure> {
 }
 
 fn on_interrupt(fields: &Fields<'_>, spec: &Spec, scope: &StepScope, context: Context<'_>) -> (OnInterrupt, Option<Arc<Check>>) {
-    let asked = fields.optional("on_interrupt").and_then(|at| Some((at, at.one_of(&ORDER)?)));
+    let asked = fields.optional("on_interrupt").and_then(|at| Some((at, at.one_of(&ON_INTERRUPT)?)));
     let check_at = fields.optional("check");
     let check = check_at.and_then(|at| self::check(at, scope, context)).map(Arc::new);
     let wanted = match asked {
         Some((at, wanted)) if !wanted.is_as_strict_as(spec.on_interrupt) => {
-            let word = ORDER.iter().find(|(_, kind)| *kind == spec.on_interrupt).map_or("", |(word, _)| word);
+            let word = ON_INTERRUPT.iter().find(|(_, kind)| *kind == spec.on_interrupt).map_or("", |(word, _)| word);
             let message = format!("{} is \"{word}\" by itself; a playbook may only be stricter", spec.name);
             at.error_help(Code::WeakerOnInterrupt, message, "it may be check, ask or fail, which do nothing again without knowing");
             spec.on_interrupt

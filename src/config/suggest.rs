@@ -8,7 +8,7 @@ pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<
     }
     match known.len() {
         0 => None,
-        1..=16 => Some(format!("known here: {}", known.join(", "))),
+        1..=24 => Some(format!("known here: {}", known.join(", "))),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use crate::config::reader::{At, Fields, Name};
 use crate::config::secrets::{self, Secrets};
 use crate::domain::action::TargetKind;
 use crate::domain::secret::Secret;
-use crate::domain::settings::Target;
+use crate::domain::settings::{SHADOW_FIELD, Target};
 
 /// Every kind and its word.
 pub const KINDS: [(&str, TargetKind); 6] = [
@@ -61,8 +61,10 @@ fn target(key: Name<'_>, at: At<'_>, secrets: &dyn Secrets) -> Option<Target> {
     let service = fields.optional("service").and_then(At::words).map(str::to_owned);
     let url = url(&fields, kind, secrets);
     let target = headers_and_extra(&fields, kind, secrets);
+    let shadow = fields.optional("automation").and_then(|at| at.one_of(&[("live", false), ("shadow", true)])).unwrap_or_default();
     fields.finish();
-    let (headers, extra) = target;
+    let (headers, mut extra) = target;
+    extra.extend(shadow.then(|| (SHADOW_FIELD.to_owned(), "shadow".to_owned())));
     Some(Target { name: name?, kind, service, url: url?, headers, extra })
 }
 
@@ -72,6 +74,24 @@ fn url(fields: &Fields<'_>, kind: TargetKind, secrets: &dyn Secrets) -> Option<S
         // Without an address the cluster is found as kubectl would find it.
         TargetKind::Kubernetes => fields.optional("url").map_or(Some(Secret::new("")), |at| address(at, secrets, WEB)),
         TargetKind::Http | TargetKind::Prometheus | TargetKind::Tickets => address(fields.required("url")?, secrets, WEB),
+    }
+}
+
+/// What a kind cannot do without, beside its address.
+pub fn needed(kind: TargetKind) -> &'static [&'static str] {
+    match kind {
+        TargetKind::Kubernetes => &["namespace"],
+        TargetKind::Tickets => &["repository"],
+        _ => &[],
+    }
+}
+
+/// What a kind may say beside that.
+pub fn allowed(kind: TargetKind) -> &'static [&'static str] {
+    match kind {
+        TargetKind::Kubernetes => &["deployment", "container", "context", "selector"],
+        TargetKind::Http => &["repository"],
+        _ => &[],
     }
 }
 
@@ -85,18 +105,8 @@ fn headers_and_extra(fields: &Fields<'_>, kind: TargetKind, secrets: &dyn Secret
             headers.insert("Authorization".to_owned(), Secret::new(format!("Bearer {}", token.expose())));
         }
     }
-    let needed: &[&'static str] = match kind {
-        TargetKind::Kubernetes => &["namespace"],
-        TargetKind::Tickets => &["repository"],
-        _ => &[],
-    };
-    let allowed: &[&'static str] = match kind {
-        TargetKind::Kubernetes => &["deployment", "container", "context", "selector"],
-        TargetKind::Http => &["repository"],
-        _ => &[],
-    };
-    let needed = needed.iter().filter_map(|name| fields.required(name).map(|at| (*name, at)));
-    let allowed = allowed.iter().filter_map(|name| fields.optional(name).map(|at| (*name, at)));
+    let needed = needed(kind).iter().filter_map(|name| fields.required(name).map(|at| (*name, at)));
+    let allowed = allowed(kind).iter().filter_map(|name| fields.optional(name).map(|at| (*name, at)));
     let extra = needed.chain(allowed).filter_map(|(name, at)| Some((name.to_owned(), at.words()?.to_owned()))).collect();
     (headers, extra)
 }

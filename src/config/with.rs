@@ -64,7 +64,11 @@ fn value(at: At<'_>, param: &Param) {
             at.text();
         }
         (ParamType::Text, _) => {
-            at.text();
+            if let Some(text) = at.text().filter(|text| !param.choices.is_empty() && !param.choices.contains(text)) {
+                let help = suggest::hint(text, param.choices.iter().copied());
+                let message = format!("\"{text}\" is not one of {}", param.choices.join(", "));
+                at.place().error(Code::BadValue, message, help);
+            }
         }
         (ParamType::Span, _) => {
             at.span();

@@ -80,15 +80,49 @@ pub struct Param {
     pub kind: ParamType,
     pub required: bool,
     pub doc: &'static str,
+    /// The only texts it takes; empty means any.
+    pub choices: &'static [&'static str],
+    /// What holds when it is left out, as the YAML would say it.
+    pub default: Option<&'static str>,
 }
 
 impl Param {
     pub const fn required(name: &'static str, kind: ParamType, doc: &'static str) -> Self {
-        Self { name, kind, required: true, doc }
+        Self { name, kind, required: true, doc, choices: &[], default: None }
     }
 
     pub const fn optional(name: &'static str, kind: ParamType, doc: &'static str) -> Self {
-        Self { name, kind, required: false, doc }
+        Self { name, kind, required: false, doc, choices: &[], default: None }
+    }
+
+    pub const fn one_of(self, choices: &'static [&'static str]) -> Self {
+        Self { choices, ..self }
+    }
+
+    pub const fn default(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+}
+
+/// One field of an action's output, as later steps read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    pub name: &'static str,
+    pub kind: ParamType,
+    pub doc: &'static str,
+}
+
+impl Field {
+    pub const fn text(name: &'static str, doc: &'static str) -> Self {
+        Self { name, kind: ParamType::Text, doc }
+    }
+
+    pub const fn number(name: &'static str, doc: &'static str) -> Self {
+        Self { name, kind: ParamType::Number, doc }
+    }
+
+    pub const fn of(name: &'static str, kind: ParamType, doc: &'static str) -> Self {
+        Self { name, kind, doc }
     }
 }
 
@@ -116,8 +150,8 @@ pub struct Spec {
     pub params: &'static [Param],
     /// Whether `undo:` can take it back.
     pub undoable: bool,
-    /// Fields of the output, for people and for checks: name and meaning.
-    pub output: &'static [(&'static str, &'static str)],
+    /// Fields of the output; a step that reads another one is told so when it is loaded.
+    pub output: &'static [Field],
 }
 
 /// Every action's declaration, looked up by name.

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::autonomy::Record;
 use crate::domain::breaker::Breakers;
 use crate::domain::hold::Switch;
 use crate::domain::id::{IncidentId, RunId};
@@ -123,6 +124,10 @@ pub struct Ledger {
     pub breakers: Breakers,
     /// Who holds automation, and whom that matters to.
     pub switch: Switch,
+    /// What each playbook's runs came to.
+    pub records: BTreeMap<String, Record>,
+    /// What would have been started, were it not in shadow, since this process began.
+    pub shadowed: VecDeque<Spent>,
 }
 
 /// A run that waits for its turn, because as many of its playbook are under way as may be at once.
@@ -173,6 +178,11 @@ impl Ledger {
     /// Says whether one more destructive attempt may start at `now`, or which limit has no room for it.
     pub fn admit(&self, ask: Ask<'_>, global: &GlobalLimits, now: Timestamp) -> Result<(), Gauge> {
         gauges(self.spent.iter(), ask, global, now).into_iter().find(|gauge| gauge.free_at.is_some()).map_or(Ok(()), Err)
+    }
+
+    /// What was started, oldest first.
+    pub fn spent(&self) -> impl Iterator<Item = &Spent> {
+        self.spent.iter()
     }
 
     /// Counts an attempt that starts in this commit.

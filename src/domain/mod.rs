@@ -1,6 +1,7 @@
 //! The pure core: nothing in here knows a clock, a database, a network or a file.
 
 pub mod action;
+pub mod autonomy;
 pub mod breaker;
 pub mod chain;
 pub mod classification;
@@ -28,7 +29,9 @@ pub mod report;
 pub mod run;
 pub mod secret;
 pub mod settings;
+pub mod shadow;
 pub mod targets;
 pub mod time;
 pub mod timeline;
+pub mod watch;
 pub mod trouble;

@@ -47,6 +47,11 @@ struct Written {
 }
 
 impl Schedule {
+    /// Everybody whose turn ever comes.
+    pub fn everybody(&self) -> impl Iterator<Item = &String> {
+        self.rotations.iter().flat_map(|rotation| &rotation.people)
+    }
+
     /// The names on call at `at`: one a rotation, in their order, nobody twice. Empty when no rotation has people.
     pub fn on_call_at(&self, at: Timestamp) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();

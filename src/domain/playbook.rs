@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::action::OnInterrupt;
+use crate::domain::autonomy::Autonomy;
 use crate::domain::expression::condition::Expression;
 use crate::domain::expression::template::ValueTemplate;
 use crate::domain::labels::Matcher;
@@ -48,6 +49,10 @@ pub struct Playbook {
     pub retry: Retry,
     /// Whether its last step is `recovered`, which looks whether the trouble is over: a run has only succeeded when that has.
     pub recovered: bool,
+    /// Whether what would change things is only written down.
+    pub shadow: bool,
+    /// What it takes to act without asking.
+    pub autonomy: Option<Autonomy>,
     /// In the file's order; those that stand side by side follow each other.
     pub steps: Vec<Arc<Step>>,
 }

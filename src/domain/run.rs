@@ -277,6 +277,11 @@ impl Run {
             Event::StepSkipped { at: step, title, reason } => {
                 self.ended(at, step, title, StepStatus::Skipped, Some(reason));
             }
+            Event::StepShadowed { at: step, title, action, target, params, why, .. } => {
+                let reason = format!("{why}: it would have been done");
+                let state = self.ended(at, step, title, StepStatus::Skipped, Some(&reason));
+                (state.action, state.target, state.params) = (action.clone(), target.clone(), params.clone());
+            }
             Event::StepInDoubt { at: step, title, reason } => {
                 self.ended(at, step, title, StepStatus::InDoubt, Some(reason));
                 self.status = RunStatus::Waiting;

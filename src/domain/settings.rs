@@ -16,6 +16,7 @@ use crate::domain::limits::GlobalLimits;
 use crate::domain::playbook::Playbook;
 use crate::domain::secret::Secret;
 use crate::domain::time::Span;
+use crate::domain::watch::{WatchSettings, Watchdog};
 
 /// What decisions are made by; one immutable snapshot, replaced as a whole.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +33,9 @@ pub struct Rulebook {
     pub limits: GlobalLimits,
     pub automation: Automation,
     pub retention: Retention,
+    pub watch: WatchSettings,
+    /// Alerts that always fire, by source.
+    pub watchdogs: BTreeMap<String, Watchdog>,
     /// The playbooks that may start, by slug.
     pub playbooks: BTreeMap<String, Arc<Playbook>>,
     /// Every revision that a run may still be pinned to, by digest.
@@ -142,6 +146,16 @@ pub struct Target {
     pub extra: BTreeMap<String, String>,
 }
 
+impl Target {
+    /// Whether what would change it is only written down (`automation: shadow`).
+    pub fn is_shadow(&self) -> bool {
+        self.extra.get(SHADOW_FIELD).is_some_and(|word| word == "shadow")
+    }
+}
+
+/// Where a target keeps that.
+pub const SHADOW_FIELD: &str = "automation";
+
 /// A program that `command.run` may start.
 #[derive(Clone, Debug)]
 pub struct Command {
@@ -216,6 +230,8 @@ pub struct Settings {
     /// Hosts that `http.*` and `tcp.connect` may reach without a target (`egress: { allow: [...] }`).
     pub egress: Vec<Regex>,
     pub hold: HoldSettings,
+    /// Where somebody outside is told that all is well.
+    pub heartbeat: Option<Secret>,
     pub rulebook: Rulebook,
 }
 

@@ -162,6 +162,9 @@ pub enum Event {
         of: u32,
         expires_at: Timestamp,
         otherwise: Otherwise,
+        /// Why it asks, where the step itself does not say that it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     Approved {
         at: StepRef,
@@ -198,6 +201,21 @@ pub enum Event {
         at: StepRef,
         title: String,
         reason: String,
+    },
+    /// What would have been done, were it not in shadow.
+    StepShadowed {
+        at: StepRef,
+        title: String,
+        playbook: String,
+        action: String,
+        target: Option<String>,
+        params: Value,
+        /// Whose shadow it lies in.
+        why: String,
+        /// The limit that would have held it back.
+        limit: Option<String>,
+        /// Whether it would have asked first.
+        asks: bool,
     },
     StepInDoubt {
         at: StepRef,
@@ -390,7 +408,8 @@ impl Event {
             Self::Rejected { .. } => "rejected",
             Self::StepSucceeded { .. } => "step_succeeded",
             Self::StepFailed { .. } => "step_failed",
-            Self::StepSkipped { .. } => "step_skipped",
+            // For whoever reads kinds it was skipped.
+            Self::StepSkipped { .. } | Self::StepShadowed { .. } => "step_skipped",
             Self::StepInDoubt { .. } => "step_in_doubt",
             Self::StepSettled { .. } => "step_settled",
             Self::StepUndone { .. } => "step_undone",
@@ -426,6 +445,7 @@ impl Event {
             | Self::StepSucceeded { at, .. }
             | Self::StepFailed { at, .. }
             | Self::StepSkipped { at, .. }
+            | Self::StepShadowed { at, .. }
             | Self::StepInDoubt { at, .. }
             | Self::StepSettled { at, .. }
             | Self::StepUndone { at, .. }
@@ -443,6 +463,14 @@ impl Event {
             | Self::RunCancelled { run, .. }
             | Self::LimitHit { run, .. } => Some(*run),
             other => other.step().map(|at| at.run),
+        }
+    }
+
+    /// The playbook of which this ends a run.
+    pub fn ended_playbook(&self) -> Option<&str> {
+        match self {
+            Self::RunSucceeded { playbook, .. } | Self::RunFailed { playbook, .. } | Self::RunCancelled { playbook, .. } => Some(playbook),
+            _ => None,
         }
     }
 
@@ -473,9 +501,10 @@ impl Event {
             Self::RunStarted { playbook, title, .. } => format!("Playbook {playbook} started: {title}"),
             Self::StepStarted { title, items, .. } if !items.is_empty() => format!("\"{title}\" started for {}", item_count(items.len())),
             Self::StepStarted { at, title, action, target, .. } => started(at, title, action, target.as_deref()),
-            Self::ApprovalRequested { title, action, target, by, of, expires_at, otherwise, .. } => {
+            Self::ApprovalRequested { title, action, target, by, of, expires_at, otherwise, why, .. } => {
                 let (deed, who) = (deed(action, target.as_deref()), asked(by, *of));
-                format!("\"{title}\" ({deed}) asks {who} until {expires_at}; without an answer {}", told(*otherwise))
+                let why = why.as_ref().map_or_else(String::new, |why| format!("; {why}"));
+                format!("\"{title}\" ({deed}) asks {who} until {expires_at}; without an answer {}{why}", told(*otherwise))
             }
             Self::Approved { title, by, note, missing: 0, .. } => format!("{by} approved \"{title}\"{}", tail(note)),
             Self::Approved { title, by, note, missing, .. } => {
@@ -492,6 +521,11 @@ impl Event {
             Self::StepFailed { at, title, reason, .. } if at.undo => format!("\"{title}\" could not be undone: {reason}"),
             Self::StepFailed { title, reason, .. } => format!("\"{title}\" failed: {reason}"),
             Self::StepSkipped { title, reason, .. } => format!("\"{title}\" skipped: {reason}"),
+            Self::StepShadowed { title, action, target, why, limit, asks, .. } => {
+                let first = if *asks { " after a yes" } else { "" };
+                let held = limit.as_ref().map_or_else(String::new, |limit| format!("; the limit {limit} would have held it back"));
+                format!("\"{title}\" skipped: {why}; it would have done {}{first}{held}", deed(action, target.as_deref()))
+            }
             Self::StepInDoubt { title, reason, .. } => {
                 format!("\"{title}\" is in doubt: {reason}. It will not be sent again until a person says what happened")
             }

@@ -65,6 +65,26 @@ pub struct JobRecord {
     pub effect: String,
 }
 
+/// A webhook call as it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryRecord {
+    pub position: i64,
+    pub id: String,
+    pub source: String,
+    pub received_at: i64,
+    pub body: Vec<u8>,
+}
+
+/// A stretch of the past.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stretch {
+    /// Instants from here on, in milliseconds.
+    pub since: i64,
+    /// Rows behind this position.
+    pub after: i64,
+    pub limit: u32,
+}
+
 /// How much there is, for showing how far one has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
@@ -82,6 +102,12 @@ pub trait Archive: Send + Sync {
     async fn incidents(&self, after: i64, limit: u32) -> Result<Vec<IncidentRecord>, StoreError>;
     /// Entries with a `seq` above `after`, in order.
     async fn entries(&self, incident: &str, after: i64, limit: u32) -> Result<Vec<EntryRecord>, StoreError>;
+    /// Deliveries of a stretch, in the order in which they were stored.
+    async fn deliveries(&self, stretch: Stretch) -> Result<Vec<DeliveryRecord>, StoreError>;
+    /// How many deliveries there are since an instant.
+    async fn deliveries_since(&self, since: i64) -> Result<u64, StoreError>;
+    /// The log of a stretch over all incidents, in its own order, each with its incident.
+    async fn log(&self, stretch: Stretch) -> Result<Vec<(String, EntryRecord)>, StoreError>;
     /// By fingerprint.
     async fn alerts(&self, incident: &str) -> Result<Vec<AlertRecord>, StoreError>;
     async fn runs(&self, incident: &str) -> Result<Vec<RunRecord>, StoreError>;

@@ -27,6 +27,10 @@ impl Clock for SystemClock {
         tokio::time::sleep(at.since(self.now()).to_std().min(LOOK_AGAIN)).await;
     }
 
+    fn trails(&self) -> Span {
+        self.now().since(machine())
+    }
+
     fn not_before(&self, at: Timestamp) {
         self.0.not_before(at, machine(), Instant::now());
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use crate::domain::autonomy::Record;
 use crate::domain::breaker::Breakers;
 use crate::domain::chain::{Digest, Stored};
 use crate::domain::decide::command::{Command, Effect, Refusal, Wake};
@@ -25,7 +26,7 @@ use crate::engine::brief::{Brief, brief as brief_of};
 use crate::engine::error::EngineError;
 use crate::engine::incidents::Incidents;
 use crate::engine::intake::Key;
-use crate::engine::load::{Arrival, Backlog, Load, give_up};
+use crate::engine::load::{Arrival, Backlog, Load, Waiting, give_up};
 use crate::engine::narrate::narrate;
 use crate::engine::pulse::Beat;
 use crate::engine::request::Named;
@@ -165,14 +166,13 @@ impl Writer {
                 }
                 Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
                 Work::Throw(throw) => load.backlog.push(Backlog::Throw(throw, item.beat)),
-                Work::Look => {
-                    load.look = true;
-                    load.held.push(item.beat);
+                Work::Look { done } => {
+                    load.held.push(Waiting { done, beat: item.beat });
                 }
                 Work::Release(jobs) => self.released.push((jobs, item.beat)),
                 Work::Farewell => {
                     load.farewell = true;
-                    load.held.push(item.beat);
+                    load.held.push(Waiting { done: None, beat: item.beat });
                 }
                 Work::Brief { job, done } => briefs.push((job, done)),
                 Work::LetGo { horizon, done } => slices.push((horizon, done, item.beat)),
@@ -292,6 +292,7 @@ impl Writer {
         }
         draft.batch.breakers = self.ledger.breakers.take_changed();
         self.project(draft, now);
+        draft.batch.records = self.records_of(&draft.batch);
         if !self.ledger.switch.holds.are_none() {
             self.shared.gate.shut();
         }
@@ -532,6 +533,13 @@ impl Writer {
         }
     }
 
+    /// The records of the playbooks of which a run has ended.
+    fn records_of(&self, batch: &Batch) -> Vec<(String, Record)> {
+        let ended = batch.entries.iter().filter_map(|(_, entry)| entry.event.ended_playbook());
+        let slugs: BTreeSet<&str> = ended.collect();
+        slugs.into_iter().filter_map(|slug| Some((slug.to_owned(), self.ledger.records.get(slug)?.clone()))).collect()
+    }
+
     /// Chains the entries, each to the one before it of its incident.
     fn link(&mut self, batch: &mut Batch) {
         if batch.entries.is_empty() {
@@ -616,6 +624,7 @@ impl Writer {
     }
 
     fn answer(&mut self, draft: Draft, load: Load) {
+        load.held.into_iter().filter_map(|waiting| waiting.done).for_each(|done| done.send(()).unwrap_or_default());
         let (mut results, mut thrown) = (draft.results.into_iter(), draft.thrown.into_iter());
         for entry in load.backlog {
             match entry {
@@ -702,6 +711,7 @@ impl Writer {
                 entry => self.backlog.push_back(entry),
             }
         }
+        drop(load.held);
         let again_at = self.shared.clock.now() + HEAL;
         self.shared.clock.wait_until(again_at).await;
     }
@@ -768,6 +778,7 @@ fn ledger_of(resumed: &Resumed, rulebook: &Rulebook) -> Ledger {
     }
     resumed.waiting.iter().for_each(|(playbook, waiter)| ledger.run_waits(playbook, *waiter));
     ledger.switch.holds = resumed.holds.clone();
+    ledger.records = resumed.records.clone();
     for incident in &resumed.at_work {
         ledger.targets.take(incident, rulebook);
         ledger.switch.take(incident);

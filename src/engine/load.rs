@@ -40,15 +40,19 @@ pub struct Load {
     pub released: Vec<i64>,
     /// Whether this is the last commit of a life that ends in order.
     pub farewell: bool,
-    /// Whether it is only to look at what holds automation.
-    pub look: bool,
     /// Whoever waits for the writer to be done waits for these commits, too.
-    pub held: Vec<Beat>,
+    pub held: Vec<Waiting>,
+}
+
+/// Somebody who waits for a commit, whatever is in it, and hears of it if that was the wish.
+pub struct Waiting {
+    pub done: Option<oneshot::Sender<()>>,
+    pub beat: Beat,
 }
 
 impl Load {
     pub fn is_empty(&self) -> bool {
-        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty() && !self.farewell && !self.look
+        self.deliveries.is_empty() && self.backlog.is_empty() && self.released.is_empty() && !self.farewell && self.held.is_empty()
     }
 
     pub fn commands(&self) -> usize {

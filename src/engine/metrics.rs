@@ -37,6 +37,8 @@ pub struct Metrics {
     jobs_pending: Family<KindLabels, Gauge>,
     active: Gauge,
     automation_held: Gauge,
+    watch: Family<CheckLabels, Gauge>,
+    heartbeats: Family<OutcomeLabels, Counter>,
     nodes: NodeMetrics,
     timer_lag: Histogram,
     delivery_to_first_step: Histogram,
@@ -65,6 +67,8 @@ impl Metrics {
             jobs_pending: Family::default(),
             active: Gauge::default(),
             automation_held: Gauge::default(),
+            watch: Family::default(),
+            heartbeats: Family::default(),
             nodes: NodeMetrics::default(),
             timer_lag: Buckets::Seconds.new_metric(),
             delivery_to_first_step: Buckets::Seconds.new_metric(),
@@ -94,6 +98,8 @@ impl Metrics {
         registry.register("jobs_pending", "Work stored and not settled", self.jobs_pending.clone());
         registry.register("active", "1 on the node that does the work, 0 on one that stands by", self.active.clone());
         registry.register("automation_held", "1 while somebody, a file or the settings hold automation", self.automation_held.clone());
+        registry.register("watch_faults", "What the last look at itself found wrong, by what was looked at", self.watch.clone());
+        registry.register("heartbeats", "Words to somebody outside that all is well, by how they went", self.heartbeats.clone());
         self.nodes.register(registry);
         registry.register("timer_lag_seconds", "How late timers were carried out", self.timer_lag.clone());
         let first_step = "From receiving a delivery to beginning the first step it caused";
@@ -159,6 +165,15 @@ impl Metrics {
     /// Whether anything holds automation.
     pub fn automation_held(&self, held: bool) {
         self.automation_held.set(i64::from(held));
+    }
+
+    pub fn watch(&self, check: &'static str, faults: usize) {
+        self.watch.get_or_create(&CheckLabels { check }).set(signed(faults as u64));
+    }
+
+    /// `sent` or `failed`.
+    pub fn heartbeat(&self, outcome: &'static str) {
+        self.heartbeats.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// The nodes that share the database, and how late the work is.
@@ -276,6 +291,8 @@ labels! {
     NotificationLabels { channel: String, status: &'static str }
     LevelLabels { level: u32 }
     KindLabels { kind: &'static str }
+    CheckLabels { check: &'static str }
+    OutcomeLabels { outcome: &'static str }
     RequestLabels { route: String, method: String, status: u16 }
 }
 
@@ -303,6 +320,8 @@ mod tests {
         metrics.resolved(Span::minutes(9));
         metrics.poisoned("command");
         metrics.automation_held(true);
+        metrics.watch("timers", 2);
+        metrics.heartbeat("sent");
         let text = metrics.text().expect("it can be written");
         for line in [
             "reynard_deliveries_total{source=\"prod\",outcome=\"stored\"} 1",
@@ -325,6 +344,8 @@ mod tests {
             "reynard_poisoned_total{kind=\"delivery\"} 0",
             "reynard_poisoned_total{kind=\"command\"} 1",
             "reynard_automation_held 1",
+            "reynard_watch_faults{check=\"timers\"} 2",
+            "reynard_heartbeats_total{outcome=\"sent\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

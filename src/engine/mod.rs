@@ -27,6 +27,7 @@ pub mod store;
 pub mod switch;
 pub mod tally;
 pub mod verify;
+pub mod watch;
 pub mod wire;
 pub mod work;
 pub mod worker;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::domain::action::Spec;
 use crate::domain::settings::Target;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Span, Timestamp};
 
 /// The one source of "now".
 #[async_trait]
@@ -18,8 +18,20 @@ pub trait Clock: Send + Sync {
     /// Returns when the clock has reached `at`, or earlier; callers look at `now` again.
     async fn wait_until(&self, at: Timestamp);
 
+    /// How far the machine's clock lies behind the time that is told.
+    fn trails(&self) -> Span {
+        Span::ZERO
+    }
+
     /// The latest instant that an earlier life committed: time goes on from there.
     fn not_before(&self, _at: Timestamp) {}
+}
+
+/// Somebody outside who is told that all is well, and who raises the alarm when nothing comes.
+#[async_trait]
+pub trait Heart: Send + Sync {
+    /// Or why it could not be told; no secret in it.
+    async fn beat(&self) -> Result<(), String>;
 }
 
 /// A switch that is not the page's: it holds automation also when nobody can reach a page.

@@ -13,6 +13,7 @@ use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
+use crate::domain::watch::Fault;
 use crate::engine::commit::Writer;
 use crate::engine::error::EngineError;
 use crate::engine::inbox;
@@ -191,7 +192,11 @@ impl Runtime {
 
     fn row(&self, delivery: Delivery, parsed: wire::Parsed, from_inbox: bool) -> (Arc<DeliveryRow>, Said) {
         let rejected = parsed.rejected.clone();
-        let says = said(&delivery, parsed, &self.rulebook());
+        let rulebook = self.rulebook();
+        if rulebook.watchdogs.get(&delivery.source).is_some_and(|dog| parsed.hears(dog)) {
+            self.shared.hear_watchdog(&delivery.source, delivery.received_at);
+        }
+        let says = said(&delivery, parsed, &rulebook);
         (Arc::new(DeliveryRow { delivery, keys: says.observations.keys().cloned().collect(), rejected, from_inbox }), says)
     }
 
@@ -313,6 +318,11 @@ impl Runtime {
     /// Hears of every commit from now on.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.shared.changes()
+    }
+
+    /// What the last look at itself found wrong.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.shared.faults()
     }
 
     pub fn health(&self) -> Health {

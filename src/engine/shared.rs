@@ -8,9 +8,10 @@ use tokio::sync::broadcast;
 
 use crate::domain::settings::Rulebook;
 use crate::domain::time::Timestamp;
+use crate::domain::watch::{Check, Fault};
 use crate::engine::gate::Gate;
 use crate::engine::metrics::Metrics;
-use crate::engine::ports::{Action, Brake, Clock, Sender};
+use crate::engine::ports::{Action, Brake, Clock, Heart, Sender};
 use crate::engine::pulse::Pulse;
 use crate::engine::render::Messages;
 use crate::engine::store::{Change, StoreError};
@@ -39,6 +40,8 @@ pub struct Hands {
     pub messages: Arc<Messages>,
     /// What holds automation besides people and settings.
     pub brake: Option<Arc<dyn Brake>>,
+    /// Somebody outside who hears that all is well.
+    pub heart: Option<Arc<dyn Heart>>,
 }
 
 /// What the writer, the worker and the outside share.
@@ -51,6 +54,10 @@ pub struct Shared {
     rulebook: RwLock<Arc<Rulebook>>,
     hands: RwLock<Hands>,
     health: RwLock<Health>,
+    /// What the last look at itself found wrong.
+    faults: RwLock<Vec<Fault>>,
+    /// When each source's watchdog was last heard.
+    watchdogs: RwLock<BTreeMap<String, Timestamp>>,
     changes: broadcast::Sender<Change>,
 }
 
@@ -64,6 +71,8 @@ impl Shared {
             rulebook: RwLock::new(rulebook),
             hands: RwLock::new(hands),
             health: RwLock::default(),
+            faults: RwLock::default(),
+            watchdogs: RwLock::default(),
             changes: broadcast::channel(CHANGES).0,
         }
     }
@@ -167,6 +176,28 @@ impl Shared {
 
     pub fn brake_says(&self) -> bool {
         read(&self.hands).brake.as_ref().is_some_and(|brake| brake.pulled().is_some())
+    }
+
+    /// What a look at itself found wrong, for whoever asks.
+    pub fn watched(&self, faults: &[Fault]) {
+        for check in Check::ALL {
+            self.metrics.watch(check.word(), faults.iter().filter(|fault| fault.check == check).count());
+        }
+        change(&self.faults, |known| *known = faults.to_vec());
+    }
+
+    pub fn faults(&self) -> Vec<Fault> {
+        read(&self.faults).clone()
+    }
+
+    pub fn hear_watchdog(&self, source: &str, now: Timestamp) {
+        change(&self.watchdogs, |heard| {
+            heard.insert(source.to_owned(), now);
+        });
+    }
+
+    pub fn watchdog_heard(&self, source: &str) -> Option<Timestamp> {
+        read(&self.watchdogs).get(source).copied()
     }
 
     /// Whether the last commit failed.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::domain::autonomy::Record;
 use crate::domain::breaker::Breaker;
 use crate::domain::chain::Digest;
 use crate::domain::decide::command::Effect;
@@ -18,6 +19,7 @@ use crate::domain::limits::{Spent, Waiter};
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
+use crate::domain::watch::Audit;
 use crate::engine::nodes::{Overview, Role};
 
 /// The database's no. Absence is never an error.
@@ -100,6 +102,8 @@ pub struct Batch {
     pub breakers: Vec<Breaker>,
     /// Who holds automation from this commit on, if that changes.
     pub holds: Option<Holds>,
+    /// Playbooks' records that change.
+    pub records: Vec<(String, Record)>,
     /// Idempotency keys of people's requests, with when they came.
     pub requests: Vec<(String, Timestamp)>,
     /// The position of the first entry in the whole log.
@@ -143,6 +147,7 @@ impl Batch {
             && self.requests.is_empty()
             && self.breakers.is_empty()
             && self.holds.is_none()
+            && self.records.is_empty()
     }
 }
 
@@ -218,6 +223,8 @@ pub struct Resumed {
     pub seal: Digest,
     /// Who holds automation.
     pub holds: Holds,
+    /// What each playbook's runs came to.
+    pub records: BTreeMap<String, Record>,
 }
 
 /// Up to when things are let go; none keeps them for ever.
@@ -276,6 +283,14 @@ impl LetGo {
     }
 }
 
+/// A playbook's text, and what it is known by.
+#[derive(Clone, Copy, Debug)]
+pub struct RevisionText<'a> {
+    pub revision: &'a str,
+    pub slug: &'a str,
+    pub source: &'a str,
+}
+
 /// The writer's side. One owner at a time.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -310,6 +325,14 @@ pub trait Journal: Send + Sync {
 
     /// Keeps a playbook's text for as long as a run may be pinned to it.
     async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The same for many at once, because each commit costs the disk a moment.
+    async fn keep_revisions(&self, texts: &[RevisionText<'_>], now: Timestamp) -> Result<(), StoreError> {
+        for text in texts {
+            self.keep_revision(text.revision, text.slug, text.source, now).await?;
+        }
+        Ok(())
+    }
 
     /// The texts that open runs are pinned to: revision, slug, text.
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError>;
@@ -448,6 +471,22 @@ pub trait Reads: Send + Sync {
     /// The newest incidents of each family, at most `limit` of each, newest first. The cost does not grow with history.
     async fn kin(&self, families: &[Family], limit: u32) -> Result<Vec<Kin>, StoreError>;
     async fn totals(&self) -> Result<Totals, StoreError>;
+
+    /// What each playbook's runs came to.
+    async fn records(&self) -> Result<BTreeMap<String, Record>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Entries since then about steps in shadow, newest first.
+    async fn shadowed(&self, _since: Timestamp, _limit: u32) -> Result<Vec<(IncidentId, Entry)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// What is wrong on disk: late if it was due before `due_before`. Each list has at most `limit`; what is open costs, history does not.
+    async fn audit(&self, _due_before: Timestamp, _limit: u32) -> Result<Audit, StoreError> {
+        Ok(Audit::default())
+    }
+
     /// Destructive attempts that were started since, oldest first.
     async fn spent_since(&self, _since: Timestamp) -> Result<Vec<Spent>, StoreError> {
         Ok(Vec::new())

@@ -28,7 +28,7 @@ impl Runtime {
     pub fn look_if_changed(&self) {
         if self.shared.gate.differs(self.shared.brake_says(), &self.rulebook()) {
             // A queue that is full looks with whatever stands in it; without a writer the next one looks first of all.
-            let _ = self.hand_in(Work::Look);
+            let _ = self.hand_in(Work::Look { done: None });
         }
     }
 

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::labels::Labels;
 use crate::domain::time::Timestamp;
+use crate::domain::watch::Watchdog;
 use crate::engine::store::RejectedAlert;
 
 /// Alerts looked at in one body; what follows is rejected in one word.
@@ -47,6 +48,19 @@ pub struct WireAlert {
     pub labels: Labels,
     pub annotations: Labels,
     pub generator_url: String,
+}
+
+impl Parsed {
+    /// Whether a source's watchdog barks in it.
+    pub fn hears(&self, dog: &Watchdog) -> bool {
+        self.alerts.iter().any(|alert| alert.firing && alert.is_of(dog))
+    }
+}
+
+impl WireAlert {
+    pub fn is_of(&self, dog: &Watchdog) -> bool {
+        self.labels.get("alertname").is_some_and(|name| *name == dog.alertname)
+    }
 }
 
 /// Why a body as a whole cannot be read, and where.

@@ -34,8 +34,10 @@ pub enum Work {
     Farewell,
     /// Somebody holds automation or releases it.
     Throw(Throw),
-    /// Look at what else holds automation, though nothing else happens.
-    Look,
+    /// A commit of its own: it looks at what else holds automation, and shows that commits can be made.
+    Look {
+        done: Option<oneshot::Sender<()>>,
+    },
     /// Let a slice of what is too old go, once nothing else waits; answers how much went, none if something else waited.
     LetGo {
         horizon: Horizon,
@@ -102,7 +104,11 @@ pub struct Asked {
 }
 
 /// What a delivery says, sorted by whom it speaks of.
-pub fn said(delivery: &Delivery, parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
+pub fn said(delivery: &Delivery, mut parsed: wire::Parsed, rulebook: &Rulebook) -> Said {
+    // A watchdog is no trouble: it is only missed.
+    if let Some(dog) = rulebook.watchdogs.get(&delivery.source) {
+        parsed.alerts.retain(|alert| !alert.is_of(dog));
+    }
     let observations = intake::observations(delivery.id, &delivery.source, parsed, &rulebook.incidents, delivery.received_at);
     Said { delivery: delivery.id, position: 0, source: delivery.source.clone(), observations }
 }

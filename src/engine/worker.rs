@@ -226,6 +226,12 @@ impl Worker {
             hand.shared.metrics.timer_lag(hand.shared.clock.now().since(job.due_at));
             return hand.put(&job, Command::Wake(wake.clone()));
         }
+        // An earlier life put it back, and its mark with it: nothing begins that is not marked on disk.
+        if let Effect::Perform { attempt } = &job.effect
+            && !job.started
+        {
+            return hand.put(&job, Command::PutBack(attempt.clone()));
+        }
         let limits = self.limits.clone();
         let closing = self.closing.clone();
         let journal = self.journal.clone();

@@ -1,8 +1,9 @@
 //! What every handler of the web room is handed. Knows no routes.
 
 use std::ops::Deref;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,15 @@ use crate::web::releasing::Releasing;
 
 /// Deliveries being read at once, in KiB; what comes on top is asked to come again.
 const INTAKE_KIB: usize = 256 * 1024;
+
+/// Where playbooks are looked at before anything runs; what stands behind it is joined elsewhere.
+pub trait Desk: Send + Sync {
+    /// What the check says of a playbook's text, as `reynard check --format json` does.
+    fn check(&self, slug: &str, source: &str) -> Value;
+
+    /// What it would do, as `reynard simulate --format json` does; or why that cannot be said.
+    fn simulate(&self, slug: &str, source: &str, given: &Value) -> Result<Value, String>;
+}
 
 /// Cheap to clone: a request does it once for every layer around its handler.
 #[derive(Clone)]
@@ -33,12 +43,15 @@ pub struct Parts {
     pub closing: CancellationToken,
     /// Room for deliveries being read, a permit a KiB.
     pub intake: Semaphore,
+    /// Set once, where there are files to look at.
+    pub desk: OnceLock<Arc<dyn Desk>>,
 }
 
 impl WebState {
     pub fn new(runtime: Runtime, sources: Vec<Source>, metrics: Arc<Metrics>, closing: CancellationToken) -> Self {
         let (sources, hosts, releasing) = (Sources::new(sources), Hosts::default(), Releasing::default());
-        Self(Arc::new(Parts { runtime, sources, hosts, releasing, metrics, closing, intake: Semaphore::new(INTAKE_KIB) }))
+        let (intake, desk) = (Semaphore::new(INTAKE_KIB), OnceLock::new());
+        Self(Arc::new(Parts { runtime, sources, hosts, releasing, metrics, closing, intake, desk }))
     }
 }
 

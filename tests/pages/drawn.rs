@@ -89,6 +89,8 @@ async fn every_sample_is_drawn_and_nothing_slips_through() {
     }
     let shown = playbooks::look(&fake, &samples::rulebook(), &visitor(), NOW).await.expect("a list");
     is_clean(&html("playbooks", &shown).expect("the page is drawn"));
+    let shown = automation::look_at_shadow(&fake, &samples::rulebook(), &visitor(), NOW).await.expect("a page");
+    is_clean(&html("shadow", &shown).expect("the page is drawn"));
     for (held, may) in [(false, MAY), (true, MAY), (true, May { here: false, ..MAY }), (true, May { needs_token: true, ..MAY })] {
         let fake = Fake { held, ..samples::fake() };
         let shown = automation::look(&fake, &samples::rulebook(), &visitor(), (may, NOW)).await.expect("a page");

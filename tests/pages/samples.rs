@@ -103,6 +103,18 @@ pub fn every_kind() -> Sample {
             of: 2,
             expires_at: NOW + Span::minutes(30),
             otherwise: Otherwise::Fail,
+            why: Some(reason.clone()),
+        },
+        Event::StepShadowed {
+            at: at.clone(),
+            title: title.clone(),
+            playbook: playbook.clone(),
+            action: "http.request".to_owned(),
+            target: Some("shop".to_owned()),
+            params: json!({ "x": reason.clone() }),
+            why: reason.clone(),
+            limit: Some("per_target: 3 per 1h".to_owned()),
+            asks: true,
         },
         Event::Approved { at: at.clone(), title: title.clone(), by: "ana".to_owned(), note: String::new(), missing: 1 },
         Event::Rejected { at, title, by: "ana".to_owned(), note: String::new() },
@@ -511,6 +523,8 @@ fn book(slug: &str, title: &str, priorities: &[Priority], steps: &[PlannedStep])
         timeout: None,
         retry: Retry { attempts: 1, ..Retry::default() },
         recovered: false,
+        shadow: false,
+        autonomy: None,
         steps: steps.iter().filter_map(planned_step).map(Arc::new).collect(),
     })
 }

@@ -10,11 +10,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::clock::START;
-use crate::node::Door;
 use crate::stage::Stage;
 
 const NAMES: [&str; 4] = ["ServiceDown", "HighErrorRate", "DatabaseConnectionFailure", "DiskFull"];
 const SERVICES: [&str; 2] = ["orders", "users"];
+
+/// A sender that is not answered for so long hangs up.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What fires: name, service, instance.
 type Which = (usize, usize, u64);
@@ -42,7 +44,6 @@ pub struct Kept {
 
 pub struct Alertmanager {
     stage: Arc<Stage>,
-    door: Door,
     truth: BTreeMap<Which, Alert>,
     pub kept: Arc<Kept>,
     under_way: JoinSet<()>,
@@ -51,13 +52,13 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    pub fn new(stage: Arc<Stage>, door: Door) -> Self {
+    pub fn new(stage: Arc<Stage>) -> Self {
         let (truth, kept, sent) = Default::default();
-        Self { stage, door, truth, kept, under_way: JoinSet::new(), sent }
+        Self { stage, truth, kept, under_way: JoinSet::new(), sent }
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp(START.0 + self.stage.machine.elapsed())
+        Timestamp(START.0 + self.stage.truth.elapsed())
     }
 
     fn some_group(&self) -> (usize, usize) {
@@ -137,11 +138,11 @@ impl Alertmanager {
     }
 
     fn sends(&mut self, body: Value, after: u64) {
-        let (stage, door, kept) = (self.stage.clone(), self.door.clone(), self.kept.clone());
+        let (stage, kept) = (self.stage.clone(), self.kept.clone());
         self.under_way.spawn(async move {
             tokio::time::sleep(Duration::from_millis(after)).await;
             for _ in 0..4 {
-                if is_taken(&stage, &door, &kept, &body).await {
+                if is_taken(&stage, &kept, &body).await {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(stage.chance.between(100, 15_000))).await;
@@ -163,7 +164,7 @@ impl Alertmanager {
         for (name, service) in groups.into_iter().collect::<std::collections::BTreeSet<_>>() {
             let body = self.body(name, service, false);
             let mut tries = 0;
-            while !is_taken(&self.stage, &self.door, &self.kept, &body).await {
+            while !is_taken(&self.stage, &self.kept, &body).await {
                 tries += 1;
                 if tries > 50 {
                     return self.stage.record.fault("deliveries are not taken though all is well".to_owned());
@@ -174,21 +175,22 @@ impl Alertmanager {
     }
 }
 
-async fn is_taken(stage: &Stage, door: &Door, kept: &Kept, body: &Value) -> bool {
-    let runtime = door.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let Some(runtime) = runtime else { return false };
-    match runtime.deliver("am", body.to_string().into_bytes()).await {
-        Ok(receipt) => {
-            stage.record.line(|| format!("sender: 200 for {}: {body}", receipt.delivery));
-            kept.deliveries.lock().unwrap_or_else(PoisonError::into_inner).push(receipt.delivery);
-            kept.promises.lock().unwrap_or_else(PoisonError::into_inner).extend(promises(body));
-            true
-        }
-        Err(error) => {
-            stage.record.line(|| format!("sender: {error}"));
-            false
+/// Asks at one door after the other, as a sender does whose address is a name for several nodes.
+async fn is_taken(stage: &Stage, kept: &Kept, body: &Value) -> bool {
+    for runtime in stage.doors().into_iter().flatten() {
+        let asked_fairly = stage.weather.is_fair();
+        match tokio::time::timeout(PATIENCE, runtime.deliver("am", body.to_string().into_bytes())).await {
+            Ok(Ok(receipt)) => {
+                stage.record.line(|| format!("sender: 200 for {}: {body}", receipt.delivery));
+                kept.deliveries.lock().unwrap_or_else(PoisonError::into_inner).push(receipt.delivery);
+                kept.promises.lock().unwrap_or_else(PoisonError::into_inner).extend(promises(body));
+                return true;
+            }
+            Ok(Err(error)) => stage.record.line(|| format!("sender: {error}")),
+            Err(_) => stage.record.demand(!asked_fairly, || "a sender was not answered though all is well".to_owned()),
         }
     }
+    false
 }
 
 fn promises(body: &Value) -> impl Iterator<Item = Promise> {

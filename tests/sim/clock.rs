@@ -11,6 +11,8 @@ use reynard::engine::ports::Clock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::life::Life;
+
 pub const START: Timestamp = Timestamp(1_790_000_000_000);
 
 /// The clock in the machine: it outlives every process.
@@ -21,13 +23,12 @@ pub struct Machine {
     set: Notify,
 }
 
-impl Default for Machine {
-    fn default() -> Self {
-        Self { begin: Instant::now(), set_by: AtomicI64::new(0), set: Notify::new() }
-    }
-}
-
 impl Machine {
+    /// A machine that is switched on now, whose clock is so many milliseconds off.
+    pub fn off_by(millis: i64) -> Self {
+        Self { begin: Instant::now(), set_by: AtomicI64::new(millis), set: Notify::new() }
+    }
+
     /// Milliseconds since the story began, as no clock tells them.
     pub fn elapsed(&self) -> i64 {
         i64::try_from(self.begin.elapsed().as_millis()).unwrap_or(i64::MAX)
@@ -46,14 +47,15 @@ impl Machine {
 /// The clock as one process has it.
 pub struct ProcessClock {
     pub machine: Arc<Machine>,
+    life: Arc<Life>,
     steady: Steady,
     /// A planted bug: it believes the machine, whatever it says.
     believes: bool,
 }
 
 impl ProcessClock {
-    pub fn new(machine: Arc<Machine>, believes: bool) -> Self {
-        Self { machine, steady: Steady::default(), believes }
+    pub fn new(machine: Arc<Machine>, life: Arc<Life>, believes: bool) -> Self {
+        Self { machine, life, steady: Steady::default(), believes }
     }
 }
 
@@ -72,6 +74,7 @@ impl Clock for ProcessClock {
             () = tokio::time::sleep(at.since(self.now()).to_std()) => {}
             () = set => {}
         }
+        self.life.goes_on().await;
     }
 
     fn not_before(&self, at: Timestamp) {

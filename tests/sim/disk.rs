@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use reynard::domain::autonomy::Record;
 use reynard::domain::breaker::Breaker;
 use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::{Effect, Wake};
@@ -34,6 +35,7 @@ pub struct Tables {
     spent: Vec<Spent>,
     breakers: BTreeMap<String, Breaker>,
     pub holds: Holds,
+    records: BTreeMap<String, Record>,
     pub requests: BTreeSet<String>,
 }
 
@@ -99,6 +101,7 @@ impl Tables {
         }
         batch.settled.iter().for_each(|id| drop(self.jobs.remove(id)));
         self.spent.extend(batch.spent.iter().cloned());
+        self.records.extend(batch.records.iter().cloned());
         self.breakers.extend(batch.breakers.iter().map(|breaker| (breaker.playbook.clone(), breaker.clone())));
         self.holds = batch.holds.clone().unwrap_or_else(|| std::mem::take(&mut self.holds));
         self.requests.extend(batch.requests.iter().map(|(key, _)| key.clone()));
@@ -163,6 +166,7 @@ impl Tables {
             last_commit_at: self.last_commit_at,
             seal: self.seal,
             holds: self.holds.clone(),
+            records: self.records.clone(),
             spent: self.spent.iter().filter(|spent| spent.at > now - LONGEST_WINDOW).cloned().collect(),
             breakers: self.breakers.values().cloned().collect(),
             firing: self.firing(),

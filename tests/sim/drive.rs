@@ -14,6 +14,8 @@ use crate::verdict;
 pub struct Story {
     pub fault: Option<String>,
     pub log: String,
+    /// Places at which anybody waited.
+    pub steps: i64,
 }
 
 /// Lives a story on a thread of its own time: nothing in it waits for the real one.
@@ -22,24 +24,28 @@ pub fn live(seed: u64, planted: Option<Bug>, told: bool) -> Story {
     runtime.block_on(async {
         let stage = Arc::new(Stage::new(seed, planted, told));
         let mut plot = Plot::new(stage.clone());
-        plot.unfolds().await;
-        Story { fault: stage.record.first_fault(), log: stage.record.text() }
+        tokio::select! {
+            biased;
+            () = stage.bound.is_reached() => stage.record.fault("it goes on for ever".to_owned()),
+            () = plot.unfolds() => {}
+        }
+        Story { fault: stage.record.first_fault(), log: stage.record.text(), steps: stage.bound.taken() }
     })
 }
 
 struct Plot {
     stage: Arc<Stage>,
-    node: Node,
+    nodes: Vec<Arc<Node>>,
     sender: Alertmanager,
     people: People,
 }
 
 impl Plot {
     fn new(stage: Arc<Stage>) -> Self {
-        let node = Node::new(stage.clone());
-        let sender = Alertmanager::new(stage.clone(), node.door.clone());
-        let people = People::new(stage.clone(), node.door.clone());
-        Self { stage, node, sender, people }
+        let nodes = (0..stage.nodes).map(|number| Node::starts(&stage, number)).collect();
+        let sender = Alertmanager::new(stage.clone());
+        let people = People::new(stage.clone());
+        Self { stage, nodes, sender, people }
     }
 
     fn is_broken(&self) -> bool {
@@ -47,9 +53,9 @@ impl Plot {
     }
 
     async fn unfolds(&mut self) {
-        self.node.comes_up(LONG).await;
+        waits(1).await;
         for _ in 0..self.stage.chance.between(10, 40) {
-            self.something_happens().await;
+            self.something_happens();
             self.time_passes().await;
             if self.is_broken() {
                 return;
@@ -57,96 +63,92 @@ impl Plot {
         }
         self.clears_up().await;
         if !self.is_broken() {
-            verdict::speak(&self.stage, &self.sender, &self.people, self.node.clock.as_ref());
+            verdict::speak(&self.stage, &self.sender, &self.people);
         }
     }
 
-    async fn something_happens(&mut self) {
+    fn something_happens(&mut self) {
         let chance = &self.stage.chance;
-        match chance.below(20) {
+        let node = chance.pick(&self.nodes).clone();
+        match chance.below(23) {
             0..=4 => self.sender.something_fires(),
             5..=6 => self.sender.something_ends(),
             7 => self.sender.something_is_repeated(),
             8 if chance.one_in(4) => self.sender.a_storm_comes(),
             8..=12 => self.people.somebody_acts(),
-            13 => self.crashes().await,
-            14 => self.node.life.burns(chance.between(1, 40) as i64),
-            15 if chance.one_in(2) => self.stops().await,
-            15..=16 => self.disk_fails(),
-            17 if chance.one_in(2) => self.clock_is_set(),
+            13 => node.life().ends(),
+            14 => node.life().burns(chance.between(1, 40) as i64),
+            15 if chance.one_in(2) => node.life().is_to_end(),
+            15 => node.life().is_to_end_with_an_attempt(),
+            16..=17 => self.disk_fails(),
+            18 if chance.one_in(2) => self.clock_is_set(&node),
+            19 if chance.one_in(2) => node.is_paused(chance.between(500, 60_000)),
+            19 => node.life().is_to_pause_with_an_attempt(chance.between(500, 60_000)),
+            20 if self.nodes.len() > 1 => node.is_cut_off(chance.between(500, 60_000)),
             _ => {}
         }
     }
 
-    /// Mostly a moment, sometimes most of an hour; whatever dies meanwhile is brought up again after a while.
-    async fn time_passes(&mut self) {
+    /// Mostly a moment, sometimes most of an hour.
+    async fn time_passes(&self) {
         let chance = &self.stage.chance;
-        let millis = match chance.below(10) {
+        waits(match chance.below(10) {
             0 => 0,
             1..=4 => chance.below(2_000),
             5..=8 => chance.below(120_000),
             _ => chance.below(2_400_000),
-        };
-        self.waits(Duration::from_millis(millis)).await;
-    }
-
-    async fn waits(&mut self, time: Duration) {
-        let end = tokio::time::Instant::now() + time;
-        while tokio::time::Instant::now() < end {
-            let life = self.node.life.clone();
-            tokio::select! {
-                biased;
-                () = life.death() => self.crashes().await,
-                () = tokio::time::sleep_until(end) => return,
-            }
-        }
-    }
-
-    async fn crashes(&mut self) {
-        self.node.dies();
-        let chance = &self.stage.chance;
-        let down = if chance.one_in(3) { chance.below(600_000) } else { chance.below(3_000) };
-        tokio::time::sleep(Duration::from_millis(if self.stage.weather.is_fair() { 0 } else { down })).await;
-        let fuse = if !self.stage.weather.is_fair() && chance.one_in(4) { chance.between(1, 30) as i64 } else { LONG };
-        self.node.comes_up(fuse).await;
-    }
-
-    async fn stops(&mut self) {
-        self.node.stops().await;
-        tokio::time::sleep(Duration::from_millis(self.stage.chance.below(20_000))).await;
-        self.node.comes_up(LONG).await;
+        })
+        .await;
     }
 
     fn disk_fails(&self) {
-        let (chance, now) = (&self.stage.chance, self.stage.machine.elapsed());
-        let until = now + chance.between(200, 60_000) as i64;
+        let (chance, now) = (&self.stage.chance, self.stage.truth.elapsed());
+        let lasts = chance.between(200, 60_000);
+        let until = now + lasts as i64;
         let which = if chance.one_in(2) { &self.stage.weather.full_until } else { &self.stage.weather.stands_still_until };
+        self.stage.record.line(|| format!("the disk fails until {until}"));
         which.store(until, Ordering::SeqCst);
+        self.stage.nobody_can_work();
+        let stage = self.stage.clone();
+        tokio::spawn(async move {
+            stage.weather.lasts(Duration::from_millis(lasts)).await;
+            stage.somebody_may_work();
+        });
     }
 
-    fn clock_is_set(&self) {
+    fn clock_is_set(&self, node: &Node) {
         let chance = &self.stage.chance;
         let by = *chance.pick(&[1_000, 60_000, 3_600_000, 86_400_000]);
-        self.node.machine_is_set_by(if chance.one_in(2) { by } else { -by });
+        node.machine_is_set_by(if chance.one_in(2) { by } else { -by });
     }
 
-    /// The faults end, the alerts too, people tidy up, and time passes.
+    /// The faults end, the alerts too, people tidy up, one of two nodes goes home, and time passes.
     async fn clears_up(&mut self) {
         self.stage.weather.clears_up();
         self.stage.record.line(|| "the weather clears up");
-        self.node.life.burns(LONG);
-        if self.node.life.is_over() {
-            self.crashes().await;
-        }
-        self.waits(Duration::from_secs(120)).await;
+        self.nodes.iter().for_each(|node| node.life().burns(LONG));
+        waits(120_000).await;
         self.sender.is_done_sending().await;
         self.people.are_done().await;
         self.sender.all_is_over().await;
-        for _ in 0..3 {
-            self.waits(Duration::from_secs(600)).await;
+        for round in 0..3 {
+            waits(600_000).await;
             verdict::all_has_ended(&self.stage);
             self.people.tidy_up().await;
+            if round == 0 && self.nodes.len() > 1 {
+                self.stage.chance.pick(&self.nodes).retires();
+            }
         }
-        self.waits(Duration::from_secs(4 * 3_600)).await;
+        // What still goes on may take as long as all limits, backoffs and pauses together.
+        for _ in 0..12 {
+            waits(20 * 60_000).await;
+            if verdict::nothing_is_under_way(&self.stage) {
+                return;
+            }
+        }
     }
+}
+
+async fn waits(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
 }

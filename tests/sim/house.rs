@@ -40,7 +40,7 @@ fn settings(chance: &Chance) -> String {
         "
 on_call:
   schedules:
-    primary: {{ time_zone: UTC, rotations: [ {{ people: [ana, cy], handoff: '0 9 * * MON' }} ] }}
+    primary: {{ time_zone: UTC, rotations: [ {{ people: [ana, cy], handoff: '0 9 * * MON', starts_at: '2026-09-14T00:00:00Z' }} ] }}
 people:
   ana: {{ email: ana@example.com, notify: [ {{ channel: email }}{later} ] }}
   bo: {{ email: bo@example.com, notify: [ {{ channel: email }} ] }}

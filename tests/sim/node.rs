@@ -1,136 +1,135 @@
-//! A node: the real engine in a process that dies and comes back, with hands and a disk that belong to the stage.
+//! A node: a machine on which one process after the other lives, dies or is stopped, and is started again after a while.
+//! Knows what may happen to it; what a process is, is in `process`.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reynard::domain::time::{Span, Timestamp};
-use reynard::engine::metrics::Metrics;
-use reynard::engine::ports::{Action, Clock, Sender};
-use reynard::engine::runtime::{Loops, Parts, Runtime};
-use reynard::engine::shared::Hands;
-
-use crate::clock::ProcessClock;
+use crate::clock::Machine;
+use crate::lease::Who;
 use crate::life::Life;
-use crate::nowhere::Nowhere;
-use crate::plant::Bug;
+use crate::process::{End, Process};
 use crate::stage::Stage;
-use crate::store::Session;
-use crate::world::{Doer, Postman};
 
 /// A life that does not end by chance.
 pub const LONG: i64 = i64::MAX;
 
-/// The engine, for whoever calls from outside; nobody answers while it is down.
-pub type Door = Arc<Mutex<Option<Runtime>>>;
-
 pub struct Node {
+    number: usize,
     stage: Arc<Stage>,
-    pub door: Door,
-    pub life: Arc<Life>,
-    pub clock: Arc<ProcessClock>,
-    loops: Option<Loops>,
-    down_since: Timestamp,
+    machine: Arc<Machine>,
+    life: Mutex<Arc<Life>>,
+    lives: AtomicU32,
+    /// Whether it is not started again.
+    retired: AtomicBool,
+    /// Until then, in milliseconds of the story, it does not reach the database.
+    cut_off_until: Arc<AtomicI64>,
 }
 
 impl Node {
-    pub fn new(stage: Arc<Stage>) -> Self {
-        let clock = Arc::new(ProcessClock::new(stage.machine.clone(), stage.planted == Some(Bug::BelievesTheMachine)));
-        let down_since = stage.machine.tells();
-        Self { stage, door: Door::default(), life: Arc::new(Life::new(LONG)), clock, loops: None, down_since }
+    pub fn starts(stage: &Arc<Stage>, number: usize) -> Arc<Self> {
+        // No two machines have quite the same time.
+        let off = if number == 0 { 0 } else { *stage.chance.pick(&[0, 40, -40, 900, -30_000, 60_000]) };
+        let node = Arc::new(Self {
+            number,
+            stage: stage.clone(),
+            machine: Arc::new(Machine::off_by(off)),
+            life: Mutex::new(Arc::new(Life::new(stage.bound.clone(), LONG))),
+            lives: AtomicU32::new(0),
+            retired: AtomicBool::new(false),
+            cut_off_until: Arc::default(),
+        });
+        tokio::spawn(node.clone().lives_on());
+        node
     }
 
-    pub fn runtime(&self) -> Option<Runtime> {
-        self.door.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn opens(&self, runtime: Option<Runtime>) {
-        *self.door.lock().unwrap_or_else(PoisonError::into_inner) = runtime;
-    }
-
-    /// Starts, again and again if need be; it may die while it starts.
-    pub async fn comes_up(&mut self, mut fuse: i64) {
+    /// Whoever looks after processes starts it again, time after time.
+    async fn lives_on(self: Arc<Self>) {
+        let (stage, mut fuse) = (self.stage.clone(), LONG);
         loop {
-            let life = Arc::new(Life::new(fuse));
-            let clock = Arc::new(ProcessClock::new(self.stage.machine.clone(), self.stage.planted == Some(Bug::BelievesTheMachine)));
-            self.stage.lives.fetch_add(1, Ordering::SeqCst);
-            self.stage.record.line(|| "node: starts");
-            let parts = self.parts(&life, &clock);
-            let started = tokio::select! {
-                biased;
-                () = life.death() => None,
-                started = Runtime::start(parts) => Some(started),
-            };
-            (self.life, self.clock) = (life, clock);
-            match started {
-                Some(Ok((runtime, loops))) => {
-                    self.opens(Some(runtime));
-                    self.loops = Some(loops);
-                    self.stage.weather.trouble(self.down_since, self.clock.now());
-                    self.stage.record.line(|| "node: is up");
-                    return;
-                }
-                // Whoever looks after processes starts it again.
-                Some(Err(_)) | None => tokio::time::sleep(Duration::from_secs(1)).await,
+            let who = Who { node: self.number, process: self.lives.fetch_add(1, Ordering::SeqCst) };
+            let life = Arc::new(Life::new(stage.bound.clone(), fuse));
+            *self.life.lock().unwrap_or_else(PoisonError::into_inner) = life.clone();
+            stage.record.line(|| format!("node {}: starts", self.number));
+            let process = Process::new(stage.clone(), who, life, self.machine.clone(), self.cut_off_until.clone());
+            let end = process.lives().await;
+            stage.record.line(|| format!("node {}: {end:?}", self.number));
+            if self.retired.load(Ordering::SeqCst) {
+                return;
             }
-            fuse = LONG;
+            let chance = &stage.chance;
+            let down = match end {
+                End::Died if chance.one_in(3) => chance.below(600_000),
+                End::Died => chance.below(3_000),
+                End::CouldNotStart => 1_000,
+                End::Stopped => chance.below(20_000),
+            };
+            // Not even in fair weather is it started again in no time.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            stage.weather.lasts(Duration::from_millis(down)).await;
+            fuse = if !stage.weather.is_fair() && chance.one_in(4) { chance.between(1, 30) as i64 } else { LONG };
         }
     }
 
-    fn parts(&self, life: &Arc<Life>, clock: &Arc<ProcessClock>) -> Parts {
-        let (stage, rulebook) = (&self.stage, &self.stage.settings.rulebook);
-        let doer = |spec: &reynard::domain::action::Spec| {
-            (spec.name, Arc::new(Doer { spec: *spec, stage: stage.clone(), life: life.clone() }) as Arc<dyn Action>)
-        };
-        let postman = |channel: &String| {
-            (channel.clone(), Arc::new(Postman { channel: channel.clone(), stage: stage.clone(), life: life.clone() }) as Arc<dyn Sender>)
-        };
-        let hands = Hands {
-            actions: rulebook.specs.iter().map(doer).collect(),
-            senders: stage.settings.channels.keys().map(postman).collect(),
-            ..Hands::default()
-        };
-        Parts {
-            journal: Arc::new(Session { stage: stage.clone(), life: life.clone(), clock: clock.clone() }),
-            reads: Arc::new(Nowhere),
-            clock: clock.clone(),
-            rulebook: Arc::new(rulebook.clone()),
-            hands,
-            metrics: Arc::new(Metrics::default()),
-        }
+    pub fn life(&self) -> Arc<Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The process is gone between one moment and the next.
-    pub fn dies(&mut self) {
-        if let Some(loops) = self.loops.take() {
-            self.stage.record.line(|| "node: dies");
-            self.life.ends();
-            loops.abort();
-            self.opens(None);
-            self.down_since = self.clock.now();
-        }
+    fn who(&self) -> Who {
+        Who { node: self.number, process: self.lives.load(Ordering::SeqCst).saturating_sub(1) }
     }
 
-    pub async fn stops(&mut self) {
-        let (Some(loops), Some(runtime)) = (self.loops.take(), self.runtime()) else { return };
-        self.stage.record.line(|| "node: stops in order");
-        self.down_since = self.clock.now();
-        let life = self.life.clone();
-        tokio::select! {
-            biased;
-            () = life.death() => {}
-            () = loops.stop(runtime, Span::seconds(5)) => {}
-        }
-        // What is still under way ends with the process.
-        self.life.ends();
-        self.opens(None);
+    /// It stops in order, and stays down.
+    pub fn retires(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+        self.life().is_to_end();
+    }
+
+    pub fn is_paused(&self, millis: u64) {
+        pause(&self.stage, self.who(), &self.life(), millis);
+    }
+
+    /// The way to the database is gone for so long.
+    pub fn is_cut_off(&self, millis: u64) {
+        let (stage, who, number) = (self.stage.clone(), self.who(), self.number);
+        let until = stage.truth.elapsed() + i64::try_from(millis).unwrap_or(i64::MAX);
+        stage.record.line(|| format!("node {number}: is cut off for {millis} ms"));
+        self.cut_off_until.store(until, Ordering::SeqCst);
+        stage.is_away(who);
+        let cut_off_until = self.cut_off_until.clone();
+        tokio::spawn(async move {
+            stage.weather.lasts(Duration::from_millis(millis)).await;
+            // Another cut may have begun meanwhile.
+            if stage.weather.is_fair() || stage.truth.elapsed() >= cut_off_until.load(Ordering::SeqCst) {
+                cut_off_until.store(0, Ordering::SeqCst);
+                stage.somebody_may_work();
+            }
+        });
     }
 
     /// Sets the machine's clock; what was due in what is left out cannot have been done in time.
     pub fn machine_is_set_by(&self, millis: i64) {
-        self.stage.record.line(|| format!("the machine's clock is set by {millis} ms"));
-        let before = self.clock.now();
-        self.stage.machine.set_by(millis);
-        self.stage.weather.trouble(before, self.clock.now());
+        self.stage.record.line(|| format!("node {}: the machine's clock is set by {millis} ms", self.number));
+        let before = self.stage.now();
+        self.machine.set_by(millis);
+        self.stage.weather.trouble(before, self.stage.now());
     }
+}
+
+/// Nothing of it moves for so long; the world does.
+pub fn pause(stage: &Arc<Stage>, who: Who, life: &Arc<Life>, millis: u64) {
+    if life.is_paused() || life.is_over() {
+        return;
+    }
+    stage.record.line(|| format!("node {}: is paused for {millis} ms", who.node));
+    life.pauses();
+    stage.weather.failures.fetch_add(1, Ordering::SeqCst);
+    stage.is_away(who);
+    let (stage, life) = (stage.clone(), life.clone());
+    tokio::spawn(async move {
+        stage.weather.lasts(Duration::from_millis(millis)).await;
+        stage.record.line(|| format!("node {}: wakes", who.node));
+        life.wakes();
+        stage.somebody_may_work();
+    });
 }

@@ -8,6 +8,7 @@ use reynard::domain::decide::command::{Effect, Wake};
 use reynard::domain::id::{IncidentId, RunId};
 use reynard::domain::incident::{Incident, NotificationStatus, Status};
 use reynard::domain::limits::{Rate, Spent};
+use reynard::domain::playbook::RECOVERED;
 use reynard::domain::run::{Run, StepStatus};
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
@@ -142,6 +143,13 @@ impl Oracle {
     }
 }
 
+/// Whether a run looks whether the trouble is over, or the last one that did saw that it is not: then quiet alone ends nothing.
+pub fn is_looked_at(state: &Incident) -> bool {
+    let since = state.reopened_at.unwrap_or(state.opened_at);
+    let looked = state.runs_in_order().into_iter().rfind(|run| run.started_at >= since && run.steps.contains_key(RECOVERED));
+    looked.is_some_and(|run| !run.status.is_over() || run.steps.get(RECOVERED).is_some_and(|step| step.failed))
+}
+
 /// One incident and what is stored to be done about it.
 struct Whole<'a> {
     record: &'a Record,
@@ -179,7 +187,8 @@ impl Whole<'_> {
         let watches = self.wakes(|wake| *wake == Wake::Stale { since: self.state.reopened_at });
         self.demand(watches == 1, || format!("{watches} watch over silence"));
         if let (Some(since), 0) = (self.state.quiet_since, self.state.truncated) {
-            self.demand(self.wakes(|wake| *wake == Wake::Settle { since }) > 0, || "it never settles".to_owned());
+            let settles = self.wakes(|wake| *wake == Wake::Settle { since }) > 0;
+            self.demand(settles || is_looked_at(self.state), || "it never settles".to_owned());
         }
     }
 

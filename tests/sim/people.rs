@@ -11,15 +11,17 @@ use reynard::domain::priority::Priority;
 use reynard::domain::run::StepStatus;
 use reynard::domain::time::Span;
 use reynard::domain::timeline::{Actor, Outcome};
+use reynard::engine::error::EngineError;
 use tokio::task::JoinSet;
 
 use crate::house::PLAYBOOKS;
-use crate::node::Door;
 use crate::stage::Stage;
+
+/// Whoever is not answered for so long gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct People {
     stage: Arc<Stage>,
-    door: Door,
     under_way: JoinSet<()>,
     /// Comments by their words: whether somebody was told that it is there.
     pub said: Arc<Mutex<BTreeMap<String, bool>>>,
@@ -27,8 +29,8 @@ pub struct People {
 }
 
 impl People {
-    pub fn new(stage: Arc<Stage>, door: Door) -> Self {
-        Self { stage, door, under_way: JoinSet::new(), said: Arc::default(), requests: 0 }
+    pub fn new(stage: Arc<Stage>) -> Self {
+        Self { stage, under_way: JoinSet::new(), said: Arc::default(), requests: 0 }
     }
 
     pub fn somebody_acts(&mut self) {
@@ -83,7 +85,7 @@ impl People {
 
     /// Half of them click twice, and half of those later, when whatever became of the first click.
     fn asks(&mut self, id: IncidentId, command: Command) {
-        let (stage, door, said) = (self.stage.clone(), self.door.clone(), self.said.clone());
+        let (stage, said) = (self.stage.clone(), self.said.clone());
         self.requests += 1;
         let key = self.stage.chance.one_in(2).then(|| format!("click {}", self.requests));
         if let Command::Comment { text } = &command {
@@ -91,14 +93,10 @@ impl People {
         }
         self.under_way.spawn(async move {
             for _ in 0..if key.is_some() { 2 } else { 1 } {
-                let runtime = door.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                if let Some(runtime) = runtime {
-                    let answer =
-                        runtime.command(id, Actor::Person("ana".to_owned()), command.clone(), key.as_deref().map(Into::into)).await;
-                    stage.record.line(|| format!("person: {command:?}: {answer:?}"));
-                    if let (Command::Comment { text }, Ok(_)) = (&command, &answer) {
-                        said.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone(), true);
-                    }
+                let answer = answer_to(&stage, id, &command, key.as_deref()).await;
+                stage.record.line(|| format!("person: {command:?}: {answer:?}"));
+                if let (Command::Comment { text }, Some(Ok(_))) = (&command, &answer) {
+                    said.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone(), true);
                 }
                 tokio::time::sleep(Duration::from_millis(stage.chance.below(90_000))).await;
             }
@@ -125,4 +123,22 @@ impl People {
         }
         self.are_done().await;
     }
+}
+
+/// A node that stands by sends whoever asks on to the next. None when nobody answers.
+async fn answer_to(stage: &Stage, id: IncidentId, command: &Command, key: Option<&str>) -> Option<Result<u64, EngineError>> {
+    let mut last = None;
+    for runtime in stage.doors().into_iter().flatten() {
+        let (ana, asked_fairly) = (Actor::Person("ana".to_owned()), stage.weather.is_fair());
+        let asked = runtime.command(id, ana, command.clone(), key.map(Into::into));
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Err(error @ EngineError::StandingBy(_))) => last = Some(Err(error)),
+            Ok(answer) => return Some(answer),
+            Err(_) => {
+                stage.record.demand(!asked_fairly, || "a person was not answered though all is well".to_owned());
+                return None;
+            }
+        }
+    }
+    last
 }

@@ -29,9 +29,15 @@ pub enum Bug {
     ForgetsAlerts,
     /// The clock goes where the machine's is set.
     BelievesTheMachine,
+    /// What a shutdown had handed out and not begun stays as if it had been.
+    KeepsTheReleased,
+    /// A commit does not ask who has the lease.
+    IgnoresTheEpoch,
+    /// A node begins what it has in hand though another one may have taken over.
+    BeginsUnsure,
 }
 
-pub const ALL: [Bug; 13] = [
+pub const ALL: [Bug; 16] = [
     Bug::ForgetsAJob,
     Bug::LosesACommit,
     Bug::SettlesNothing,
@@ -45,4 +51,7 @@ pub const ALL: [Bug; 13] = [
     Bug::ForgetsOldJobs,
     Bug::ForgetsAlerts,
     Bug::BelievesTheMachine,
+    Bug::KeepsTheReleased,
+    Bug::IgnoresTheEpoch,
+    Bug::BeginsUnsure,
 ];

@@ -1,8 +1,8 @@
 //! The database as one process sees it: it takes its time, fails, refuses, and loses answers as chance will have it.
 //! What it holds is in `disk`; several sessions may look at the same tables, so that a second node only needs one of its own.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,34 +10,47 @@ use reynard::domain::id::IncidentId;
 use reynard::domain::incident::Incident;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::engine::ports::Clock;
-use reynard::engine::store::{Batch, Job, Journal, Resumed, StoreError};
+use reynard::engine::store::{Batch, Holder, Job, Journal, Lease, Resumed, StoreError};
+use tokio::time::Instant;
 
 use crate::clock::ProcessClock;
 use crate::disk::Tables;
+use crate::lease::Who;
 use crate::life::Life;
+use crate::node;
 use crate::plant::Bug;
 use crate::stage::Stage;
 
-/// The engine tries again a second after a failure.
-const TRIED_AGAIN: Span = Span(1_100);
 /// A commit that lasts longer is trouble.
 const PROMPT: Span = Span(100);
+/// How long after the last grant a holder of the lease may still begin something, as in `store/postgres/lease.rs`.
+const SURE_FOR: Duration = Duration::from_secs(7);
 
 pub struct Session {
-    pub stage: Arc<Stage>,
-    pub life: Arc<Life>,
-    pub clock: Arc<ProcessClock>,
+    stage: Arc<Stage>,
+    who: Who,
+    life: Arc<Life>,
+    clock: Arc<ProcessClock>,
+    cut_off_until: Arc<AtomicI64>,
+    epoch: Mutex<Option<u64>>,
+    /// When the last grant of the lease was asked for.
+    held_at: Mutex<Option<Instant>>,
 }
 
 impl Session {
+    pub fn new(stage: Arc<Stage>, who: Who, life: Arc<Life>, clock: Arc<ProcessClock>, cut_off_until: Arc<AtomicI64>) -> Self {
+        Self { stage, who, life, clock, cut_off_until, epoch: Mutex::default(), held_at: Mutex::default() }
+    }
+
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.stage.tables()
     }
 
     fn unavailable(&self, why: &str) -> StoreError {
-        let now = self.clock.now();
-        self.stage.weather.trouble(now, now + TRIED_AGAIN);
-        self.stage.record.line(|| format!("disk: {why}"));
+        if self.stage.is_active(self.who) {
+            self.stage.weather.failure(self.clock.now());
+        }
+        self.stage.record.line(|| format!("node {}: {why}", self.who.node));
         StoreError::Unavailable(why.to_owned())
     }
 
@@ -48,7 +61,7 @@ impl Session {
     /// A read, which fails now and then.
     async fn reads(&self) -> Result<(), StoreError> {
         self.life.place().await;
-        if self.is_full() {
+        if self.is_gone() {
             return Err(self.unavailable("a read failed: the database is gone"));
         }
         if !self.stage.weather.is_fair() && self.stage.chance.one_in(60) {
@@ -57,16 +70,18 @@ impl Session {
         Ok(())
     }
 
-    fn is_full(&self) -> bool {
-        self.stage.machine.elapsed() < self.stage.weather.full_until.load(Ordering::SeqCst)
+    /// Whether it is full, or the way to it is cut.
+    fn is_gone(&self) -> bool {
+        let until = self.stage.weather.full_until.load(Ordering::SeqCst).max(self.cut_off_until.load(Ordering::SeqCst));
+        self.stage.truth.elapsed() < until
     }
 
     async fn takes_its_time(&self) {
-        let still = self.stage.weather.stands_still_until.load(Ordering::SeqCst) - self.stage.machine.elapsed();
+        let still = self.stage.weather.stands_still_until.load(Ordering::SeqCst) - self.stage.truth.elapsed();
         let usual = if self.stage.chance.one_in(4) { self.stage.chance.below(20) } else { 0 };
         let millis = u64::try_from(still).unwrap_or(0) + usual;
         if millis > 0 {
-            tokio::time::sleep(Duration::from_millis(millis)).await;
+            self.stage.weather.lasts(Duration::from_millis(millis)).await;
         }
         self.life.place().await;
     }
@@ -99,10 +114,99 @@ impl Session {
         Ok(())
     }
 
+    async fn tries(&self, batch: &Batch, now: Timestamp, asked_at: Instant) -> Result<(), StoreError> {
+        let rough = !self.stage.weather.is_fair();
+        let attempts = batch.jobs.iter().any(|job| job.started);
+        if attempts {
+            self.life.attempts();
+        }
+        self.takes_its_time().await;
+        if self.is_gone() {
+            return Err(self.unavailable("a commit failed: the disk is full, or gone"));
+        }
+        if rough && self.stage.chance.one_in(50) {
+            return Err(self.unavailable("a commit failed"));
+        }
+        if rough && self.is_poisoned(batch) {
+            self.stage.record.line(|| format!("node {}: a commit was refused", self.who.node));
+            self.stage.weather.failure(self.clock.now());
+            return Err(StoreError::Refused("it does not like this".to_owned()));
+        }
+        self.demands_the_lease(asked_at)?;
+        let made = self.make(batch, now);
+        // A delicate moment: what is stored and not worked waits for the next commit.
+        if rough && !batch.deliveries.is_empty() && batch.worked_up_to.is_none() && self.stage.chance.one_in(3) {
+            self.life.burns(self.stage.chance.between(1, 3) as i64);
+        }
+        let pause = if attempts { self.life.has_committed_an_attempt() } else { 0 };
+        if pause > 0 && rough {
+            node::pause(&self.stage, self.who, &self.life, pause);
+        }
+        self.takes_its_time().await;
+        made?;
+        if rough && self.stage.chance.one_in(50) {
+            return Err(self.unavailable("a commit was made and its answer lost"));
+        }
+        Ok(())
+    }
+
+    /// In the commit itself, so that nobody can take it meanwhile.
+    fn demands_the_lease(&self, asked_at: Instant) -> Result<(), StoreError> {
+        if self.stage.nodes == 1 || self.is(Bug::IgnoresTheEpoch) {
+            return Ok(());
+        }
+        let epoch = self.epoch().ok_or_else(fenced)?;
+        if !self.stage.lease().renew(self.who, epoch, self.stage.truth.elapsed()) {
+            return Err(self.lost());
+        }
+        self.held(Some(asked_at));
+        Ok(())
+    }
+
+    fn epoch(&self) -> Option<u64> {
+        *self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self, at: Option<Instant>) {
+        *self.held_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    fn lost(&self) -> StoreError {
+        *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.held(None);
+        fenced()
+    }
+
+    /// Whoever stands by looks twice a second, for hours: looks that can see nothing new are left out. Nearly half a minute of them
+    /// at most, so that it is heard of what the other one does.
+    async fn waits_for_news(&self) {
+        for _ in 0..5 {
+            let held = self.stage.lease().keeps_out_for(self.who, self.stage.truth.elapsed());
+            if held < 1_000 {
+                return;
+            }
+            let released = self.stage.released.notified();
+            let _ = tokio::time::timeout(Duration::from_millis(held), released).await;
+        }
+    }
+
+    /// The way to the lease's row, which is the database's.
+    async fn asks(&self) -> Result<(), StoreError> {
+        self.takes_its_time().await;
+        if self.is_gone() {
+            return Err(self.unavailable("the lease could not be asked for"));
+        }
+        if !self.stage.weather.is_fair() && self.stage.chance.one_in(200) {
+            return Err(self.unavailable("the lease could not be asked for"));
+        }
+        Ok(())
+    }
+
     fn spoiled(&self, batch: &Batch) -> Option<Batch> {
         let mut batch = batch.clone();
         match self.stage.planted? {
             Bug::ForgetsAJob if self.stage.chance.one_in(20) => drop(batch.jobs.pop()),
+            Bug::KeepsTheReleased => batch.released.clear(),
             Bug::SettlesNothing if self.stage.chance.one_in(20) => batch.settled.clear(),
             Bug::ForgetsRequests => batch.requests.clear(),
             _ => return None,
@@ -132,35 +236,15 @@ impl Journal for Session {
         Ok(resumed)
     }
 
+    /// However it ends, the time that it took is one in which nothing else could be done.
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
-        let began = self.clock.now();
-        self.takes_its_time().await;
-        let rough = !self.stage.weather.is_fair();
-        if self.is_full() {
-            return Err(self.unavailable("a commit failed: the disk is full"));
-        }
-        if rough && self.stage.chance.one_in(50) {
-            return Err(self.unavailable("a commit failed"));
-        }
-        if rough && self.is_poisoned(batch) {
-            self.stage.record.line(|| "disk: a commit was refused");
-            return Err(StoreError::Refused("it does not like this".to_owned()));
-        }
-        let made = self.make(batch, now);
-        // A delicate moment: what is stored and not worked waits for the next commit.
-        if rough && !batch.deliveries.is_empty() && batch.worked_up_to.is_none() && self.stage.chance.one_in(3) {
-            self.life.burns(self.stage.chance.between(1, 3) as i64);
-        }
-        self.takes_its_time().await;
+        let (began, asked_at) = (self.clock.now(), Instant::now());
+        let made = self.tries(batch, now, asked_at).await;
         let ended = self.clock.now();
-        if ended.since(began) > PROMPT {
+        if ended.since(began) > PROMPT && self.stage.is_active(self.who) {
             self.stage.weather.trouble(began, ended);
         }
-        made?;
-        if rough && self.stage.chance.one_in(50) {
-            return Err(self.unavailable("a commit was made and its answer lost"));
-        }
-        Ok(())
+        made
     }
 
     async fn newest_of_keys(&self, keys: &[String]) -> Result<Vec<(String, Incident)>, StoreError> {
@@ -199,4 +283,54 @@ impl Journal for Session {
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
         Ok(Vec::new())
     }
+
+    /// Nobody else can have the lease yet, by the steady clock of this machine.
+    fn may_begin(&self) -> bool {
+        let held_at = *self.held_at.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stage.nodes == 1 || self.is(Bug::BeginsUnsure) || held_at.is_some_and(|at| at.elapsed() < SURE_FOR)
+    }
+}
+
+#[async_trait]
+impl Lease for Session {
+    async fn take(&self, at_start: bool) -> Result<Holder, StoreError> {
+        if !at_start {
+            self.waits_for_news().await;
+        }
+        let asked_at = Instant::now();
+        self.asks().await?;
+        let taken = self.stage.lease().take(self.who, at_start, self.stage.truth.elapsed());
+        Ok(match taken {
+            Ok(epoch) => {
+                *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) = Some(epoch);
+                self.held(Some(asked_at));
+                Holder::Us
+            }
+            Err(node) => Holder::Node(format!("node {node}")),
+        })
+    }
+
+    async fn renew(&self) -> Result<(), StoreError> {
+        let asked_at = Instant::now();
+        self.asks().await?;
+        let epoch = self.epoch().ok_or_else(fenced)?;
+        if !self.stage.lease().renew(self.who, epoch, self.stage.truth.elapsed()) {
+            return Err(self.lost());
+        }
+        self.held(Some(asked_at));
+        Ok(())
+    }
+
+    async fn release(&self) -> Result<(), StoreError> {
+        self.asks().await?;
+        let Some(epoch) = self.epoch.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        self.held(None);
+        self.stage.lease().release(self.who, epoch);
+        self.stage.released.notify_waiters();
+        Ok(())
+    }
+}
+
+fn fenced() -> StoreError {
+    StoreError::Fenced("another node writes now".to_owned())
 }

@@ -5,40 +5,68 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use reynard::domain::action::OnInterrupt;
+use reynard::domain::decide::command::{Effect, Wake};
 use reynard::domain::id::RunId;
 use reynard::domain::incident::{Incident, NotificationStatus};
+use reynard::domain::limits::{Rate, Spent};
 use reynard::domain::playbook::{Step, Undo};
 use reynard::domain::run::{Run, RunStatus, StepState, StepStatus};
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, Event};
-use reynard::engine::ports::Clock;
+use reynard::engine::store::Job;
 
 use crate::alertmanager::Alertmanager;
 use crate::disk::Tables;
+use crate::oracle::is_looked_at;
 use crate::people::People;
 use crate::stage::Stage;
 
-pub fn speak(stage: &Stage, sender: &Alertmanager, people: &People, clock: &dyn Clock) {
+pub fn speak(stage: &Stage, sender: &Alertmanager, people: &People) {
     let tables = stage.tables();
     let verdict = Verdict { stage, tables: &tables };
     verdict.no_promise_is_lost(sender);
     verdict.what_people_did_is_there_once(people);
-    verdict.all_is_at_rest(clock.now());
+    verdict.all_is_at_rest(stage.now());
     verdict.effects_are_counted();
     verdict.messages_are_counted();
+    verdict.targets_were_spared();
     verdict.nothing_stays_in_force_unseen();
 }
 
 /// Every alert has ended and that was told: what is still open then, only a person has to end.
-/// One that a person reopened while a newer one had taken over its alerts hears nothing of them any more.
 pub fn all_has_ended(stage: &Stage) {
     let tables = stage.tables();
-    let newest = |key: &str, state: &Incident| tables.newest_of(key).is_some_and(|(_, newest)| newest.id == state.id);
-    for (_, state) in tables.incidents.values().filter(|(key, state)| state.is_open() && newest(key, state)) {
+    for (_, state) in tables.incidents.values().filter(|(_, state)| state.is_open()) {
         let number = state.number;
         stage.record.demand(state.counts.firing == 0, || format!("#{number} has alerts that fire though all have ended"));
-        let settles = state.quiet_since.is_some() && state.truncated == 0;
+        let settles = state.quiet_since.is_some() && state.truncated == 0 && !is_looked_at(state);
         stage.record.demand(!settles, || format!("#{number} is quiet and does not settle"));
+    }
+}
+
+/// Whether no run is open, no step is done or taken back, and no message on its way.
+pub fn nothing_is_under_way(stage: &Stage) -> bool {
+    let tables = stage.tables();
+    let works = |job: &Job| match &job.effect {
+        Effect::Perform { .. } | Effect::Send { .. } | Effect::Measure => true,
+        Effect::Wake { wake } => matches!(wake, Wake::Undo { .. } | Wake::Step { .. }),
+    };
+    let open = |state: &Incident| state.is_open() || state.runs.values().any(|run| !run.status.is_over());
+    !tables.jobs.values().any(works) && !tables.incidents.values().any(|(_, state)| open(state))
+}
+
+/// A process that ended in order, undisturbed, has put back what it had not begun: nobody has to ask what became of it.
+pub fn nothing_is_held_that_was_not_begun(stage: &Stage) {
+    let (tables, seen) = (stage.tables(), stage.seen());
+    for job in tables.jobs.values().filter(|job| job.started) {
+        let Effect::Perform { attempt } = &job.effect else { continue };
+        let begun = seen
+            .begun
+            .iter()
+            .any(|(key, number)| attempt.attempt == *number && key.starts_with(&format!("{}:{}:", attempt.run, attempt.step)));
+        stage
+            .record
+            .demand(begun, || format!("an orderly end left attempt {} of {} as if it had been begun", attempt.attempt, attempt.step));
     }
 }
 
@@ -113,7 +141,8 @@ impl Verdict<'_> {
 
     /// A step that asks takes effect once, unless a person had it run again; so do those that look first or give up.
     fn effects_are_counted(&self) {
-        for (key, times) in &self.stage.seen().effects {
+        let seen = self.stage.seen();
+        for (key, times) in &seen.effects {
             let Some((state, run, step, _)) = self.step_of(key) else {
                 self.stage.record.fault(format!("{key} took effect and is no step"));
                 continue;
@@ -121,19 +150,21 @@ impl Verdict<'_> {
             if step.on_interrupt == OnInterrupt::Retry {
                 continue;
             }
+            // A deed that arrived after another node had taken over could not be seen by a look before that; who asks is never wrong.
+            let overtaken = if step.on_interrupt == OnInterrupt::Ask { 0 } else { seen.overtaken.get(key).copied().unwrap_or(0) };
             let words = format!("has \"{}\" run again", step.title);
             let asked = |entry: &Event| matches!(entry, Event::Commented { text } if text.contains(&words));
             let again = self.tables.timeline.iter().filter(|(id, entry)| *id == state.id && asked(&entry.event)).count();
-            self.demand(*times as usize <= 1 + again, || {
+            self.demand(*times as usize <= 1 + again + overtaken as usize, || {
                 format!("#{}: {} of {} took effect {times} times", state.number, step.id, run.playbook)
             });
         }
     }
 
-    /// Once more at most for each life that ended and for each time that the channel did not say that it took it.
+    /// Once more at most for each time that the work was taken up anew and for each time that the channel did not say that it took it.
     fn messages_are_counted(&self) {
         let seen = self.stage.seen();
-        let ends = self.stage.lives.load(Ordering::SeqCst) - 1;
+        let ends = self.stage.turns.load(Ordering::SeqCst) - 1;
         for state in self.states() {
             let failed = |number: u32| {
                 let mine = self.tables.timeline.iter().filter(|(id, _)| *id == state.id);
@@ -148,6 +179,23 @@ impl Verdict<'_> {
                 self.demand(handed <= most, || format!("#{}: message {number} was handed over {handed} times", state.number));
                 self.demand(!sent || seen.taken.contains_key(&key), || format!("#{}: message {number} reached nobody", state.number));
             }
+        }
+    }
+
+    /// As the targets saw it: in no window more than the rules allow.
+    fn targets_were_spared(&self) {
+        let (seen, rulebook) = (self.stage.seen(), &self.stage.settings.rulebook);
+        for spent in &seen.destructive {
+            let within = |rate: Rate, counts: &dyn Fn(&Spent) -> bool| {
+                let same_window = |other: &&Spent| other.at <= spent.at && other.at + rate.window > spent.at && counts(other);
+                seen.destructive.iter().filter(same_window).count() <= rate.count as usize
+            };
+            let on_target = |other: &Spent| other.target == spent.target;
+            let own = rulebook.playbooks.get(&spent.playbook).and_then(|playbook| playbook.limits.per_target);
+            let spared = within(rulebook.limits.destructive, &|_| true)
+                && (spent.target.is_none() || within(rulebook.limits.per_target, &on_target))
+                && own.is_none_or(|rate| within(rate, &|other| on_target(other) && other.playbook == spent.playbook));
+            self.demand(spared, || format!("{:?} was changed more often than the limits allow", spent.target));
         }
     }
 

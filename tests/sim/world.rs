@@ -8,9 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reynard::domain::action::Spec;
 use reynard::domain::id::RunId;
+use reynard::domain::limits::Spent;
+use reynard::domain::run::StepState;
 use reynard::engine::ports::{Action, ActionError, Call, Delivered, Message, Sender, Verdict};
 use serde_json::{Value, json};
 
+use crate::lease::Who;
 use crate::life::Life;
 use crate::plant::Bug;
 use crate::stage::Stage;
@@ -18,10 +21,16 @@ use crate::stage::Stage;
 /// What the world has seen.
 #[derive(Default)]
 pub struct Seen {
+    /// Attempts that were handed to a target, by key and number, whatever became of them on the way.
+    pub begun: BTreeSet<(String, u32)>,
     /// How often an attempt of that key and number came.
     pub attempts: BTreeMap<(String, u32), u32>,
+    /// Destructive attempts that came, each at the instant at which the log says that it was begun.
+    pub destructive: Vec<Spent>,
     /// How often what a key asks for took effect.
     pub effects: BTreeMap<String, u32>,
+    /// How often of those it was done by a process that had lost the work to another one after it had begun.
+    pub overtaken: BTreeMap<String, u32>,
     /// What is in force, by target: the keys that put it there.
     pub in_force: BTreeMap<String, BTreeSet<String>>,
     /// How often a message was handed to its channel, and how often the channel took it.
@@ -33,6 +42,7 @@ pub struct Seen {
 pub struct Doer {
     pub spec: Spec,
     pub stage: Arc<Stage>,
+    pub who: Who,
     pub life: Arc<Life>,
 }
 
@@ -73,12 +83,22 @@ impl Doer {
     }
 
     async fn comes(&self, call: &Call, what: &str) -> Fate {
+        self.begins(call);
         self.life.place().await;
         self.stage.record.line(|| format!("world: {what} {} {} attempt {}", self.spec.name, call.key, call.attempt));
         let fate = Fate::draw(&self.stage);
         self.stage.takes_time().await;
         self.life.place().await;
         fate
+    }
+
+    /// Nothing is begun by a node that may have lost the work: what it has begun before that may still arrive.
+    fn begins(&self, call: &Call) {
+        if !self.life.is_over() {
+            let may = self.stage.may_write(self.who);
+            self.stage.record.demand(may, || format!("node {} began {} without the lease", self.who.node, call.key));
+            self.seen().begun.insert((call.key.clone(), call.attempt));
+        }
     }
 
     async fn answers(&self, fate: Fate) -> Result<Value, ActionError> {
@@ -105,6 +125,9 @@ impl Doer {
         if fate.happens() {
             let mut seen = self.seen();
             *seen.effects.entry(call.key.clone()).or_default() += 1;
+            if !self.stage.may_write(self.who) {
+                *seen.overtaken.entry(call.key.clone()).or_default() += 1;
+            }
             if self.spec.undoable {
                 seen.in_force.entry(Self::place_of(call, &self.spec)).or_default().insert(call.key.clone());
             }
@@ -202,6 +225,10 @@ impl Stage {
         let begun = known.is_some_and(|step| if undo { step.undo_attempt } else { step.attempt } >= call.attempt);
         self.record.demand(begun, || format!("attempt {} of {} was made before its step_started", call.attempt, call.key));
         let mut seen = self.seen();
+        if let Some(StepState { destructive: true, started_at: Some(at), target, .. }) = known.filter(|_| !undo) {
+            let playbook = tables.runs.get(&run).and_then(|id| Some(tables.incidents.get(id)?.1.runs.get(&run)?.playbook.clone()));
+            seen.destructive.push(Spent { at: *at, playbook: playbook.unwrap_or_default(), target: target.clone(), service: None });
+        }
         let times = seen.attempts.entry((call.key.clone(), call.attempt)).or_default();
         *times += 1;
         self.record.demand(*times == 1, || format!("attempt {} of {} was made {times} times", call.attempt, call.key));

@@ -202,7 +202,7 @@ pub struct App {
     pub loops: Option<Loops>,
     pub store: Option<Arc<dyn Journal>>,
     pub inbox: Option<Arc<dyn Inbox>>,
-    settings: Settings,
+    pub settings: Settings,
     url: Secret,
     _folder: tempfile::TempDir,
 }
@@ -224,13 +224,7 @@ impl App {
     /// Whose process dies once so many commits are on disk.
     pub async fn that_dies_after(commits: i64, settings: &str, playbooks: &[(&str, &str)]) -> Self {
         let _ = tracing_subscriber::fmt().with_env_filter("reynard=debug").with_test_writer().try_init();
-        let files = Files {
-            settings: Some(TextFile::new("reynard.yaml", settings)),
-            playbooks: playbooks.iter().map(|(slug, text)| TextFile::new(format!("playbooks/{slug}.yaml"), *text)).collect(),
-        };
-        let loaded = load::load(&files, &catalog::specs(), &NoSecrets, None);
-        assert!(!loaded.diagnostics.has_errors(), "{}", loaded.diagnostics.to_text(false));
-        let settings = loaded.settings.expect("no errors");
+        let settings = settings_of(settings, playbooks);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(HandClock::at(START));
         let world = Arc::new(World::default());
@@ -437,6 +431,17 @@ impl Listener for Heard {
 
 type Started = (Runtime, Loops, (Arc<dyn Journal>, Arc<dyn Inbox>), Arc<Mortal>);
 type Around<'a> = (&'a Arc<HandClock>, &'a Arc<World>, &'a Arc<Trouble>);
+
+/// What such files say, which must be good.
+pub fn settings_of(settings: &str, playbooks: &[(&str, &str)]) -> Settings {
+    let files = Files {
+        settings: Some(TextFile::new("reynard.yaml", settings)),
+        playbooks: playbooks.iter().map(|(slug, text)| TextFile::new(format!("playbooks/{slug}.yaml"), *text)).collect(),
+    };
+    let loaded = load::load(&files, &catalog::specs(), &NoSecrets, None);
+    assert!(!loaded.diagnostics.has_errors(), "{}", loaded.diagnostics.to_text(false));
+    loaded.settings.expect("no errors")
+}
 
 /// A file in the folder; with `REYNARD_STORY_DATABASE_URL` (a superuser's) a schema in that PostgreSQL.
 async fn empty_database(folder: &tempfile::TempDir) -> String {

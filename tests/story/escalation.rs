@@ -118,6 +118,24 @@ async fn a_message_shows_the_alerts_that_fire_before_those_that_are_over() {
     assert_eq!((firing.len(), &firing[..4]), (20, &[true, true, true, false][..]));
 }
 
+#[tokio::test]
+async fn a_lower_priority_after_a_snooze_does_not_wait_for_the_first_level_of_the_higher_one() {
+    let settings = PEOPLE.replace(
+        "P1: { respond_within: 15m, levels: [ { notify: [on-call], after: 0s }",
+        "P2: { respond_within: 1h, levels: [ { notify: [bo], after: 0s } ] }\n      P1: { respond_within: 15m, levels: [ { notify: [on-call], after: 2m }",
+    );
+    let app = App::with_settings(&settings, &[]).await;
+    let incident = p1(&app).await;
+    app.puts(incident.id, "ana", Command::Snooze { span: Span::minutes(10) }).await.expect("taken");
+    app.passes(Span::minutes(11)).await;
+    assert_eq!(app.sent().len(), 0, "the snooze is over, and the first level of P1 comes after two minutes: {:?}", app.sent());
+    app.puts(incident.id, "ana", Command::SetPriority { priority: Priority::P2, note: String::new() }).await.expect("taken");
+    assert_eq!(app.sent().len(), 1, "the first level of P2 comes at once: {:?}", app.sent());
+    app.passes(Span::minutes(5)).await;
+    assert_eq!(app.sent().len(), 1, "once: {:?}", app.sent());
+    app.assert_fold_is_state(incident.id).await;
+}
+
 fn acknowledge() -> Command {
     Command::Acknowledge { note: String::new() }
 }

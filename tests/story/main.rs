@@ -4,6 +4,7 @@
 
 mod app;
 mod brakes;
+mod backtest;
 mod crashes;
 mod escalation;
 mod flapping;
@@ -20,7 +21,10 @@ mod races;
 mod requests;
 mod retention;
 mod schedule;
+mod starts;
+mod trial;
 mod trouble;
 mod verified;
 mod verify;
+mod watch;
 mod web;

@@ -87,6 +87,32 @@ async fn a_step_that_a_shutdown_found_not_begun_is_done_after_the_start() {
 }
 
 #[tokio::test]
+async fn a_step_that_a_shutdown_found_not_begun_is_not_begun_twice_when_the_next_life_ends_amid_it() {
+    let mut app = App::with(&[("restart", RESTART)]).await;
+    app.holds("postgres.pool_status");
+    app.holds("http.request");
+    app.hands_in(&body(&[alert("ServiceDown", "critical", "firing", 0)])).await;
+    app.is_asked(1).await;
+    let loops = app.loops.take().expect("running");
+    let stopping = loops.stop(app.runtime.clone(), Span::seconds(20));
+    let ending = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        app.lets_go("postgres.pool_status");
+    };
+    tokio::join!(stopping, ending);
+    app.comes_back_for(i64::MAX).await;
+    app.is_asked(2).await;
+    app.loops.take().expect("running").abort();
+    app.lets_go("http.request");
+    app.comes_back().await;
+    let run = app.newest().await.runs.into_values().next().expect("a run");
+    assert_eq!(run.steps["restart"].status, StepStatus::InDoubt, "{:?}", app.calls());
+    assert_eq!(app.calls().len(), 2, "whoever asks is not asked twice: {:?}", app.calls());
+}
+
+#[tokio::test]
 async fn what_succeeds_after_its_run_was_cancelled_is_told_and_taken_back() {
     let app = App::with(&[("protect", PROTECT)]).await;
     app.holds("postgres.read_only");

@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, header, request};
 use reynard::engine::metrics::Metrics;
+use reynard::rehearse::{self, Drafts};
 use reynard::web::pages::router::routes;
 use reynard::web::router::router;
 use reynard::web::state::WebState;
@@ -28,6 +29,10 @@ pub struct Browser {
 impl Browser {
     pub fn of(app: &App) -> Self {
         let state = WebState::new(app.runtime.clone(), Vec::new(), Arc::new(Metrics::new()), Default::default());
+        let nowhere = std::path::Path::new("/nonexistent");
+        let mut settings = rehearse::settings(nowhere, nowhere).expect("the shipped ones");
+        settings.rulebook = app.runtime.rulebook().as_ref().clone();
+        let _ = state.desk.set(Arc::new(Drafts::new(settings)));
         Self { router: router(state, routes()) }
     }
 

@@ -23,10 +23,10 @@ const TEMPLATE: &str = "approval-requested";
 
 impl Turn<'_, '_> {
     /// Asks; the step waits.
-    pub(super) fn request_approval(&mut self, at: StepRef, step: &Step, approval: &Approval, params: Value) {
+    pub(super) fn request_approval(&mut self, at: StepRef, step: &Step, approval: &Approval, (params, why): (Value, Option<String>)) {
         let expires_at = self.now + approval.expires;
         let (run, path) = (at.run, at.step.clone());
-        let words = request_in_words(step, &params, approval.of);
+        let words = request_in_words(step, &params, approval.of) + &why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
         self.emit_engine(Event::ApprovalRequested {
             at,
             title: step.title.clone(),
@@ -37,6 +37,7 @@ impl Turn<'_, '_> {
             of: approval.of,
             expires_at,
             otherwise: approval.otherwise,
+            why,
         });
         self.wake_at(expires_at, Wake::Approval { run, step: path });
         self.page_for_approval(approval, &words);

@@ -23,7 +23,7 @@ struct Brake {
 impl Turn<'_, '_> {
     /// Whether the step is left to a person: its playbook has failed too often, or too much of the service is in trouble at once.
     pub(super) fn refused(&mut self, run: &Run, playbook: &Playbook, step: &Step, attempt: u32) -> bool {
-        let brake = self.broken(playbook).or_else(|| self.correlated(run, step, attempt));
+        let brake = self.broken(playbook).or_else(|| self.correlated(run, playbook, step, attempt));
         let Some(Brake { limit, count, why }) = brake else { return false };
         let at = StepRef { run: run.id, step: step.id.clone(), attempt, undo: false };
         let title = step.title.clone();
@@ -60,10 +60,10 @@ impl Turn<'_, '_> {
     }
 
     /// Many targets of a service in trouble have one cause, and it is not in each of them: nothing is repaired by itself.
-    fn correlated(&self, run: &Run, step: &Step, attempt: u32) -> Option<Brake> {
+    fn correlated(&self, run: &Run, playbook: &Playbook, step: &Step, attempt: u32) -> Option<Brake> {
         let target = step.target.as_deref()?;
         let service = self.rulebook.targets.get(target)?.service.as_deref()?;
-        if self.is_asked_for(run, step, attempt) {
+        if self.is_asked_for(run, playbook, step, attempt) {
             return None;
         }
         let all = self.rulebook.targets_of(service);
@@ -82,12 +82,12 @@ impl Turn<'_, '_> {
     }
 
     /// Whether a person wants this: asked for the run, said yes to the step or has it tried again.
-    fn is_asked_for(&self, run: &Run, step: &Step, attempt: u32) -> bool {
+    fn is_asked_for(&self, run: &Run, playbook: &Playbook, step: &Step, attempt: u32) -> bool {
         let request = run.steps.get(&step.id).and_then(|state| state.approval.as_ref());
         match request.and_then(|request| request.approved_by.as_deref()) {
             Some(who) => who != BY_ITSELF,
             // Somebody is about to be asked.
-            None if step.approval.is_some() => true,
+            None if step.approval.is_some() || self.why_it_asks(playbook, step).is_some() => true,
             None => self.requester_of(run).is_some() || (attempt > 1 && matches!(self.actor, Actor::Person(_))),
         }
     }

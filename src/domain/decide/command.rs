@@ -64,6 +64,8 @@ pub enum Command {
     Interrupted(AttemptRef),
     /// The attempt found automation held before it began.
     Withheld(AttemptRef),
+    /// The attempt was put back by an orderly end before it began.
+    PutBack(AttemptRef),
     /// Automation is held from now on; what is under way is cancelled if asked for.
     Held {
         cancel: bool,

@@ -7,7 +7,7 @@ use crate::domain::decide::turn::Turn;
 use crate::domain::hold::AUTOMATION_IS_HELD;
 use crate::domain::id::RunId;
 use crate::domain::playbook::Step;
-use crate::domain::run::{Run, StepStatus};
+use crate::domain::run::{Run, StepState, StepStatus};
 use crate::domain::settings::Automation;
 use crate::domain::timeline::{Event, StepRef};
 
@@ -99,23 +99,35 @@ impl Turn<'_, '_> {
         self.wake_at(free_at, Wake::Step { run: run.id, step: Some(step.id.clone()), attempt });
     }
 
-    /// An attempt was handed out and found automation held before it began: nothing was done, and everybody knows it.
-    pub(super) fn not_begun(&mut self, attempt: &AttemptRef) {
-        let reason = "automation was held before it began".to_owned();
+    /// An attempt was handed out and not begun: nothing was done, and everybody knows it.
+    pub(super) fn not_begun(&mut self, attempt: &AttemptRef, reason: &str) {
+        let reason = reason.to_owned();
         if self.state.runs.get(&attempt.run).is_some_and(|run| run.status.is_over()) {
             return self.performed_late(Performed { attempt: attempt.clone(), result: Err(Failure::Barred(reason)), duration_ms: 0 });
         }
         let Some((run, playbook)) = self.open_run(attempt.run) else { return self.lose_run(attempt.run) };
-        let current =
-            run.steps.get(&attempt.step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt.attempt);
-        let Some(step) = playbook.step(&attempt.step).filter(|_| current) else { return };
-        if !self.goes_on(&run) {
+        let current = |state: &&StepState| state.status == StepStatus::Running && state.attempt == attempt.attempt;
+        let Some(state) = run.steps.get(&attempt.step).filter(current) else { return };
+        let Some(step) = playbook.step(&attempt.step) else { return };
+        if !self.goes_on(&run) && !attempt.check {
             return self.fail(run.id, &step, attempt.attempt, (reason, false), 0);
         }
-        if self.is_held() {
+        if self.is_held() && state.destructive && !attempt.check {
             return self.wait_for_release(&run, &step, attempt.attempt + 1);
         }
-        // Released meanwhile: the very attempt that was committed is handed out again.
+        // The very attempt that was committed is handed out again, with its mark.
         self.ask(Effect::Perform { attempt: attempt.clone() });
+    }
+
+    /// An orderly end put the attempt back as if it had never been handed out. It is handed out anew by a commit, like every other:
+    /// one that began without its mark would be begun once more if that life, too, ended meanwhile.
+    pub(super) fn put_back(&mut self, attempt: &AttemptRef) {
+        if !attempt.undo {
+            return self.not_begun(attempt, "Reynard stopped before it began");
+        }
+        let state = self.state.runs.get(&attempt.run).and_then(|run| run.steps.get(&attempt.step));
+        if state.is_some_and(|state| state.undoing && state.retry_at.is_none() && state.undo_attempt == attempt.attempt) {
+            self.ask(Effect::Perform { attempt: attempt.clone() });
+        }
     }
 }

@@ -15,6 +15,7 @@ pub mod recovery;
 pub mod run;
 pub mod schedule;
 pub mod scope;
+pub mod shadow;
 pub mod steer;
 pub mod step;
 pub mod target;

@@ -101,7 +101,9 @@ impl Turn<'_, '_> {
     /// Where no rung was reached yet, the ladder of the lower priority begins.
     pub(super) fn priority_fell(&mut self) {
         let escalation = &self.state.escalation;
-        if self.state.status == Status::Triggered && escalation.started_at.is_none() && escalation.snoozed_until.is_none() {
+        // One that is over is still remembered while the first level of what began with its end is to come.
+        let snoozed = escalation.snoozed_until.is_some_and(|until| until > self.now);
+        if self.state.status == Status::Triggered && escalation.started_at.is_none() && !snoozed {
             self.begin_escalation_if_classified("the priority fell");
         }
     }

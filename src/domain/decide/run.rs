@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::autonomy::Ended;
 use crate::domain::decide::command::{Refusal, Wake};
 use crate::domain::decide::turn::Turn;
 use crate::domain::escalation::ONLY_WORDS;
@@ -18,6 +19,9 @@ use crate::domain::timeline::{Actor, Event, StepRef};
 /// How often a run that waits for its turn looks for itself. Whoever ends lets the next one begin in the same commit, and the
 /// line is counted from the disk at the start, so nothing relies on it: it is there in case a place is free and nobody said so.
 pub(super) const LOOK_FOR_A_PLACE: Span = Span::minutes(10);
+
+/// Why a run ends whose incident is over.
+const RESOLVED: &str = "the incident is resolved";
 
 type Answer = Result<(), Refusal>;
 
@@ -144,7 +148,7 @@ impl Turn<'_, '_> {
             if !self.is_of_this_life(&run) {
                 // What runs beside it is let end first; its end comes here again.
                 if !run.is_under_way() {
-                    self.end_cancelled(&run, "the incident is resolved");
+                    self.end_cancelled(&run, RESOLVED);
                 }
                 return;
             }
@@ -199,6 +203,7 @@ impl Turn<'_, '_> {
         self.count_success(run);
         let duration_ms = self.now.since(run.started_at).as_millis();
         let verified = self.is_verified(run);
+        self.record(run, if verified { Ended::Verified } else { Ended::Well });
         self.emit_engine(Event::RunSucceeded { run: run.id, playbook: run.playbook.clone(), duration_ms, verified });
         self.tell_parent(run.id);
         self.settle_after_run();
@@ -207,6 +212,7 @@ impl Turn<'_, '_> {
 
     pub(super) fn end_failed(&mut self, run: &Run, reason: String, escalate: bool) {
         self.ledger.run_ended(&run.playbook, run.id);
+        self.record(run, Ended::Failed);
         self.emit_engine(Event::RunFailed { run: run.id, playbook: run.playbook.clone(), reason: reason.clone() });
         self.cancel_children(run.id, "the run that started it failed");
         self.undo_steps(run.id, Undo::OnFailure);
@@ -225,6 +231,7 @@ impl Turn<'_, '_> {
 
     pub(super) fn end_cancelled(&mut self, run: &Run, reason: &str) {
         self.ledger.run_ended(&run.playbook, run.id);
+        self.record(run, if reason == RESOLVED { Ended::FalseStart } else { Ended::Left });
         self.emit_engine(Event::RunCancelled { run: run.id, playbook: run.playbook.clone(), reason: reason.to_owned() });
         self.cancel_children(run.id, reason);
         self.tell_parent(run.id);
@@ -273,7 +280,7 @@ impl Turn<'_, '_> {
         for id in self.state.runs_in_order().into_iter().map(|run| run.id).collect::<Vec<_>>() {
             let idle = self.state.runs.get(&id).filter(|run| !run.status.is_over() && !run.is_under_way()).cloned();
             if let Some(run) = idle {
-                self.end_cancelled(&run, "the incident is resolved");
+                self.end_cancelled(&run, RESOLVED);
             }
             self.undo_steps(id, Undo::OnResolve);
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::autonomy::Ended;
 use crate::domain::decide::command::Refusal;
 use crate::domain::decide::turn::Turn;
 use crate::domain::id::RunId;
@@ -16,6 +17,7 @@ impl Turn<'_, '_> {
         let run = self.run_for_person(id)?;
         let reason = if note.is_empty() { format!("by {}", self.actor) } else { format!("by {}: {note}", self.actor) };
         self.ledger.run_ended(&run.playbook, run.id);
+        self.record(&run, Ended::Left);
         let ended = format!("its scheduled run was cancelled {reason}");
         self.emit(Event::RunCancelled { run: id, playbook: run.playbook.clone(), reason });
         self.cancel_children(id, "the run that started it was cancelled");

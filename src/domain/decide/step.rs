@@ -14,9 +14,8 @@ use crate::domain::expression::condition::{Expression, Verdict};
 use crate::domain::id::RunId;
 use crate::domain::playbook::{ALERTS_RESOLVED, Playbook, Step};
 use crate::domain::run::{Run, StepStatus};
-use crate::domain::settings::Automation;
 use crate::domain::time::Span;
-use crate::domain::timeline::{Event, StepRef, deed};
+use crate::domain::timeline::{Event, StepRef};
 
 /// How deep playbooks may start each other.
 pub const DEEPEST: usize = 4;
@@ -44,10 +43,6 @@ impl Turn<'_, '_> {
         if step.destructive && self.is_held() {
             return self.wait_for_release(run, step, attempt);
         }
-        if step.destructive && self.rulebook.automation == Automation::Shadow {
-            let reason = format!("automation is in shadow; it would have done {}", deed(&step.action, step.target.as_deref()));
-            return self.emit_engine(Event::StepSkipped { at, title, reason });
-        }
         let params = match approved.clone().map_or_else(|| step.with.render(&scope), Ok) {
             Ok(params) => params,
             Err(error) => {
@@ -55,11 +50,18 @@ impl Turn<'_, '_> {
                 return self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms: 0, unsure: false });
             }
         };
+        if let Some(why) = self.shadow_over(playbook, step) {
+            return self.would_have(at, playbook, step, (params, why));
+        }
         if step.destructive && self.refused(run, playbook, step, attempt) {
             return;
         }
-        if let (Some(approval), None, 1) = (&step.approval, &approved, attempt) {
-            return self.request_approval(at, step, approval, params);
+        if let (None, 1) = (&approved, attempt) {
+            let why = self.why_it_asks(playbook, step);
+            let earned = why.is_some().then(Self::earned_by_asking);
+            if let Some(approval) = step.approval.as_ref().or(earned.as_ref()) {
+                return self.request_approval(at, step, approval, (params, why));
+            }
         }
         if step.destructive && !(self.has_target(run, step, attempt) && self.admitted(run, playbook, step, attempt)) {
             return;

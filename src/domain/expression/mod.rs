@@ -2,6 +2,7 @@
 
 mod check;
 pub mod condition;
+pub mod constant;
 mod datum;
 mod evaluate;
 pub mod fault;

@@ -102,6 +102,16 @@ impl Template {
 }
 
 impl ValueTemplate {
+    /// The value as it was written, its holes unfilled.
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::Plain(value) => value.clone(),
+            Self::Text(text) => text.source().into(),
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::Map(entries) => entries.iter().map(|(key, value)| (key.clone(), value.to_json())).collect::<Map<_, _>>().into(),
+        }
+    }
+
     /// Reads every text in a JSON value as a template and finds all faults at once.
     pub fn parse(value: &Json, schema: &Schema) -> Result<Self, Vec<PlacedFault>> {
         let mut reader = Reader { schema, path: Vec::new(), faults: Vec::new() };

@@ -13,7 +13,7 @@ use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
-use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
+use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, RevisionText, Slice, StoreError};
 use crate::store::postgres::inbox;
 use crate::store::postgres::lease;
 use crate::store::postgres::open::{PostgresStore, store_error};
@@ -180,16 +180,23 @@ impl Journal for PostgresStore {
     }
 
     async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.keep_revisions(&[RevisionText { revision, slug, source }], now).await
+    }
+
+    async fn keep_revisions(&self, texts: &[RevisionText<'_>], now: Timestamp) -> Result<(), StoreError> {
         // Without the lease: a text is named by what it says, so that any node may keep it.
-        sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
-            .bind(revision)
-            .bind(plain(slug))
-            .bind(plain(source))
-            .bind(now.0)
-            .execute(&self.readers())
-            .await
-            .map_err(store_error)?;
-        Ok(())
+        let mut transaction = self.readers().begin().await.map_err(store_error)?;
+        for text in texts {
+            sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
+                .bind(text.revision)
+                .bind(plain(text.slug))
+                .bind(plain(text.source))
+                .bind(now.0)
+                .execute(&mut *transaction)
+                .await
+                .map_err(store_error)?;
+        }
+        transaction.commit().await.map_err(store_error)
     }
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
@@ -342,6 +349,7 @@ impl PostgresStore {
                 .and_then(|text| text.parse().ok())
                 .unwrap_or_default(),
             holds: rows::holds(sqlx::query_scalar("select value from meta where name = 'holds'").fetch_optional(&readers).await?)?,
+            records: rows::records(&sqlx::query(rows::RECORDS).fetch_all(&readers).await?)?,
             ..Resumed::default()
         };
         resumed.spent = self.spent_after(&readers, now - LONGEST_WINDOW).await?;
@@ -544,6 +552,9 @@ async fn write_rest(tx: &mut Transaction<'_, Postgres>, batch: &Batch, now: Time
     let mut marks = vec![("last_commit_at", now.0.to_string())];
     marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position.to_string())));
     marks.extend(batch.seal.map(|seal| ("seal", seal.to_string())));
+    let records: Vec<(String, String)> =
+        batch.records.iter().map(|(slug, record)| (format!("record/{slug}"), rows::to_json(record))).collect();
+    marks.extend(records.iter().map(|(name, record)| (name.as_str(), record.clone())));
     marks.extend(batch.holds.as_ref().map(|holds| ("holds", rows::to_json(holds))));
     // Ids of jobs are never used twice, even when the newest one is settled before a restart.
     marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id.to_string())));

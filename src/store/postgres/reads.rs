@@ -1,8 +1,11 @@
 //! Everybody else's verbs on PostgreSQL, over connections that the writer does not use.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use sqlx::Row;
 
+use crate::domain::autonomy::Record;
 use crate::domain::breaker::Breaker;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
@@ -10,6 +13,7 @@ use crate::domain::limits::Spent;
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
+use crate::domain::watch::Audit;
 use crate::engine::nodes::Overview;
 use crate::engine::store::{AlertRow, Change, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, StoreError, Totals};
 use crate::store::postgres::open::{PostgresStore, store_error};
@@ -114,6 +118,50 @@ const TOTALS: &str = "
         (select max(position) from timeline) as last_position,
         (select value from meta where name = 'holds') as holds";
 
+/// By the index of what was skipped, so that only its last days are read.
+const SHADOWED: &str = "
+    select incident, seq, at, actor_kind, actor, event
+    from timeline
+    where kind = 'step_skipped'
+      and at >= $1
+      and event like '{\"kind\":\"step_shadowed\"%'
+    order by at desc, position desc
+    limit $2";
+
+/// Open, nobody is at it, and nothing is asked for.
+const ADRIFT: &str = "
+    select number
+    from incidents as i
+    where status <> 'resolved'
+      and status = 'triggered'
+      and not exists (select 1 from jobs where incident = i.id)
+    order by priority, number
+    limit $1";
+
+const OVERDUE: &str = "
+    select i.number, j.due_at,
+        (select count(*) from (select 1 from jobs where not started and due_at < $1 limit 1000) as late) as n
+    from jobs as j
+    join incidents as i on i.id = j.incident
+    where not j.started and j.due_at < $1
+    order by j.due_at, j.id
+    limit 1";
+
+const UNDER_WAY: &str = "
+    select state, heard_at
+    from incidents
+    where status <> 'resolved'
+      and id in (select incident from runs where ended_at is null)
+    order by number
+    limit $1";
+
+const ATTEMPTS: &str = "
+    select i.number, j.due_at, j.started, j.effect
+    from jobs as j
+    join incidents as i on i.id = j.incident
+    where j.incident = any($1) and j.kind = 'perform'
+    order by j.id";
+
 #[async_trait]
 impl Reads for PostgresStore {
     async fn incidents(&self, query: &IncidentQuery) -> Result<Vec<Incident>, StoreError> {
@@ -198,6 +246,21 @@ impl Reads for PostgresStore {
         found.iter().map(kin).collect::<Result<_, _>>().map_err(store_error)
     }
 
+    async fn records(&self) -> Result<BTreeMap<String, Record>, StoreError> {
+        let found = sqlx::query(rows::RECORDS).fetch_all(&self.readers()).await.map_err(store_error)?;
+        rows::records(&found).map_err(store_error)
+    }
+
+    async fn shadowed(&self, since: Timestamp, limit: u32) -> Result<Vec<(IncidentId, Entry)>, StoreError> {
+        let found = sqlx::query(SHADOWED).bind(since.0).bind(i64::from(limit)).fetch_all(&self.readers()).await.map_err(store_error)?;
+        let entry = |row: &sqlx::postgres::PgRow| Ok((rows::incident_id(row, "incident")?, rows::entry(row)?));
+        found.iter().map(entry).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn audit(&self, due_before: Timestamp, limit: u32) -> Result<Audit, StoreError> {
+        self.read_audit(due_before, i64::from(limit)).await.map_err(store_error)
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         let row = sqlx::query(TOTALS).fetch_one(&self.readers()).await.map_err(store_error)?;
         let number = |name: &str| row.try_get::<Option<i64>, _>(name).map(|n| n.unwrap_or(0).unsigned_abs()).map_err(store_error);
@@ -231,6 +294,22 @@ impl Reads for PostgresStore {
 }
 
 impl PostgresStore {
+    async fn read_audit(&self, due_before: Timestamp, limit: i64) -> Result<Audit, sqlx::Error> {
+        let readers = self.readers();
+        let adrift: Vec<i64> = sqlx::query_scalar(ADRIFT).bind(limit).fetch_all(&readers).await?;
+        let overdue = sqlx::query(OVERDUE).bind(due_before.0).fetch_optional(&readers).await?;
+        let at_work = sqlx::query(UNDER_WAY).bind(limit).fetch_all(&readers).await?;
+        let at_work = at_work.iter().map(rows::incident).collect::<Result<Vec<_>, _>>()?;
+        let ids: Vec<String> = at_work.iter().map(|incident| incident.id.to_string()).collect();
+        let attempts = sqlx::query(ATTEMPTS).bind(ids).fetch_all(&readers).await?;
+        Ok(Audit {
+            adrift: adrift.into_iter().map(i64::unsigned_abs).collect(),
+            overdue: overdue.as_ref().map(rows::overdue).transpose()?,
+            attempts: attempts.iter().map(rows::asked).collect::<Result<_, _>>()?,
+            at_work,
+        })
+    }
+
     async fn report(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, sqlx::Error> {
         // First where it would be earlier: it goes from the inbox to the deliveries, and never back.
         let waiting = self.report_of_waiting(id).await?;

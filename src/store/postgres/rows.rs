@@ -2,18 +2,22 @@
 
 use std::borrow::Cow;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use crate::domain::autonomy::Record;
 use crate::domain::hold::Holds;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::limits::Waiter;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, Entry};
+use crate::domain::watch::{Asked, Overdue};
 use crate::engine::store::{AlertRow, Delivery, Job};
 
 /// One column of a set of rows, for `unnest`: one statement takes them all, however many they are.
@@ -48,6 +52,31 @@ pub(super) fn to_json(value: &impl Serialize) -> String {
 
 pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+pub(super) fn overdue(row: &PgRow) -> Result<Overdue, sqlx::Error> {
+    let (number, count): (i64, i64) = (row.try_get("number")?, row.try_get("n")?);
+    Ok(Overdue { number: number.unsigned_abs(), due_at: Timestamp(row.try_get("due_at")?), count: count.unsigned_abs() })
+}
+
+pub(super) fn asked(row: &PgRow) -> Result<Asked, sqlx::Error> {
+    let number: i64 = row.try_get("number")?;
+    let effect = from_json(row.try_get("effect")?)?;
+    Ok(Asked { number: number.unsigned_abs(), at: Timestamp(row.try_get("due_at")?), started: row.try_get("started")?, effect })
+}
+
+pub(super) const RECORDS: &str = "
+    select name, value
+    from meta
+    where name >= 'record/' and name < 'record0'";
+
+/// What each playbook's runs came to.
+pub(super) fn records(rows: &[PgRow]) -> Result<BTreeMap<String, Record>, sqlx::Error> {
+    let record = |row: &PgRow| {
+        let (name, value): (String, String) = (row.try_get("name")?, row.try_get("value")?);
+        Ok((name.trim_start_matches("record/").to_owned(), from_json(&value)?))
+    };
+    rows.iter().map(record).collect()
 }
 
 /// Who holds automation; nobody where nothing is written.

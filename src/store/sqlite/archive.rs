@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 use tokio::sync::Mutex;
 
-use crate::engine::archive::{AlertRecord, Archive, EntryRecord, Extent, IncidentRecord, JobRecord, RunRecord};
+use crate::engine::archive::{AlertRecord, Archive, DeliveryRecord, EntryRecord, Extent, IncidentRecord, JobRecord, RunRecord, Stretch};
 use crate::engine::store::StoreError;
 use crate::store::sqlite::open::{OpenError, Tables, demand_tables, store_error};
 
@@ -24,6 +24,20 @@ const ENTRIES: &str = "
     from timeline
     where incident = $1 and seq > $2
     order by seq
+    limit $3";
+
+const DELIVERIES: &str = "
+    select position, id, source, received_at, body
+    from deliveries
+    where received_at >= $1 and position > $2
+    order by position
+    limit $3";
+
+const LOG: &str = "
+    select position, incident, seq, at, kind, actor_kind, actor, event, digest
+    from timeline
+    where at >= $1 and position > $2
+    order by position
     limit $3";
 
 const ALERTS: &str = "
@@ -112,6 +126,25 @@ impl Archive for SqliteArchive {
         read(&found.map_err(store_error)?, entry)
     }
 
+    async fn deliveries(&self, stretch: Stretch) -> Result<Vec<DeliveryRecord>, StoreError> {
+        let mut connection = self.connection.lock().await;
+        let query = sqlx::query(DELIVERIES).bind(stretch.since).bind(stretch.after).bind(stretch.limit);
+        read(&query.fetch_all(&mut *connection).await.map_err(store_error)?, delivery)
+    }
+
+    async fn deliveries_since(&self, since: i64) -> Result<u64, StoreError> {
+        let mut connection = self.connection.lock().await;
+        let query = sqlx::query_scalar::<_, i64>("select count(*) from deliveries where received_at >= $1").bind(since);
+        query.fetch_one(&mut *connection).await.map(i64::unsigned_abs).map_err(store_error)
+    }
+
+    async fn log(&self, stretch: Stretch) -> Result<Vec<(String, EntryRecord)>, StoreError> {
+        let mut connection = self.connection.lock().await;
+        let query = sqlx::query(LOG).bind(stretch.since).bind(stretch.after).bind(stretch.limit);
+        let with_incident = |row: &SqliteRow| Ok((row.try_get("incident")?, entry(row)?));
+        read(&query.fetch_all(&mut *connection).await.map_err(store_error)?, with_incident)
+    }
+
     async fn alerts(&self, incident: &str) -> Result<Vec<AlertRecord>, StoreError> {
         let mut connection = self.connection.lock().await;
         let found = sqlx::query(ALERTS).bind(incident).fetch_all(&mut *connection).await;
@@ -172,6 +205,16 @@ fn entry(row: &SqliteRow) -> Result<EntryRecord, sqlx::Error> {
         actor: row.try_get("actor")?,
         event: row.try_get("event")?,
         digest: row.try_get("digest")?,
+    })
+}
+
+fn delivery(row: &SqliteRow) -> Result<DeliveryRecord, sqlx::Error> {
+    Ok(DeliveryRecord {
+        position: row.try_get("position")?,
+        id: row.try_get("id")?,
+        source: row.try_get("source")?,
+        received_at: row.try_get("received_at")?,
+        body: row.try_get("body")?,
     })
 }
 

@@ -12,7 +12,7 @@ use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
 use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
-use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, Slice, StoreError};
+use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, RevisionText, Slice, StoreError};
 use crate::store::sqlite::inbox;
 use crate::store::sqlite::open::{SqliteStore, store_error};
 use crate::store::sqlite::retention;
@@ -163,20 +163,27 @@ impl Journal for SqliteStore {
     }
 
     async fn keep_revision(&self, revision: &str, slug: &str, source: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.keep_revisions(&[RevisionText { revision, slug, source }], now).await
+    }
+
+    async fn keep_revisions(&self, texts: &[RevisionText<'_>], now: Timestamp) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().await;
         if writer.is_none() {
             *writer = Some(SqliteConnection::connect_with(&self.options).await.map_err(store_error)?);
         }
         let Some(connection) = writer.as_mut() else { return Ok(()) };
-        sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
-            .bind(revision)
-            .bind(slug)
-            .bind(source)
-            .bind(now.0)
-            .execute(connection)
-            .await
-            .map_err(store_error)?;
-        Ok(())
+        let mut transaction = connection.begin().await.map_err(store_error)?;
+        for text in texts {
+            sqlx::query("insert into revisions (revision, slug, source, kept_at) values ($1, $2, $3, $4) on conflict do nothing")
+                .bind(text.revision)
+                .bind(text.slug)
+                .bind(text.source)
+                .bind(now.0)
+                .execute(&mut *transaction)
+                .await
+                .map_err(store_error)?;
+        }
+        transaction.commit().await.map_err(store_error)
     }
 
     async fn pinned_revisions(&self) -> Result<Vec<(String, String, String)>, StoreError> {
@@ -242,6 +249,7 @@ impl SqliteStore {
                 .and_then(|text| text.parse().ok())
                 .unwrap_or_default(),
             holds: rows::holds(sqlx::query_scalar("select value from meta where name = 'holds'").fetch_optional(&self.readers).await?)?,
+            records: rows::records(&sqlx::query(rows::RECORDS).fetch_all(&self.readers).await?)?,
             ..Resumed::default()
         };
         resumed.spent = self.spent_after(now - LONGEST_WINDOW).await?;
@@ -429,6 +437,9 @@ async fn write_rest(tx: &mut Transaction<'_, Sqlite>, batch: &Batch, now: Timest
     let mut marks = vec![("last_commit_at", now.0.to_string())];
     marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position.to_string())));
     marks.extend(batch.seal.map(|seal| ("seal", seal.to_string())));
+    let records: Vec<(String, String)> =
+        batch.records.iter().map(|(slug, record)| (format!("record/{slug}"), rows::to_json(record))).collect();
+    marks.extend(records.iter().map(|(name, record)| (name.as_str(), record.clone())));
     marks.extend(batch.holds.as_ref().map(|holds| ("holds", rows::to_json(holds))));
     // Ids of jobs are never used twice, even when the newest one is settled before a restart.
     marks.extend(batch.jobs.iter().map(|job| job.id).max().map(|id| ("last_job", id.to_string())));

@@ -1,8 +1,11 @@
 //! Everybody else's verbs on SQLite, over connections that cannot write.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use sqlx::Row;
 
+use crate::domain::autonomy::Record;
 use crate::domain::breaker::Breaker;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
@@ -10,6 +13,7 @@ use crate::domain::limits::Spent;
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
+use crate::domain::watch::Audit;
 use crate::engine::nodes::Overview;
 use crate::engine::store::{AlertRow, Change, DeliveryReport, Family, IncidentName, IncidentQuery, Kin, Reads, StoreError, Totals};
 use crate::store::sqlite::open::{SqliteStore, store_error};
@@ -129,6 +133,50 @@ const TOTALS: &str = "
         (select max(position) from timeline) as last_position,
         (select value from meta where name = 'holds') as holds";
 
+/// By the index of what was skipped, so that only its last days are read.
+const SHADOWED: &str = "
+    select incident, seq, at, actor_kind, actor, event
+    from timeline
+    where kind = 'step_skipped'
+      and at >= $1
+      and event like '{\"kind\":\"step_shadowed\"%'
+    order by at desc, position desc
+    limit $2";
+
+/// Open, nobody is at it, and nothing is asked for.
+const ADRIFT: &str = "
+    select number
+    from incidents as i
+    where status <> 'resolved'
+      and status = 'triggered'
+      and not exists (select 1 from jobs where incident = i.id)
+    order by priority, number
+    limit $1";
+
+const OVERDUE: &str = "
+    select i.number, j.due_at,
+        (select count(*) from (select 1 from jobs where started = 0 and due_at < $1 limit 1000)) as n
+    from jobs as j
+    join incidents as i on i.id = j.incident
+    where j.started = 0 and j.due_at < $1
+    order by j.due_at, j.id
+    limit 1";
+
+const UNDER_WAY: &str = "
+    select state, heard_at
+    from incidents
+    where status <> 'resolved'
+      and id in (select incident from runs where ended_at is null)
+    order by number
+    limit $1";
+
+const ATTEMPTS: &str = "
+    select i.number, j.due_at, j.started, j.effect
+    from json_each($1) as one
+    join jobs as j on j.incident = one.value and j.kind = 'perform'
+    join incidents as i on i.id = j.incident
+    order by j.id";
+
 #[async_trait]
 impl Reads for SqliteStore {
     async fn incidents(&self, query: &IncidentQuery) -> Result<Vec<Incident>, StoreError> {
@@ -211,6 +259,21 @@ impl Reads for SqliteStore {
         found.iter().map(kin).collect::<Result<_, _>>().map_err(store_error)
     }
 
+    async fn records(&self) -> Result<BTreeMap<String, Record>, StoreError> {
+        let found = sqlx::query(rows::RECORDS).fetch_all(&self.readers).await.map_err(store_error)?;
+        rows::records(&found).map_err(store_error)
+    }
+
+    async fn shadowed(&self, since: Timestamp, limit: u32) -> Result<Vec<(IncidentId, Entry)>, StoreError> {
+        let found = sqlx::query(SHADOWED).bind(since.0).bind(limit).fetch_all(&self.readers).await.map_err(store_error)?;
+        let entry = |row: &sqlx::sqlite::SqliteRow| Ok((rows::incident_id(row, "incident")?, rows::entry(row)?));
+        found.iter().map(entry).collect::<Result<_, _>>().map_err(store_error)
+    }
+
+    async fn audit(&self, due_before: Timestamp, limit: u32) -> Result<Audit, StoreError> {
+        self.read_audit(due_before, limit).await.map_err(store_error)
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         let row = sqlx::query(TOTALS).fetch_one(&self.readers).await.map_err(store_error)?;
         let number = |name: &str| row.try_get::<Option<i64>, _>(name).map(|n| n.unwrap_or(0).unsigned_abs()).map_err(store_error);
@@ -253,6 +316,21 @@ impl Reads for SqliteStore {
 }
 
 impl SqliteStore {
+    async fn read_audit(&self, due_before: Timestamp, limit: u32) -> Result<Audit, sqlx::Error> {
+        let adrift: Vec<i64> = sqlx::query_scalar(ADRIFT).bind(limit).fetch_all(&self.readers).await?;
+        let overdue = sqlx::query(OVERDUE).bind(due_before.0).fetch_optional(&self.readers).await?;
+        let at_work = sqlx::query(UNDER_WAY).bind(limit).fetch_all(&self.readers).await?;
+        let at_work = at_work.iter().map(rows::incident).collect::<Result<Vec<_>, _>>()?;
+        let ids: Vec<IncidentId> = at_work.iter().map(|incident| incident.id).collect();
+        let attempts = sqlx::query(ATTEMPTS).bind(rows::to_json(&ids)).fetch_all(&self.readers).await?;
+        Ok(Audit {
+            adrift: adrift.into_iter().map(i64::unsigned_abs).collect(),
+            overdue: overdue.as_ref().map(rows::overdue).transpose()?,
+            attempts: attempts.iter().map(rows::asked).collect::<Result<_, _>>()?,
+            at_work,
+        })
+    }
+
     async fn entries(&self, text: &'static str, id: IncidentId, from: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
         let found = sqlx::query(text)
             .bind(id.to_string())
@@ -322,6 +400,10 @@ mod tests {
             ("at work", crate::store::sqlite::journal::AT_WORK, 0, "jobs_at_work"),
             ("kin", KIN, 2, "incidents_of_family"),
             ("totals", TOTALS, 0, "incidents_open"),
+            ("adrift", ADRIFT, 1, "incidents_open"),
+            ("overdue", OVERDUE, 1, "jobs_due"),
+            ("shadowed", SHADOWED, 2, "timeline_skipped"),
+            ("under way", UNDER_WAY, 1, "runs_open"),
             ("timeline", TIMELINE, 3, "timeline_of_incident"),
             ("timeline backwards", TIMELINE_BACKWARDS, 3, "timeline_of_incident"),
         ] {

@@ -1,5 +1,6 @@
 //! Rows to values and back, and inserts of many rows in one statement. Knows no verbs.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -8,12 +9,14 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, Sqlite, SqliteConnection};
 
+use crate::domain::autonomy::Record;
 use crate::domain::hold::Holds;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::limits::Waiter;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, Entry};
+use crate::domain::watch::{Asked, Overdue};
 use crate::engine::store::{AlertRow, Delivery, Job};
 
 /// Rows a statement takes: a few sizes, so that every text is in the statement cache.
@@ -68,6 +71,31 @@ pub(super) fn to_json(value: &impl Serialize) -> String {
 
 pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+pub(super) fn overdue(row: &SqliteRow) -> Result<Overdue, sqlx::Error> {
+    let (number, count): (i64, i64) = (row.try_get("number")?, row.try_get("n")?);
+    Ok(Overdue { number: number.unsigned_abs(), due_at: Timestamp(row.try_get("due_at")?), count: count.unsigned_abs() })
+}
+
+pub(super) fn asked(row: &SqliteRow) -> Result<Asked, sqlx::Error> {
+    let number: i64 = row.try_get("number")?;
+    let effect = from_json(row.try_get("effect")?)?;
+    Ok(Asked { number: number.unsigned_abs(), at: Timestamp(row.try_get("due_at")?), started: row.try_get("started")?, effect })
+}
+
+pub(super) const RECORDS: &str = "
+    select name, value
+    from meta
+    where name >= 'record/' and name < 'record0'";
+
+/// What each playbook's runs came to.
+pub(super) fn records(rows: &[SqliteRow]) -> Result<BTreeMap<String, Record>, sqlx::Error> {
+    let record = |row: &SqliteRow| {
+        let (name, value): (String, String) = (row.try_get("name")?, row.try_get("value")?);
+        Ok((name.trim_start_matches("record/").to_owned(), from_json(&value)?))
+    };
+    rows.iter().map(record).collect()
 }
 
 /// Who holds automation; nobody where nothing is written.

@@ -1,13 +1,18 @@
 //! The red switch over HTTP: who holds automation, hold it, release it. Decides nothing about any step.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::hold::{Hand, Holds};
 use crate::domain::settings::Automation;
+use crate::domain::shadow::{Fate, Sum, Would, sums, woulds};
+use crate::domain::time::{Span, SpanError, Timestamp};
 use crate::domain::timeline::Actor;
-use crate::web::extract::{Asking, Wish};
+use crate::engine::store::{IncidentName, Reads, StoreError};
+use crate::web::extract::{Asking, Queried, Wish};
 use crate::web::problem::{Problem, ProblemBody};
 use crate::web::releasing::Origin;
 use crate::web::state::WebState;
@@ -99,6 +104,104 @@ pub async fn release(
     let reason = reason(&wish.reason)?;
     let holds = web.runtime.release(by.name(), reason, wish.waiting == Waiting::Skip).await?;
     Ok(Json(body(&web, &holds)))
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Window {
+    since: Option<String>,
+}
+
+/// What shadow kept from being done, by playbook, and each step, newest first.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ShadowBody {
+    pub since: String,
+    pub playbooks: Vec<ShadowSum>,
+    pub items: Vec<ShadowItem>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ShadowSum {
+    pub playbook: String,
+    /// A person had to take it: it might have been fixed without.
+    pub fixed: u64,
+    /// A limit would have held it back.
+    pub stopped: u64,
+    /// It recovered by itself: acting would have been a false start.
+    pub by_itself: u64,
+    /// The trouble goes on.
+    pub open: u64,
+    /// Which limits would have held it back, and how often.
+    pub limits: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ShadowItem {
+    pub at: String,
+    pub incident: u64,
+    pub playbook: String,
+    pub step: String,
+    pub action: String,
+    pub target: Option<String>,
+    #[schema(value_type = Object)]
+    pub params: serde_json::Value,
+    pub limit: Option<String>,
+    /// Whether it would have asked first.
+    pub asks: bool,
+    /// `fixed`, `stopped`, `by_itself` or `open`.
+    pub fate: &'static str,
+}
+
+/// What automation would have done.
+#[utoipa::path(get, path = "/api/v1/automation/shadow", tag = "automation",
+    params(("since" = Option<String>, Query, description = "How far back, such as `7d`; 30d unless said otherwise")),
+    responses((status = 200, body = ShadowBody), (status = 400, body = ProblemBody), (status = 503, body = ProblemBody)))]
+pub async fn shadow(State(web): State<WebState>, Queried(window): Queried<Window>) -> Result<Json<ShadowBody>, Problem> {
+    let span = match window.since.as_deref() {
+        None => SHADOW_WINDOW,
+        Some(text) => text.parse().map_err(|error: SpanError| Problem::unreadable(error.to_string()))?,
+    };
+    let since = web.runtime.clock.now() - span;
+    let woulds = woulds_since(&*web.runtime.reads, since).await?;
+    let count = |sum: &Sum, fate| sum.fates.get(&fate).copied().unwrap_or(0);
+    let sum = |(playbook, sum): (String, Sum)| ShadowSum {
+        fixed: count(&sum, Fate::Person),
+        stopped: count(&sum, Fate::Stopped),
+        by_itself: count(&sum, Fate::ByItself),
+        open: count(&sum, Fate::Open),
+        limits: sum.limits,
+        playbook,
+    };
+    let playbooks = sums(&woulds).into_iter().map(sum).collect();
+    Ok(Json(ShadowBody { since: since.to_rfc3339(), playbooks, items: woulds.into_iter().map(item).collect() }))
+}
+
+/// How far back the report looks, and at how many steps at most.
+pub const SHADOW_WINDOW: Span = Span::hours(30 * 24);
+const SHADOW_STEPS: u32 = 500;
+
+/// The steps that shadow kept from being done, newest first, each with what became of its incident.
+pub async fn woulds_since(reads: &dyn Reads, since: Timestamp) -> Result<Vec<Would>, StoreError> {
+    let entries = reads.shadowed(since, SHADOW_STEPS).await?;
+    let mut incidents = BTreeMap::new();
+    for id in entries.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>() {
+        incidents.extend(reads.incident(IncidentName::Id(id)).await?.map(|incident| (id, incident)));
+    }
+    Ok(woulds(&entries, &incidents))
+}
+
+fn item(would: Would) -> ShadowItem {
+    ShadowItem {
+        at: would.at.to_rfc3339(),
+        incident: would.number,
+        playbook: would.playbook,
+        step: would.step,
+        action: would.action,
+        target: would.target,
+        params: would.params,
+        limit: would.limit,
+        asks: would.asks,
+        fate: would.fate.word(),
+    }
 }
 
 /// A reason is what the next person reads at night: there has to be one.

@@ -36,7 +36,8 @@ type Answer = (StatusCode, Json<HealthBody>);
 pub async fn health(State(web): State<WebState>) -> Answer {
     // A node that stands by is well: whether it takes work is another question.
     let engine = standing_by(&web).map_or_else(|| engine(&web), |detail| CheckBody { status: "healthy", detail: Some(detail) });
-    let checks = BTreeMap::from([("database", database(&web).await), ("engine", engine), ("playbooks", playbooks(&web))]);
+    let checks =
+        BTreeMap::from([("database", database(&web).await), ("engine", engine), ("playbooks", playbooks(&web)), ("watch", watch(&web))]);
     answer(&web, checks)
 }
 
@@ -56,7 +57,7 @@ pub async fn ready(State(web): State<WebState>) -> Answer {
 #[utoipa::path(get, path = "/active", tag = "health", responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
 pub async fn active(State(web): State<WebState>) -> Answer {
     let engine = standing_by(&web).map_or_else(|| engine(&web), |detail| CheckBody::unhealthy(&detail));
-    answer(&web, BTreeMap::from([("engine", engine)]))
+    answer(&web, BTreeMap::from([("engine", engine), ("watch", watch(&web))]))
 }
 
 /// Whether the start is over.
@@ -110,6 +111,12 @@ fn engine(web: &WebState) -> CheckBody {
             }
         }
     }
+}
+
+/// What the last look at itself found. It takes work all the same: another node would not do it better.
+fn watch(web: &WebState) -> CheckBody {
+    let faults: Vec<String> = web.runtime.faults().into_iter().map(|fault| fault.words).collect();
+    if faults.is_empty() { CheckBody::healthy() } else { CheckBody { status: "degraded", detail: Some(faults.join("; ")) } }
 }
 
 fn playbooks(web: &WebState) -> CheckBody {

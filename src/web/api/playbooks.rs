@@ -1,12 +1,14 @@
-//! The playbooks that may start, which files are broken, and whose breaker is open. Changes no file.
+//! The playbooks that may start, which files are broken, and whose breaker is open. Checks and tries drafts; changes no file.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use crate::domain::autonomy::Record;
 use crate::domain::breaker::Breaker;
 use crate::domain::decide::command::Command;
 use crate::domain::playbook::{Playbook, Step};
@@ -16,7 +18,7 @@ use crate::web::api::incidents::instant;
 use crate::web::extract::{Asking, Wish};
 use crate::web::problem::{Problem, ProblemBody};
 use crate::web::record::armed_by;
-use crate::web::state::WebState;
+use crate::web::state::{Desk, WebState};
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct PlaybookList {
@@ -39,6 +41,9 @@ pub struct PlaybookLine {
     pub schedule: Option<String>,
     /// When it does so next.
     pub next_at: Option<String>,
+    /// Whether what would change things is only written down.
+    pub shadow: bool,
+    pub record: RecordBody,
     pub steps: Vec<PlaybookStep>,
     /// Set once a run of it has failed.
     pub breaker: Option<BreakerBody>,
@@ -52,6 +57,39 @@ pub struct BreakerBody {
     pub opened_at: Option<String>,
     /// The UUID of the incident whose run opened it.
     pub incident: Option<String>,
+}
+
+/// What its runs came to.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct RecordBody {
+    /// It changed something, looked, and the trouble was over.
+    pub verified: u64,
+    /// It went well, and either changed nothing or did not look.
+    pub succeeded: u64,
+    /// It had begun to change something and failed.
+    pub failed: u64,
+    /// The trouble was over before it was done.
+    pub false_starts: u64,
+    /// Ended by a person, or failed before it changed anything.
+    pub left: u64,
+    /// Of the last 50 that went well.
+    pub median_ms: Option<u64>,
+    /// Why it asks before it changes anything, where `autonomy` has it earn that it need not.
+    pub asks: Option<String>,
+}
+
+impl RecordBody {
+    fn new(record: &Record, playbook: &Playbook) -> Self {
+        Self {
+            verified: record.verified,
+            succeeded: record.well,
+            failed: record.failed,
+            false_starts: record.false_starts,
+            left: record.left,
+            median_ms: record.median().map(|span| span.as_millis()),
+            asks: playbook.autonomy.and_then(|policy| record.why_it_asks(policy)),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -77,14 +115,17 @@ pub struct PlaybookBody {
     pub source: String,
 }
 
-#[utoipa::path(get, path = "/api/v1/playbooks", tag = "playbooks", responses((status = 200, body = PlaybookList)))]
+#[utoipa::path(get, path = "/api/v1/playbooks", tag = "playbooks", responses((status = 200, body = PlaybookList), (status = 503, body = ProblemBody)))]
 pub async fn list(State(web): State<WebState>) -> Result<Json<PlaybookList>, Problem> {
+    let records = web.runtime.reads.records().await?;
     let rulebook = web.runtime.rulebook();
     let now = web.runtime.clock.now();
     let breakers = web.runtime.reads.breakers().await?;
     let broken = rulebook.broken.iter().map(|(path, fault)| BrokenFile { path: path.clone(), fault: fault.clone() });
-    let items = rulebook.playbooks.values().map(|playbook| PlaybookLine::new(playbook, &breakers, now)).collect();
-    Ok(Json(PlaybookList { items, broken: broken.collect() }))
+    Ok(Json(PlaybookList {
+        items: rulebook.playbooks.values().map(|playbook| PlaybookLine::new(playbook, (records.get(&playbook.slug), &breakers), now)).collect(),
+        broken: broken.collect(),
+    }))
 }
 
 #[utoipa::path(get, path = "/api/v1/playbooks/{slug}", tag = "playbooks", params(("slug" = String, Path)),
@@ -93,7 +134,60 @@ pub async fn one(State(web): State<WebState>, Path(slug): Path<String>) -> Resul
     let rulebook = web.runtime.rulebook();
     let playbook = rulebook.playbooks.get(&slug).ok_or_else(|| Problem::missing("playbook"))?;
     let breakers = web.runtime.reads.breakers().await?;
-    Ok(Json(PlaybookBody { line: PlaybookLine::new(playbook, &breakers, web.runtime.clock.now()), source: playbook.source.clone() }))
+    let records = web.runtime.reads.records().await?;
+    Ok(Json(PlaybookBody {
+        line: PlaybookLine::new(playbook, (records.get(&slug), &breakers), web.runtime.clock.now()),
+        source: playbook.source.clone(),
+    }))
+}
+
+/// A playbook as somebody edits it, and what to try it with.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Draft {
+    /// The text; left out: the one in force.
+    pub source: Option<String>,
+    /// To simulate: what Alertmanager would post, or the name of a sample of `reynard fire`; left out: an alert of its type.
+    pub alert: Value,
+    /// To simulate: numbers by name.
+    pub signals: Value,
+    /// To simulate: what each step's target answers, by the step's id: `succeeded`, `failed`, `unknown`, `{ "output": … }`; for a step
+    /// that asks for a yes `approved` or `rejected`.
+    pub answers: Value,
+    /// To simulate: what the run is given, by name; it is then started as a person would.
+    pub vars: Value,
+}
+
+#[utoipa::path(post, path = "/api/v1/playbooks/{slug}/check", tag = "playbooks", params(("slug" = String, Path)), request_body = Draft,
+    responses((status = 200, description = "`diagnostics`, `errors`, `warnings`, as `reynard check --format json` gives them", body = Value),
+        (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
+pub async fn check(State(web): State<WebState>, Path(slug): Path<String>, Wish(draft): Wish<Draft>) -> Result<Json<Value>, Problem> {
+    let source = source(&web, &slug, draft.source)?;
+    on_desk(&web, move |desk| Ok(desk.check(&slug, &source))).await
+}
+
+#[utoipa::path(post, path = "/api/v1/playbooks/{slug}/simulate", tag = "playbooks", params(("slug" = String, Path)), request_body = Draft,
+    responses((status = 200, description = "what would happen, as `reynard simulate --format json` gives it", body = Value),
+        (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
+pub async fn simulate(State(web): State<WebState>, Path(slug): Path<String>, Wish(draft): Wish<Draft>) -> Result<Json<Value>, Problem> {
+    let source = source(&web, &slug, draft.source)?;
+    let given = json!({ "alert": draft.alert, "signals": draft.signals, "answers": draft.answers, "vars": draft.vars });
+    on_desk(&web, move |desk| desk.simulate(&slug, &source, &given)).await
+}
+
+fn source(web: &WebState, slug: &str, draft: Option<String>) -> Result<String, Problem> {
+    let in_force = || web.runtime.rulebook().playbooks.get(slug).map(|playbook| playbook.source.clone());
+    draft.or_else(in_force).ok_or_else(|| Problem::missing("playbook"))
+}
+
+/// Reading and trying takes the processor for a while, which the others must not wait for.
+async fn on_desk<F>(web: &WebState, ask: F) -> Result<Json<Value>, Problem>
+where
+    F: FnOnce(&dyn Desk) -> Result<Value, String> + Send + 'static,
+{
+    let Some(desk) = web.desk.get().cloned() else { return Err(Problem::unavailable("there are no files to look at")) };
+    let asked = tokio::task::spawn_blocking(move || ask(desk.as_ref())).await.map_err(Problem::fault)?;
+    asked.map(Json).map_err(Problem::unreadable)
 }
 
 /// Lets a playbook change things again that had failed too often in a row.
@@ -130,7 +224,7 @@ impl BreakerBody {
 }
 
 impl PlaybookLine {
-    fn new(playbook: &Arc<Playbook>, breakers: &[Breaker], now: Timestamp) -> Self {
+    fn new(playbook: &Arc<Playbook>, (record, breakers): (Option<&Record>, &[Breaker]), now: Timestamp) -> Self {
         let planned = playbook.trigger.schedule.as_ref();
         Self {
             slug: playbook.slug.clone(),
@@ -141,6 +235,8 @@ impl PlaybookLine {
             priorities: playbook.trigger.priorities.iter().map(ToString::to_string).collect(),
             schedule: planned.map(ToString::to_string),
             next_at: instant(planned.and_then(|planned| planned.next(&playbook.slug, now)).map(|next| next.at)),
+            shadow: playbook.shadow,
+            record: RecordBody::new(record.unwrap_or(&Record::default()), playbook),
             steps: playbook.steps.iter().map(|step| PlaybookStep::new(step)).collect(),
             breaker: breakers.iter().find(|breaker| breaker.playbook == playbook.slug).map(BreakerBody::new),
         }

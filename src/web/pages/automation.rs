@@ -10,10 +10,10 @@ use crate::domain::settings::Rulebook;
 use crate::domain::time::Timestamp;
 use crate::engine::error::EngineError;
 use crate::engine::store::{IncidentQuery, Reads};
-use crate::web::api::automation::LONGEST_REASON;
+use crate::web::api::automation::{LONGEST_REASON, SHADOW_WINDOW, woulds_since};
 use crate::web::pages::fault::Fault;
 use crate::web::pages::render::page;
-use crate::web::pages::view::automation::{AutomationView, Seen, automation_view};
+use crate::web::pages::view::automation::{AutomationView, Seen, ShadowView, automation_view, shadow_view};
 use crate::web::pages::view::shell::{Page, Place, shell};
 use crate::web::pages::view::times::Lens;
 use crate::web::pages::visitor::{Notice, Visitor};
@@ -62,6 +62,19 @@ pub async fn look(
     let view = automation_view(&seen, lens);
     let place = Place { title: "Automation".to_owned(), place: "automation", scope: String::new() };
     Ok(Page { shell: shell(place, visitor, &totals, rulebook, lens), view })
+}
+
+pub async fn show_shadow(State(web): State<WebState>, visitor: Visitor) -> Result<Response, Fault> {
+    let shown = look_at_shadow(&*web.runtime.reads, &web.runtime.rulebook(), &visitor, web.runtime.clock.now()).await?;
+    Ok(page("shadow", &shown))
+}
+
+/// The report's content, for anybody who can read.
+pub async fn look_at_shadow(reads: &dyn Reads, rulebook: &Rulebook, visitor: &Visitor, now: Timestamp) -> Result<Page<ShadowView>, Fault> {
+    let lens = Lens { now, zone: visitor.zone };
+    let woulds = woulds_since(reads, now - SHADOW_WINDOW).await?;
+    let place = Place { title: "Shadow".to_owned(), place: "automation", scope: String::new() };
+    Ok(Page { shell: shell(place, visitor, &reads.totals().await?, rulebook, lens), view: shadow_view(&woulds, lens) })
 }
 
 pub async fn hold(State(web): State<WebState>, visitor: Visitor, Form(fields): Form<Fields>) -> Response {

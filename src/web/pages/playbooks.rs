@@ -25,6 +25,6 @@ pub async fn look(reads: &dyn Reads, rulebook: &Rulebook, visitor: &Visitor, now
     let place = Place { title: "Playbooks".to_owned(), place: "playbooks", scope: String::new() };
     Ok(Page {
         shell: shell(place, visitor, &reads.totals().await?, rulebook, lens),
-        view: playbooks_view(rulebook, &reads.breakers().await?, lens),
+        view: playbooks_view(rulebook, (&reads.records().await?, &reads.breakers().await?), lens),
     })
 }

@@ -19,6 +19,7 @@ pub fn routes() -> Router<WebState> {
         .route("/playbooks", get(playbooks::list))
         .route("/playbooks/{slug}/{verb}", post(actions::on_playbook))
         .route("/automation", get(automation::show))
+        .route("/automation/shadow", get(automation::show_shadow))
         .route("/automation/hold", post(automation::hold))
         .route("/automation/release", post(automation::release))
         .route("/nodes", get(nodes::list))

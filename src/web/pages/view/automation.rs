@@ -5,6 +5,8 @@ use serde::Serialize;
 use crate::domain::hold::{Hand, Holds};
 use crate::domain::incident::Incident;
 use crate::domain::settings::{Automation, Rulebook};
+use crate::domain::shadow::{Fate, Would, sums};
+use crate::domain::timeline::deed;
 use crate::web::pages::view::incident::title;
 use crate::web::pages::view::times::{Lens, Moment};
 
@@ -42,6 +44,60 @@ pub struct WaitingView {
     pub incident: String,
     pub playbook: String,
     pub step: String,
+}
+
+/// What shadow kept from being done.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShadowView {
+    pub sums: Vec<SumView>,
+    pub items: Vec<WouldView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct SumView {
+    pub playbook: String,
+    /// Each fate in words with its count.
+    pub lines: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct WouldView {
+    pub at: Moment,
+    pub number: u64,
+    pub title: String,
+    pub playbook: String,
+    pub deed: String,
+    pub params: String,
+    pub fate: String,
+}
+
+pub fn shadow_view(woulds: &[Would], lens: Lens) -> ShadowView {
+    let sums = sums(woulds).into_iter().map(|(playbook, sum)| SumView {
+        playbook,
+        lines: Fate::ALL.into_iter().filter_map(|fate| Some(format!("{} {}", sum.fates.get(&fate)?, in_words(fate)))).collect(),
+    });
+    let items = woulds.iter().take(ITEMS).map(|would| WouldView {
+        at: lens.moment(would.at),
+        number: would.number,
+        title: would.title.clone(),
+        playbook: would.playbook.clone(),
+        deed: deed(&would.action, would.target.as_deref()),
+        params: if would.params.is_null() { String::new() } else { would.params.to_string() },
+        fate: would.limit.as_ref().map_or_else(|| in_words(would.fate).to_owned(), |limit| format!("would have been stopped by {limit}")),
+    });
+    ShadowView { sums: sums.collect(), items: items.collect() }
+}
+
+/// Steps of the report that the page lists.
+const ITEMS: usize = 100;
+
+fn in_words(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Person => "might have fixed what a person had to take",
+        Fate::Stopped => "would have been stopped by a limit",
+        Fate::ByItself => "would have acted on what recovered by itself",
+        Fate::Open => "for trouble that goes on",
+    }
 }
 
 /// The first words of the banner on every page.

@@ -56,6 +56,7 @@ pub fn face(event: &Event) -> Face {
         Event::StepFailed { retry_at: Some(_), .. } => ("again", "will retry", "wait", Machine),
         Event::StepFailed { .. } => ("cross", "step failed", "bad", Machine),
         Event::StepSkipped { .. } => ("skip", "skipped", "minor", Machine),
+        Event::StepShadowed { .. } => ("skip", "would have", "calm", Machine),
         Event::StepInDoubt { .. } => ("doubt", "in doubt", "doubt", Machine),
         Event::StepSettled { .. } => ("person", "settled", "calm", People),
         Event::StepUndone { .. } => ("undo", "undone", "calm", Machine),

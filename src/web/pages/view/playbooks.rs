@@ -1,11 +1,14 @@
 //! The playbooks in force and the files that are broken. Knows no files: the rulebook is handed in.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+use crate::domain::autonomy::Record;
 use crate::domain::breaker::Breaker;
 use crate::domain::playbook::{Playbook, Trigger};
 use crate::domain::settings::Rulebook;
-use crate::web::pages::view::times::{Lens, Moment};
+use crate::web::pages::view::times::{Lens, Moment, whole_seconds};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct PlaybooksView {
@@ -26,6 +29,11 @@ pub struct Book {
     pub revision: String,
     pub trigger: String,
     pub limits: Option<String>,
+    /// What its runs came to, in a line.
+    pub record: Option<String>,
+    /// Why it asks before it changes anything.
+    pub asks: Option<String>,
+    pub shadow: bool,
     pub steps: Vec<BookStep>,
     pub destructive: usize,
     /// Set while it changes nothing, because it has failed too often.
@@ -50,7 +58,7 @@ pub struct BookStep {
     pub destructive: bool,
 }
 
-pub fn playbooks_view(rulebook: &Rulebook, breakers: &[Breaker], lens: Lens) -> PlaybooksView {
+pub fn playbooks_view(rulebook: &Rulebook, (records, breakers): (&BTreeMap<String, Record>, &[Breaker]), lens: Lens) -> PlaybooksView {
     let breaker = |slug: &str| {
         let breaker = breakers.iter().find(|breaker| breaker.playbook == slug)?;
         let opened = breaker.opened?;
@@ -58,11 +66,12 @@ pub fn playbooks_view(rulebook: &Rulebook, breakers: &[Breaker], lens: Lens) -> 
     };
     PlaybooksView {
         broken: rulebook.broken.iter().map(|(file, fault)| Broken { file: file.clone(), fault: fault.clone() }).collect(),
-        books: rulebook.playbooks.values().map(|book| Book { breaker: breaker(&book.slug), ..view(book) }).collect(),
+        books: rulebook.playbooks.values().map(|book| Book { breaker: breaker(&book.slug), ..view(book, records.get(&book.slug)) }).collect(),
     }
 }
 
-fn view(book: &Playbook) -> Book {
+fn view(book: &Playbook, record: Option<&Record>) -> Book {
+    let blank = Record::default();
     let steps = book.steps.iter().zip(1..).map(|(step, number)| BookStep {
         number,
         title: if step.title.is_empty() { step.id.clone() } else { step.title.clone() },
@@ -77,10 +86,27 @@ fn view(book: &Playbook) -> Book {
         revision: book.revision.chars().take(8).collect(),
         trigger: trigger(&book.trigger),
         limits: book.limits.concurrency.map(|n| if n == 1 { "one at a time".to_owned() } else { format!("{n} at a time") }),
+        record: record.map(in_words),
+        asks: book.autonomy.and_then(|policy| record.unwrap_or(&blank).why_it_asks(policy)),
+        shadow: book.shadow,
         steps: steps.collect(),
         destructive: book.steps.iter().filter(|step| step.destructive).count(),
         breaker: None,
     }
+}
+
+/// `4 helped, 1 failed, 2 false starts; mostly within 40s`
+fn in_words(record: &Record) -> String {
+    let counts = [
+        (record.verified, "verified"),
+        (record.well, "went well"),
+        (record.failed, "failed"),
+        (record.false_starts, "false starts"),
+        (record.left, "left"),
+    ];
+    let counts: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    let median = record.median().map_or_else(String::new, |median| format!("; half of the last within {}", whole_seconds(median)));
+    format!("{}{median}", counts.join(", "))
 }
 
 /// The trigger in words.

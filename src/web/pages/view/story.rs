@@ -247,7 +247,7 @@ fn detail(event: &Event) -> Value {
         Event::Classified { classification, .. } if !(classification.signals.is_empty() && classification.warnings.is_empty()) => {
             json!({ "signals": classification.signals, "warnings": classification.warnings })
         }
-        Event::StepStarted { params, .. } | Event::ApprovalRequested { params, .. } => params.clone(),
+        Event::StepStarted { params, .. } | Event::ApprovalRequested { params, .. } | Event::StepShadowed { params, .. } => params.clone(),
         Event::StepSucceeded { output, .. } | Event::StepUndone { output, .. } => output.clone(),
         Event::NotificationQueued { text: Some(text), .. } => Value::String(text.clone()),
         Event::NotificationSent { reply, .. } if !reply.is_empty() => Value::String(reply.clone()),

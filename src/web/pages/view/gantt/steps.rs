@@ -1,6 +1,7 @@
 //! The lanes of the machine: a bar for each run, and below it each step with one segment an attempt, waits hatched.
 //! Knows no alerts and no people.
 
+use crate::domain::hold::AUTOMATION_IS_HELD;
 use crate::domain::id::RunId;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Entry, Event, Outcome, StepRef};
@@ -115,11 +116,19 @@ impl Steps {
                 title.clone_into(&mut self.title);
                 self.skipped = Some((entry.at, format!("skipped: {reason}")));
             }
+            Event::StepShadowed { title, .. } => {
+                close(&mut self.intervals, entry.at);
+                title.clone_into(&mut self.title);
+                self.skipped = Some((entry.at, entry.event.sentence(&entry.actor)));
+            }
             Event::ApprovalRequested { title, by, .. } => {
                 title.clone_into(&mut self.title);
                 self.waits(entry.at, "wait", &format!("waits for a yes of {}", by.join(", ")));
             }
             Event::Approved { .. } | Event::Rejected { .. } => close(&mut self.intervals, entry.at),
+            Event::LimitHit { limit, held_by: Some(by), .. } if limit == AUTOMATION_IS_HELD => {
+                self.waits(entry.at, "wait", &format!("waits for the release: automation is held by {by}"));
+            }
             Event::LimitHit { limit, held_by: Some(other), .. } => {
                 self.waits(entry.at, "wait", &format!("waits for {limit}, on which {other} is at work"));
             }
