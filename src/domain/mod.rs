@@ -33,5 +33,5 @@ pub mod shadow;
 pub mod targets;
 pub mod time;
 pub mod timeline;
-pub mod watch;
 pub mod trouble;
+pub mod watch;

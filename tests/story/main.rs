@@ -3,8 +3,8 @@
 //! written for these tests.
 
 mod app;
-mod brakes;
 mod backtest;
+mod brakes;
 mod crashes;
 mod escalation;
 mod flapping;

@@ -123,7 +123,11 @@ pub async fn list(State(web): State<WebState>) -> Result<Json<PlaybookList>, Pro
     let breakers = web.runtime.reads.breakers().await?;
     let broken = rulebook.broken.iter().map(|(path, fault)| BrokenFile { path: path.clone(), fault: fault.clone() });
     Ok(Json(PlaybookList {
-        items: rulebook.playbooks.values().map(|playbook| PlaybookLine::new(playbook, (records.get(&playbook.slug), &breakers), now)).collect(),
+        items: rulebook
+            .playbooks
+            .values()
+            .map(|playbook| PlaybookLine::new(playbook, (records.get(&playbook.slug), &breakers), now))
+            .collect(),
         broken: broken.collect(),
     }))
 }

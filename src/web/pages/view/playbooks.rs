@@ -66,7 +66,11 @@ pub fn playbooks_view(rulebook: &Rulebook, (records, breakers): (&BTreeMap<Strin
     };
     PlaybooksView {
         broken: rulebook.broken.iter().map(|(file, fault)| Broken { file: file.clone(), fault: fault.clone() }).collect(),
-        books: rulebook.playbooks.values().map(|book| Book { breaker: breaker(&book.slug), ..view(book, records.get(&book.slug)) }).collect(),
+        books: rulebook
+            .playbooks
+            .values()
+            .map(|book| Book { breaker: breaker(&book.slug), ..view(book, records.get(&book.slug)) })
+            .collect(),
     }
 }
 
