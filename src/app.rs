@@ -426,7 +426,6 @@ Try it: reynard fire database-failure-p1
         database = database::shown(settings.database_url.expose()),
         http_config = if token.is_empty() { String::new() } else { format!("\n            http_config:{token}") },
     ));
-    tracing::warn!("limits.correlated is read and not held yet; the other limits are held");
 }
 
 /// The ways of being asked to stop: SIGTERM and SIGINT.

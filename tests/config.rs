@@ -28,7 +28,7 @@ fn told(bytes: &[u8]) -> Vec<String> {
     std::fs::write(playbooks.join("good.yaml"), "on: {}\nsteps: [ { id: a, wait: 1m } ]\n").expect("written");
     std::fs::write(playbooks.join("x.yaml"), bytes).expect("written");
     let settings = folder.path().join("reynard.yaml");
-    let checked = check(Request { settings: &settings, playbooks: &playbooks, paths: &[] }, &catalog::specs(), &NoSecrets);
+    let checked = check(Request { settings: &settings, playbooks: &playbooks, paths: &[] }, &[], &catalog::specs(), &NoSecrets);
     assert_eq!(checked.files.len(), 2);
     // Whatever is wrong with one file is said of that file, briefly.
     let faults = || checked.diagnostics.iter().filter(|fault| fault.severity != Severity::Note);

@@ -33,7 +33,7 @@ async fn main() {
     (0..count).for_each(|n| std::fs::write(playbooks.join(format!("book-{n}.yaml")), book(n)).expect("written"));
     println!("| what | median |\n|---|---|");
     let request = Request { settings: &settings, playbooks: &playbooks, paths: &[] };
-    let checked = median(|| timed(|| assert!(!check(request, &catalog::specs(), &NoSecrets).diagnostics.has_errors())));
+    let checked = median(|| timed(|| assert!(!check(request, &[], &catalog::specs(), &NoSecrets).diagnostics.has_errors())));
     println!("| check of {count} playbooks, read from disk | {} ms |", checked.as_millis());
     let read = || load::load(&Files::gather(&settings, &playbooks, &[]).expect("readable"), &catalog::specs(), &NoSecrets, None);
     let loaded = median(|| timed(|| drop(black_box(read()))));

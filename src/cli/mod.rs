@@ -10,6 +10,7 @@ pub mod hold;
 pub mod init;
 pub mod migrate;
 mod progress;
+pub mod rearm;
 pub mod restore;
 pub mod run;
 pub mod schema;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{backtest, backup, check, export, fire, hold, init, migrate, restore, schema, serve, simulate, test, verify};
+use crate::cli::{backtest, backup, check, export, fire, hold, init, migrate, rearm, restore, schema, serve, simulate, test, verify};
 use crate::terminal;
 
 /// Alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
@@ -39,6 +39,8 @@ enum Verb {
     Hold(hold::Hold),
     /// Release automation again.
     Release(hold::Release),
+    /// Let a playbook change things again that had failed too often in a row.
+    Rearm(rearm::Args),
     /// Look whether the log adds up to the state and nobody has been at it.
     Verify(verify::Args),
     /// Tell one incident as Markdown or JSON.
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Fire(args)) => fire::run(&args),
         Some(Verb::Hold(args)) => hold::hold(&args),
         Some(Verb::Release(args)) => hold::release(&args),
+        Some(Verb::Rearm(args)) => rearm::run(&args),
         Some(Verb::Verify(args)) => verify::run(&args),
         Some(Verb::Export(args)) => export::run(&args),
         Some(Verb::Migrate(args)) => migrate::run(&args),

@@ -61,6 +61,7 @@ codes! {
     PlaybookCircle => "Playbooks run each other in a circle.",
     NotUndoable => "The action cannot be taken back.",
     TimeoutTooShort => "The timeout ends the step before it can succeed.",
+    MatchesAll => "It selects whatever comes, and what it selects for must not be started so.",
     NobodyOnCall => "Nobody is on call.",
     Unreachable => "A person whom no channel reaches.",
     NeverUsed => "It is there, and nothing will ever use it.",

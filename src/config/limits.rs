@@ -18,7 +18,10 @@ pub fn global(at: At<'_>) -> Option<GlobalLimits> {
     let limits = GlobalLimits {
         destructive: fields.optional("destructive").and_then(At::parsed).unwrap_or(default.destructive),
         per_target: fields.optional("per_target").and_then(At::parsed).unwrap_or(default.per_target),
+        per_service: fields.optional("per_service").and_then(At::parsed),
+        share: fields.optional("share").and_then(share),
         correlated: fields.optional("correlated").and_then(share).unwrap_or(default.correlated),
+        breaker: fields.optional("breaker").and_then(failures).unwrap_or(default.breaker),
     };
     fields.finish();
     Some(limits)
@@ -30,6 +33,7 @@ pub fn playbook(at: At<'_>) -> Option<PlaybookLimits> {
     let limits = PlaybookLimits {
         concurrency: fields.optional("concurrency").and_then(|at| at.whole(1, 10_000)),
         per_target: fields.optional("per_target").and_then(At::parsed),
+        breaker: fields.optional("breaker").and_then(|at| at.whole(1, 100)),
     };
     fields.finish();
     Some(limits)
@@ -75,6 +79,14 @@ fn kept(at: At<'_>) -> Option<Option<Span>> {
             at.error_help(Code::BadValue, format!("{span} is less than a day"), "write for example 30d, or forever");
             None
         }
+    }
+}
+
+/// Failures in a row; `never`, for no breaker at all.
+fn failures(at: At<'_>) -> Option<Option<u32>> {
+    match &at.node.value {
+        Value::Text(word) if word == "never" => Some(None),
+        _ => at.whole(1, 100).map(Some),
     }
 }
 

@@ -13,6 +13,8 @@ use crate::domain::settings::Settings;
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     pub people: BTreeSet<String>,
+    /// What people answer for.
+    pub roles: BTreeSet<String>,
     pub schedules: BTreeSet<String>,
     pub channels: BTreeSet<String>,
     /// No kind when the target's own is broken.
@@ -30,6 +32,7 @@ impl Names {
         let book = &settings.rulebook;
         Self {
             people: book.directory.people.keys().cloned().collect(),
+            roles: book.directory.people.values().flat_map(|person| person.roles.iter().cloned()).collect(),
             schedules: book.directory.schedules.keys().cloned().collect(),
             channels: settings.channels.keys().cloned().collect(),
             targets: book.targets.iter().map(|(name, target)| (name.clone(), Some(target.kind))).collect(),
@@ -42,14 +45,14 @@ impl Names {
 
     /// Whether the name stands for somebody who can be told.
     pub fn tells(&self, name: &str) -> bool {
-        name == ON_CALL || self.people.contains(name) || self.schedules.contains(name) || self.channels.contains(name)
+        name == ON_CALL || [&self.people, &self.schedules, &self.channels, &self.roles].iter().any(|known| known.contains(name))
     }
 
     /// A text of `to:` or `notify:` that stands for somebody.
     pub fn recipient(&self, at: At<'_>) -> Option<String> {
         let name = at.words()?;
         if self.complete && !self.tells(name) && !at.document.is_full() {
-            let known = [&self.people, &self.schedules, &self.channels].into_iter().flatten().map(String::as_str);
+            let known = [&self.people, &self.schedules, &self.channels, &self.roles].into_iter().flatten().map(String::as_str);
             let help = suggest::hint(name, known.chain([ON_CALL]));
             at.place().error(Code::UnknownName, format!("\"{name}\" is no person, schedule or channel, nor on-call"), help);
         }
@@ -60,14 +63,15 @@ impl Names {
         Some(name.to_owned())
     }
 
-    /// Somebody who can say yes or no: a person, a schedule, on-call, or `operator` for anybody.
+    /// Somebody who can say yes or no: a person, a schedule, a role, on-call, or `operator`.
     pub fn approver(&self, at: At<'_>) -> Option<String> {
         let name = at.words()?;
-        let can_answer = name == OPERATOR || name == ON_CALL || self.people.contains(name) || self.schedules.contains(name);
+        let can_answer =
+            name == OPERATOR || name == ON_CALL || [&self.people, &self.schedules, &self.roles].iter().any(|known| known.contains(name));
         if self.complete && !can_answer {
-            let known = [&self.people, &self.schedules].into_iter().flatten().map(String::as_str);
+            let known = [&self.people, &self.schedules, &self.roles].into_iter().flatten().map(String::as_str);
             let help = suggest::hint(name, known.chain([ON_CALL, OPERATOR]));
-            at.place().error(Code::UnknownName, format!("\"{name}\" is no person or schedule, nor on-call or operator"), help);
+            at.place().error(Code::UnknownName, format!("\"{name}\" is no person, schedule or role, nor on-call or operator"), help);
             return None;
         }
         Some(name.to_owned())

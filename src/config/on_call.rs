@@ -33,8 +33,10 @@ fn person(key: Name<'_>, at: At<'_>, names: &Names, channels: &BTreeMap<String, 
     let email = fields.optional("email").and_then(channels::mailbox);
     let slack = fields.optional("slack").and_then(At::words).map(str::to_owned);
     let rules = fields.optional("notify").map(At::list);
+    let roles = fields.optional("roles").map(At::one_or_many).unwrap_or_default();
+    let roles = roles.into_iter().filter_map(role).collect();
     fields.finish();
-    let mut person = Person { name: name?, email, slack, notify: Vec::new() };
+    let mut person = Person { name: name?, email, slack, notify: Vec::new(), roles };
     person.notify = match rules {
         Some(rules) => rules.into_iter().filter_map(|at| notify_rule(at, &person, names, channels)).collect(),
         None => every_way(&person, channels),
@@ -44,6 +46,15 @@ fn person(key: Name<'_>, at: At<'_>, names: &Names, channels: &BTreeMap<String, 
         key.place().warning(Code::Unreachable, format!("no channel reaches {}", person.name), Some(help.to_owned()));
     }
     Some(person)
+}
+
+fn role(at: At<'_>) -> Option<String> {
+    let role = at.words()?;
+    if !names::is_name(role) {
+        at.error_help(Code::BadName, format!("\"{role}\" cannot be a role"), names::NAME_HELP);
+        return None;
+    }
+    Some(role.to_owned())
 }
 
 fn notify_rule(at: At<'_>, person: &Person, names: &Names, channels: &BTreeMap<String, Channel>) -> Option<NotifyRule> {

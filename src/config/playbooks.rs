@@ -16,8 +16,10 @@ use crate::config::steps::{self, Context};
 use crate::config::vars;
 use crate::config::yaml::Value;
 use crate::domain::autonomy::Autonomy;
+use crate::domain::labels::Matcher;
 use crate::domain::planned::Planned;
 use crate::domain::playbook::{Playbook, Retry, Trigger};
+use crate::domain::priority::Priority;
 use crate::domain::time::Span;
 
 /// The playbook in the document; none when anything is wrong with it, which the document then says.
@@ -31,7 +33,8 @@ pub fn read(document: &Document, context: Context<'_>) -> Option<Playbook> {
     }
     let fields = at.fields()?;
     let title = fields.optional("title").and_then(At::words).map_or_else(|| slug.to_owned(), str::to_owned);
-    let trigger = fields.required("on").and_then(trigger);
+    let on = fields.required("on");
+    let trigger = on.and_then(trigger);
     let mut limits = fields.optional("limits").and_then(limits::playbook).unwrap_or_default();
     let by_the_clock = trigger.as_ref().is_some_and(|trigger| trigger.schedule.is_some());
     if by_the_clock {
@@ -52,6 +55,11 @@ pub fn read(document: &Document, context: Context<'_>) -> Option<Playbook> {
     }
     let shadow = fields.optional("automation").and_then(|at| at.one_of(&[("live", false), ("shadow", true)])).unwrap_or_default();
     let autonomy = fields.optional("autonomy").and_then(|at| autonomy(at, recovered.is_some()));
+    if let (Some(at), Some(trigger), Some(steps)) = (on, &trigger, &steps)
+        && steps.iter().any(|step| step.destructive)
+    {
+        selects(at, trigger);
+    }
     fields.finish();
     if document.has_errors() {
         return None;
@@ -116,7 +124,7 @@ fn timeout(at: At<'_>) -> Option<Span> {
 
 fn trigger(at: At<'_>) -> Option<Trigger> {
     let fields = at.fields()?;
-    let items = |name| fields.optional(name).map(At::one_or_many).unwrap_or_default().into_iter();
+    let items = |name| fields.optional(name).map(some_of).unwrap_or_default().into_iter();
     let trigger = Trigger {
         types: items("type").filter_map(|at| at.words().map(str::to_owned)).collect(),
         priorities: items("priority").filter_map(classification::priority).collect(),
@@ -150,6 +158,26 @@ fn schedule(fields: &Fields<'_>) -> Option<Option<Planned>> {
     };
     let cron = on_call::cron(at);
     Some((|| Some(Planned { cron: cron?, time_zone: time_zone? }))())
+}
+
+/// What a trigger lists. An empty list would leave the part out, so that the rest starts more than anybody meant.
+fn some_of(at: At<'_>) -> Vec<At<'_>> {
+    let items = at.one_or_many();
+    if items.is_empty() {
+        at.error_help(Code::BadValue, "an empty list selects nothing", "say what starts the playbook, or leave the line out");
+    }
+    items
+}
+
+/// What changes things must not start by itself on whatever comes: a type, or a label that must be there with a value of its own.
+fn selects(at: At<'_>, trigger: &Trigger) {
+    let every_priority = trigger.priorities.is_empty() || Priority::ALL.iter().all(|one| trigger.priorities.contains(one));
+    let by_label = trigger.matchers.iter().any(Matcher::is_selective);
+    let by_alerts = !trigger.is_manual() && trigger.schedule.is_none();
+    if by_alerts && trigger.types.is_empty() && !by_label && every_priority {
+        let help = "name a type, or a label that must have a value of its own, such as alertname=\"X\"";
+        at.error_help(Code::MatchesAll, "this starts for any incident, and the playbook changes things", help);
+    }
 }
 
 #[cfg(test)]
@@ -286,8 +314,10 @@ steps:
             ("id: a, for_each: alerts, as: labels, wait: 1m", "duplicate-name 3:34-40 call the item otherwise"),
             ("id: a, as: x, wait: 1m", "unknown-field 3:12-14"),
             ("id: a, for_each: alerts, as: x, wait: 1m, when: x.satus == 'firing'", "bad-expression 3:55-60 did you mean \"status\"?"),
-            ("id: a, approval: { by: [] , otherwise: contineu }", "bad-value 3:44-52 did you mean \"continue\"?"),
+            ("id: a, approval: { by: bo , otherwise: contineu }", "bad-value 3:44-52 did you mean \"continue\"?"),
             ("id: a, approval: { by: hook }", "unknown-name 3:28-32"),
+            ("id: a, approval: { by: [] }", "bad-value 3:28-30 name people, a schedule or a role, or operator for anybody"),
+            ("id: a, approval: { by: [bo], of: 2 }", "bad-value 3:38-39 name more people, or a role"),
             ("id: a, wait: 1m, when: vars.x == 1", "bad-expression 3:"),
         ];
         let mut wrong = Vec::new();
@@ -359,12 +389,37 @@ steps:
             ("on: {}\nlimits: { concurrency: 0 }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:24-25"),
             ("on: {}\nlimits: { per_target: 3 per 30d }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 2:23-32"),
             ("on: {}\nsteps: []", "bad-value 2:8-10"),
+            ("on: { type: [] }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 1:13-15 say what starts the playbook, or leave the line out"),
+            ("on: { type: x, match: [] }\nsteps: [ { id: a, wait: 1m } ]", "bad-value 1:23-25"),
             ("on: {}\nsteps: [ { id: a, wait: 1m } ]\nstep: 1", "unknown-field 3:1-5 did you mean \"steps\"?"),
             ("on: {}\nsteps: [ { id: a, wait: 1m } ]\n--- {}", "yaml-unsupported 3:1-4 put it into a file of its own"),
         ] {
             let told = told(text);
             assert!(told.len() == 1 && told[0].starts_with(expected), "{text}\n  wanted {expected}\n  told   {told:?}");
         }
+    }
+
+    #[test]
+    fn what_changes_things_does_not_start_on_whatever_comes() {
+        let step = "{ id: a, action: postgres.read_only, target: orders-db }";
+        for (on, good) in [
+            ("{ match: 'alertname=~\".*\"' }", false),
+            ("{ match: 'service=~\".+\"' }", false),
+            ("{ match: 'service!=\"\"' }", false),
+            ("{ match: 'service=\"\"' }", false),
+            ("{ match: 'severity!~\"info\"' }", false),
+            ("{ priority: [P1, P2, P3, P4] }", false),
+            ("{ match: ['service=~\".*\"', 'alertname=\"Down\"'] }", true),
+            ("{ match: 'severity=~\"critical|page\"' }", true),
+            ("{ type: service_down }", true),
+            ("{ priority: P1 }", true),
+            ("{}", true),
+        ] {
+            let told = told(&format!("on: {on}\nsteps: [ {step} ]"));
+            let codes: Vec<&str> = told.iter().filter_map(|fault| fault.split(' ').next()).collect();
+            assert_eq!(codes, if good { vec![] } else { vec!["matches-all"] }, "{on}: {told:?}");
+        }
+        assert_eq!(told("on: { match: 'alertname=~\".*\"' }\nsteps: [ { id: a, wait: 1m } ]"), [""; 0], "what only waits may");
     }
 
     #[test]

@@ -216,6 +216,7 @@ fn declared(root: &Node) -> Names {
     };
     let mut names = Names {
         people: keys(&["people"]),
+        roles: children(root, &["people"]).iter().filter_map(|(_, person)| field(person, "roles")).flat_map(words).collect(),
         schedules: keys(&["on_call", "schedules"]),
         channels: keys(&["channels"]),
         targets: children(root, &["targets"]).into_iter().map(|(name, node)| (name.to_owned(), kind(node))).collect(),
@@ -226,6 +227,15 @@ fn declared(root: &Node) -> Names {
     };
     names.signals.extend(signals::SHIPPED.map(str::to_owned));
     names
+}
+
+/// A text, or the texts of a list.
+fn words(node: &Node) -> Vec<String> {
+    match &node.value {
+        Value::Text(text) => vec![text.clone()],
+        Value::List(items) => items.iter().flat_map(words).collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn children<'a>(root: &'a Node, path: &[&str]) -> Vec<(&'a str, &'a Node)> {

@@ -227,12 +227,32 @@ fn item_name(at: At<'_>, name: &str, scope: &StepScope) -> bool {
 
 fn approval(at: At<'_>, names: &Names) -> Option<Approval> {
     let fields = at.fields()?;
-    let by: Option<Vec<String>> =
-        fields.required("by").map(|at| at.one_or_many().into_iter().filter_map(|at| names.approver(at)).collect());
+    let by = fields.required("by").map(|at| approvers(at, names));
+    let of = fields.optional("of").map_or(Some(1), |at| quorum(at, by.as_deref(), names));
     let expires = fields.optional("expires").map_or(Some(DEFAULT_EXPIRY), At::span);
     let otherwise = fields.optional("otherwise").map_or(Some(Otherwise::Fail), |at| at.one_of(&OTHERWISE));
     fields.finish();
-    Some(Approval { by: by?, expires: expires?, otherwise: otherwise? })
+    Some(Approval { by: by?, of: of?, expires: expires?, otherwise: otherwise? })
+}
+
+fn approvers(at: At<'_>, names: &Names) -> Vec<String> {
+    let named = at.one_or_many();
+    if named.is_empty() {
+        at.error_help(Code::BadValue, "nobody may say yes", "name people, a schedule or a role, or operator for anybody");
+    }
+    named.into_iter().filter_map(|at| names.approver(at)).collect()
+}
+
+/// How many must say yes; more than there are would never be enough.
+fn quorum(at: At<'_>, by: Option<&[String]>, names: &Names) -> Option<u32> {
+    let of = at.whole(1, 20)?;
+    if let Some(people) = by.filter(|by| by.iter().all(|name| names.people.contains(name)))
+        && people.len() < of as usize
+    {
+        at.error_help(Code::BadValue, format!("{of} must say yes, and only {} may", people.len()), "name more people, or a role");
+        return None;
+    }
+    Some(of)
 }
 
 fn deed(fields: &Fields<'_>, scope: &StepScope, around: Around<'_>, asks: bool) -> Option<Deed> {

@@ -11,7 +11,7 @@ use crate::domain::time::{Span, Timestamp};
 pub const ON_CALL: &str = "on-call";
 /// The schedule of incidents that name none.
 pub const PRIMARY: &str = "primary";
-/// Anybody: there is no sign-in yet to tell one role from another.
+/// The role of whoever may answer for the machine; anybody, where nobody has it.
 pub const OPERATOR: &str = "operator";
 /// The channel of people who have an address and no notify rules.
 pub const EMAIL: &str = "email";
@@ -25,6 +25,9 @@ pub struct Person {
     pub slack: Option<String>,
     #[serde(default)]
     pub notify: Vec<NotifyRule>,
+    /// What else they answer for: `dba`, `operator`.
+    #[serde(default)]
+    pub roles: BTreeSet<String>,
 }
 
 /// By which channel somebody wants to be told, and how long after the page began.
@@ -62,7 +65,7 @@ pub struct Resolution {
 }
 
 impl Directory {
-    /// Whom `to` reaches at `at`. A name means a person, else a schedule, else `on-call`, else a channel. A person is reached once a
+    /// Whom `to` reaches at `at`. A name means a person, else a schedule, else `on-call`, else a channel, else a role. A person is reached once a
     /// channel, at the earliest time asked for, whatever the number of names that lead there.
     pub fn resolve(&self, to: &[String], schedule_of_incident: Option<&str>, at: Timestamp) -> Resolution {
         let mut found = Resolution::default();
@@ -75,6 +78,8 @@ impl Directory {
                 self.add_on_call(schedule_of_incident, at, &mut found);
             } else if self.channels.contains(name) {
                 found.add_channel(name);
+            } else if self.has_role(name) {
+                self.with_role(name).for_each(|person| self.add_person(&person.name, person, &mut found));
             } else {
                 found.miss(format!("\"{name}\" is no person, schedule or channel"));
             }
@@ -82,16 +87,31 @@ impl Directory {
         found
     }
 
-    /// Whether somebody is meant by one of the names: as a person, as on call now in a schedule, or because anybody is.
+    /// Whether somebody is meant by one of the names: as a person, by a role, as on call now in a schedule, or because anybody is.
     pub fn stands_for(&self, names: &[String], who: &str, at: Timestamp) -> bool {
         let on_call =
             |schedule: &str| self.schedules.get(schedule).is_some_and(|schedule| schedule.on_call_at(at).iter().any(|name| name == who));
-        names.iter().any(|name| name == OPERATOR || name == who || on_call(name) || (name == ON_CALL && on_call(PRIMARY)))
+        let in_role = |role: &str| self.with_role(role).any(|person| person.name == who);
+        let anybody = |name: &str| name == OPERATOR && !self.has_role(OPERATOR);
+        names.iter().any(|name| name == who || anybody(name) || in_role(name) || on_call(name) || (name == ON_CALL && on_call(PRIMARY)))
+    }
+
+    /// Whether anybody has the role.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.with_role(role).next().is_some()
+    }
+
+    fn with_role<'a>(&'a self, role: &'a str) -> impl Iterator<Item = &'a Person> {
+        self.people.values().filter(move |person| person.roles.contains(role))
     }
 
     /// Whether a name can mean anybody at all.
     pub fn knows(&self, name: &str) -> bool {
-        name == ON_CALL || self.people.contains_key(name) || self.schedules.contains_key(name) || self.channels.contains(name)
+        name == ON_CALL
+            || self.people.contains_key(name)
+            || self.schedules.contains_key(name)
+            || self.channels.contains(name)
+            || self.has_role(name)
     }
 
     /// An incident's schedule that is gone must not swallow the page: the primary one answers, and the gap is told.

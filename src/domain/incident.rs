@@ -306,8 +306,8 @@ impl Incident {
                 self.runs.extend(Run::begun(at, &entry.event).map(|begun| (*run, begun)));
                 self.let_old_runs_go(at);
             }
-            Event::AutomationHeld { since, .. } => self.held_since = Some(since.unwrap_or(at)),
-            Event::AutomationReleased { .. } => self.held_since = None,
+            Event::AutomationHeld { since, playbook: None, .. } => self.held_since = Some(since.unwrap_or(at)),
+            Event::AutomationReleased { playbook: None, .. } => self.held_since = None,
             Event::Commented { .. } | Event::Recovered { .. } => {}
             other => {
                 if let Some(run) = other.run().and_then(|run| self.runs.get_mut(&run)) {

@@ -35,6 +35,16 @@ impl Matcher {
         }
     }
 
+    /// Whether it leaves most things out: the label must be there, and with a value of its own. Prometheus asks as much of a selector.
+    pub fn is_selective(&self) -> bool {
+        match &self.test {
+            Test::Equal(text) => !text.is_empty(),
+            // What nobody calls anything.
+            Test::Match(pattern) => !pattern.is_match("") && !pattern.is_match("\u{1F98A}"),
+            Test::NotEqual(_) | Test::NoMatch(_) => false,
+        }
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -8,10 +8,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::autonomy::Record;
+use crate::domain::breaker::Breakers;
 use crate::domain::hold::Switch;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::targets::Targets;
 use crate::domain::time::{Span, Timestamp};
+use crate::domain::trouble::Troubles;
 
 /// What was started is remembered for so long; no window may be longer, or it would forget what it is to count.
 pub const LONGEST_WINDOW: Span = Span::hours(24 * 7);
@@ -48,8 +50,14 @@ impl fmt::Display for Rate {
 pub struct GlobalLimits {
     pub destructive: Rate,
     pub per_target: Rate,
-    /// Share of a service's targets that may fire before automation holds back; parsed, held by a later version.
+    /// Over all of a service's targets.
+    pub per_service: Option<Rate>,
+    /// Share of a service's targets that runs may be at work on at once; one always.
+    pub share: Option<f64>,
+    /// Share of a service's targets in trouble beyond which nothing is repaired by itself.
     pub correlated: f64,
+    /// Failures in a row after which a playbook changes nothing more; none, however often it fails.
+    pub breaker: Option<u32>,
 }
 
 impl Default for GlobalLimits {
@@ -57,7 +65,10 @@ impl Default for GlobalLimits {
         Self {
             destructive: Rate { count: 20, window: Span::minutes(10) },
             per_target: Rate { count: 3, window: Span::hours(1) },
+            per_service: None,
+            share: None,
             correlated: 0.3,
+            breaker: Some(3),
         }
     }
 }
@@ -68,16 +79,33 @@ pub struct Spent {
     pub at: Timestamp,
     pub playbook: String,
     pub target: Option<String>,
+    /// The target's; where it names none, the incident's.
+    #[serde(default)]
+    pub service: Option<String>,
 }
 
-/// Why an attempt may not start now.
+/// How far a limit is used up, for one who asks now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Which limit, in the words of the YAML: `per_target: 3 per 1h`.
-    pub limit: String,
-    pub count: u32,
-    /// When there is room again.
-    pub free_at: Timestamp,
+pub struct Gauge {
+    /// In the words of the YAML: `per_target`.
+    pub name: &'static str,
+    pub rate: Rate,
+    pub used: u32,
+    /// When there is room again; none while there is.
+    pub free_at: Option<Timestamp>,
+}
+
+impl Gauge {
+    /// `per_target: 3 per 1h`.
+    pub fn limit(&self) -> String {
+        format!("{}: {}", self.name, self.rate)
+    }
+}
+
+impl fmt::Display for Gauge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} per {} used", self.used, self.rate.count, self.rate.window)
+    }
 }
 
 /// Every destructive attempt started within the longest window, oldest first.
@@ -90,6 +118,10 @@ pub struct Ledger {
     waiting: BTreeMap<String, VecDeque<Waiter>>,
     /// Who is at work on which target.
     pub targets: Targets,
+    /// Which targets the alerts of open incidents name.
+    pub troubles: Troubles,
+    /// Which playbooks have failed too often in a row.
+    pub breakers: Breakers,
     /// Who holds automation, and whom that matters to.
     pub switch: Switch,
     /// What each playbook's runs came to.
@@ -110,21 +142,42 @@ pub struct Waiter {
 pub struct Ask<'a> {
     pub playbook: &'a str,
     pub target: Option<&'a str>,
+    pub service: Option<&'a str>,
     pub own_per_target: Option<Rate>,
 }
 
+/// How far each limit is used up that one more attempt would meet, by the attempts that were started.
+pub fn gauges<'s>(spent: impl Iterator<Item = &'s Spent> + Clone, ask: Ask<'_>, global: &GlobalLimits, now: Timestamp) -> Vec<Gauge> {
+    let on_target = |spent: &Spent| spent.target.as_deref() == ask.target;
+    let mut found = vec![gauge("destructive", global.destructive, now, spent.clone())];
+    if ask.target.is_some() {
+        found.push(gauge("per_target", global.per_target, now, spent.clone().filter(|spent| on_target(spent))));
+        let own = |spent: &&Spent| spent.playbook == ask.playbook && on_target(spent);
+        found.extend(ask.own_per_target.map(|rate| gauge("per_target", rate, now, spent.clone().filter(own))));
+    }
+    if let (Some(rate), Some(service)) = (global.per_service, ask.service) {
+        found.push(gauge("per_service", rate, now, spent.filter(|spent| spent.service.as_deref() == Some(service))));
+    }
+    found
+}
+
+fn gauge<'s>(name: &'static str, rate: Rate, now: Timestamp, spent: impl Iterator<Item = &'s Spent>) -> Gauge {
+    let within: Vec<&Spent> = spent.filter(|spent| spent.at + rate.window > now).collect();
+    let allowed = rate.count as usize;
+    // The window has room again once all but `count - 1` of the attempts have left it.
+    let free_at = within.len().checked_sub(allowed).map(|at| within[at].at + rate.window);
+    Gauge { name, rate, used: u32::try_from(within.len()).unwrap_or(u32::MAX), free_at }
+}
+
+/// `30%`.
+pub fn percent(share: f64) -> String {
+    format!("{}%", (share * 1_000.0).round() / 10.0)
+}
+
 impl Ledger {
-    /// Says whether one more destructive attempt may start at `now`.
-    pub fn admit(&self, ask: Ask<'_>, global: &GlobalLimits, now: Timestamp) -> Result<(), Held> {
-        self.hold("destructive", global.destructive, now, |_| true)?;
-        if let Some(target) = ask.target {
-            let on_target = |spent: &Spent| spent.target.as_deref() == Some(target);
-            self.hold("per_target", global.per_target, now, on_target)?;
-            if let Some(rate) = ask.own_per_target {
-                self.hold("per_target", rate, now, |spent| spent.playbook == ask.playbook && on_target(spent))?;
-            }
-        }
-        Ok(())
+    /// Says whether one more destructive attempt may start at `now`, or which limit has no room for it.
+    pub fn admit(&self, ask: Ask<'_>, global: &GlobalLimits, now: Timestamp) -> Result<(), Gauge> {
+        gauges(self.spent.iter(), ask, global, now).into_iter().find(|gauge| gauge.free_at.is_some()).map_or(Ok(()), Err)
     }
 
     /// What was started, oldest first.
@@ -178,17 +231,6 @@ impl Ledger {
         let place = line.iter().position(|waiter| waiter.run == run);
         place.is_some_and(|place| line.remove(place).is_some())
     }
-
-    fn hold(&self, name: &str, rate: Rate, now: Timestamp, counts: impl Fn(&Spent) -> bool) -> Result<(), Held> {
-        let within: Vec<_> = self.spent.iter().filter(|spent| spent.at + rate.window > now && counts(spent)).collect();
-        let allowed = rate.count as usize;
-        if within.len() < allowed {
-            return Ok(());
-        }
-        // The window has room again once all but `count - 1` of the attempts have left it.
-        let free_at = within[within.len() - allowed].at + rate.window;
-        Err(Held { limit: format!("{name}: {rate}"), count: u32::try_from(within.len()).unwrap_or(u32::MAX), free_at })
-    }
 }
 
 #[cfg(test)]
@@ -196,7 +238,7 @@ mod tests {
     use super::*;
 
     fn spent(at: i64, target: &str) -> Spent {
-        Spent { at: Timestamp(at), playbook: "reset".into(), target: Some(target.into()) }
+        Spent { at: Timestamp(at), playbook: "reset".into(), target: Some(target.into()), service: Some("orders".into()) }
     }
 
     #[test]
@@ -211,15 +253,27 @@ mod tests {
     #[test]
     fn the_fourth_attempt_on_a_target_waits_until_the_first_leaves_the_window() {
         let mut ledger = Ledger::default();
-        let ask = Ask { playbook: "reset", target: Some("db"), own_per_target: None };
+        let ask = Ask { playbook: "reset", target: Some("db"), service: Some("orders"), own_per_target: None };
         let limits = GlobalLimits::default();
         for at in [0, 10, 20] {
             assert_eq!(ledger.admit(ask, &limits, Timestamp(at)), Ok(()));
             ledger.spend(spent(at, "db"));
         }
         let held = ledger.admit(ask, &limits, Timestamp(30)).expect_err("three are used up");
-        assert_eq!((held.count, held.free_at), (3, Timestamp(3_600_000)));
+        assert_eq!((held.used, held.free_at), (3, Some(Timestamp(3_600_000))));
+        assert_eq!((held.limit().as_str(), held.to_string().as_str()), ("per_target: 3 per 1h", "3 of 3 per 1h used"));
         assert_eq!(ledger.admit(Ask { target: Some("other"), ..ask }, &limits, Timestamp(30)), Ok(()));
         assert_eq!(ledger.admit(ask, &limits, Timestamp(3_600_000)), Ok(()));
+    }
+    #[test]
+    fn a_service_is_counted_over_all_its_targets() {
+        let mut ledger = Ledger::default();
+        let limits = GlobalLimits { per_service: Some(Rate { count: 2, window: Span::hours(1) }), ..GlobalLimits::default() };
+        ledger.spend(spent(0, "db"));
+        ledger.spend(spent(10, "api"));
+        let ask = Ask { playbook: "other", target: Some("cache"), service: Some("orders"), own_per_target: None };
+        let held = ledger.admit(ask, &limits, Timestamp(20)).expect_err("two are used up");
+        assert_eq!((held.limit().as_str(), held.free_at), ("per_service: 2 per 1h", Some(Timestamp(3_600_000))));
+        assert_eq!(ledger.admit(Ask { service: Some("users"), ..ask }, &limits, Timestamp(20)), Ok(()));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod autonomy;
+pub mod breaker;
 pub mod chain;
 pub mod classification;
 pub mod cron;
@@ -10,6 +11,7 @@ pub mod database;
 pub mod decide;
 pub mod directory;
 pub mod escalation;
+pub mod evidence;
 pub mod expression;
 pub mod hold;
 pub mod id;
@@ -31,4 +33,5 @@ pub mod shadow;
 pub mod targets;
 pub mod time;
 pub mod timeline;
+pub mod trouble;
 pub mod watch;

@@ -178,6 +178,8 @@ pub struct PlaybookLimits {
     pub concurrency: Option<u32>,
     /// Destructive attempts of this playbook on one target.
     pub per_target: Option<Rate>,
+    /// Failures in a row after which it changes nothing more, instead of the global number.
+    pub breaker: Option<u32>,
 }
 
 /// What happens to the run when a step has failed for good.
@@ -240,8 +242,10 @@ pub struct Each {
 /// Whose yes a step needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Approval {
-    /// People, schedules, `on-call`, or `operator` for anybody.
+    /// People, schedules, roles, `on-call`, or `operator`: whoever has that role, anybody where nobody has.
     pub by: Vec<String>,
+    /// How many of them must say yes.
+    pub of: u32,
     pub expires: Span,
     pub otherwise: Otherwise,
 }

@@ -110,6 +110,9 @@ pub struct StepState {
     /// The target that another run has, and since when this one waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<(String, Timestamp)>,
+    /// Whether a limit holds its next attempt back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Whether it waits for automation to be released.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withheld: bool,
@@ -132,8 +135,18 @@ pub struct Request {
     pub asked_at: Timestamp,
     pub expires_at: Timestamp,
     pub otherwise: Otherwise,
-    /// Who said yes; none while nobody has.
+    /// Who said yes, once enough have; none while not.
     pub approved_by: Option<String>,
+    /// How many must say yes.
+    #[serde(default = "one")]
+    pub of: u32,
+    /// Who has said yes so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub yes: Vec<String>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 impl StepState {
@@ -226,6 +239,11 @@ impl Run {
         self.steps.values().any(|step| step.items.is_empty() && matches!(step.status, StepStatus::Running | StepStatus::InDoubt))
     }
 
+    /// Whether it has changed something that nobody has begun to take back.
+    pub fn has_in_force(&self) -> bool {
+        self.steps.values().any(|step| step.destructive && step.status == StepStatus::Succeeded && !step.undoing)
+    }
+
     /// Whether it was over before `at` and nothing of it is under way any more.
     pub fn is_settled_before(&self, at: Timestamp) -> bool {
         let moving = |step: &StepState| step.undoing || matches!(step.status, StepStatus::Running | StepStatus::InDoubt);
@@ -277,11 +295,15 @@ impl Run {
                 self.status = RunStatus::Running;
             }
             Event::StepUndone { at: step, title, .. } => self.undone(at, step, title),
-            Event::LimitHit { step, limit, held_by, .. } => self.held(at, step.as_ref(), limit, held_by.as_deref()),
+            Event::LimitHit { step, limit, why, held_by, .. } => {
+                self.held((at, step.as_ref()), limit, held_by.as_deref(), why.as_deref());
+            }
             Event::ApprovalRequested { at: step, .. } => self.asked(at, step, event),
-            Event::Approved { at: step, by, .. } => {
+            Event::Approved { at: step, by, missing, .. } => {
                 if let Some(request) = self.steps.get_mut(&step.step).and_then(|state| state.approval.as_mut()) {
-                    request.approved_by = Some(by.clone());
+                    request.yes.push(by.clone());
+                    // Who the last one is decides: where time ran out, it is the playbook, whoever had said yes before.
+                    request.approved_by = (*missing == 0).then(|| by.clone());
                 }
                 self.goes_on(RunStatus::Running);
             }
@@ -345,18 +367,21 @@ impl Run {
     }
 
     /// Held back: by a limit, or because another run is at work on the target.
-    fn held(&mut self, at: Timestamp, step: Option<&String>, limit: &str, held_by: Option<&str>) {
+    fn held(&mut self, (at, step): (Timestamp, Option<&String>), limit: &str, held_by: Option<&str>, why: Option<&str>) {
         self.status = RunStatus::Waiting;
         let withheld = limit == AUTOMATION_IS_HELD;
-        let reason = match held_by {
-            Some(by) if withheld => format!("waits for the release: automation is held by {by}"),
-            Some(other) => format!("waits for {limit}, on which {other} is at work"),
-            None => format!("held back by the limit {limit}"),
+        let reason = match (held_by, why) {
+            (Some(by), _) if withheld => format!("waits for the release: automation is held by {by}"),
+            (Some(_), Some(why)) => format!("waits for {limit}: {why}"),
+            (Some(other), None) => format!("waits for {limit}, on which {other} is at work"),
+            (None, Some(why)) => format!("held back by the limit {limit}: {why}"),
+            (None, None) => format!("held back by the limit {limit}"),
         };
         if let Some(step) = step {
             self.current = Some(step.clone());
             let state = self.steps.entry(step.clone()).or_default();
             state.status = StepStatus::Waiting;
+            state.held = !withheld;
             state.withheld = withheld;
             state.waits_for = held_by.filter(|_| !withheld).map(|_| state.waits_for.take().unwrap_or_else(|| (limit.to_owned(), at)));
         }
@@ -364,8 +389,16 @@ impl Run {
     }
 
     fn asked(&mut self, at: Timestamp, step: &StepRef, event: &Event) {
-        let Event::ApprovalRequested { title, action, target, params, by, expires_at, otherwise, .. } = event else { return };
-        let request = Request { by: by.clone(), asked_at: at, expires_at: *expires_at, otherwise: *otherwise, approved_by: None };
+        let Event::ApprovalRequested { title, action, target, params, by, of, expires_at, otherwise, .. } = event else { return };
+        let request = Request {
+            by: by.clone(),
+            asked_at: at,
+            expires_at: *expires_at,
+            otherwise: *otherwise,
+            approved_by: None,
+            of: *of,
+            yes: Vec::new(),
+        };
         let state = StepState {
             status: StepStatus::Waiting,
             title: title.clone(),
@@ -397,7 +430,7 @@ impl Run {
         state.ended_at = Some(at);
         state.reason = reason.cloned();
         state.retry_at = None;
-        (state.waits_for, state.withheld) = (None, false);
+        (state.waits_for, state.held, state.withheld) = (None, false, false);
         state
     }
 

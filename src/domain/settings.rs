@@ -48,6 +48,18 @@ pub struct Rulebook {
 }
 
 impl Rulebook {
+    /// The names of a service's targets.
+    pub fn targets_of(&self, service: &str) -> BTreeSet<&str> {
+        let own = |target: &&Target| target.service.as_deref() == Some(service);
+        self.targets.values().filter(own).map(|target| target.name.as_str()).collect()
+    }
+
+    /// Whose a target is: as its settings say, else the incident's, which names the service it is about.
+    pub fn service_of(&self, target: Option<&str>, of_incident: &str) -> Option<String> {
+        let own = target.and_then(|name| self.targets.get(name)).and_then(|target| target.service.clone());
+        own.or_else(|| (!of_incident.is_empty()).then(|| of_incident.to_owned()))
+    }
+
     /// The policy that an incident with these labels follows: the first one that is for it, else `default`.
     pub fn policy_for(&self, labels: &Labels) -> &str {
         self.policies.iter().find(|policy| policy.is_for(labels)).map_or(DEFAULT, |policy| &policy.name)

@@ -1,11 +1,13 @@
-//! Which run is at work on which target, and who waits for it: read off the incidents' own states, so that nothing of it needs
-//! keeping. Knows no limit but this one: one run at a time changes a target.
+//! Which run is at work on which target, who waits for it, and who needs what was done to it: read off the incidents' own states, so
+//! that nothing of it needs keeping. Knows no rate; whose turn it is, and how many of a service's targets may be worked on at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::Incident;
+use crate::domain::playbook::Undo;
 use crate::domain::run::{Run, StepState, StepStatus};
+use crate::domain::settings::Rulebook;
 use crate::domain::time::Timestamp;
 
 /// Whoever waits for a target, in the order in which they came.
@@ -40,11 +42,28 @@ pub enum Turned {
     Circle(String),
 }
 
+/// What is in force and is taken back later: the deed, on what, with what.
+type Deed = (String, String, String);
+
+/// An incident that needs what another one leaves in force, and is told so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heir {
+    pub incident: IncidentId,
+    /// The number of the incident that leaves it.
+    pub from: u64,
+    pub title: String,
+    pub target: String,
+}
+
 /// What one incident's runs hold and wait for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Claims {
     holds: BTreeSet<(String, RunId)>,
     waits: BTreeSet<(String, Place)>,
+    /// Attempts that change a target, or take that back, at this very moment.
+    busy: BTreeSet<(String, RunId)>,
+    /// What the incident did and takes back when it is over, and its number.
+    needs: BTreeMap<Deed, u64>,
 }
 
 /// All of them.
@@ -55,12 +74,14 @@ pub struct Targets {
     lines: BTreeMap<String, BTreeSet<Place>>,
     /// Targets that somebody let go of, for which others wait.
     freed: BTreeSet<String>,
+    /// Incidents to be told what was left to them.
+    heirs: Vec<Heir>,
 }
 
 impl Targets {
     /// Takes over what an incident's state says now.
-    pub fn take(&mut self, incident: &Incident) {
-        let new = claims(incident);
+    pub fn take(&mut self, incident: &Incident, rulebook: &Rulebook) {
+        let new = claims(incident, rulebook);
         let old = self.of.get(&incident.id);
         if old.map_or(new == Claims::default(), |old| *old == new) {
             return;
@@ -96,6 +117,10 @@ impl Targets {
         let let_go =
             old.holds.difference(&new.holds).map(|(target, _)| target).chain(old.waits.difference(&new.waits).map(|(target, _)| target));
         self.freed.extend(let_go.filter(|target| self.lines.contains_key(*target)).cloned());
+        // Where only so many of a service's targets may be worked on, one that is let go makes room for another.
+        if rulebook.limits.share.is_some() && old.holds.difference(&new.holds).next().is_some() {
+            self.freed.extend(self.lines.keys().cloned());
+        }
         if new != Claims::default() {
             self.of.insert(incident.id, new);
         }
@@ -116,6 +141,61 @@ impl Targets {
             }
             _ => Turned::Yours,
         }
+    }
+
+    /// Whether a run may be at work on one more of a service's targets: `most` at once, over all runs.
+    pub fn crowd(&self, target: &str, root: RunId, (service, most): (&BTreeSet<&str>, usize)) -> Turned {
+        let others: BTreeMap<&str, (RunId, &Holder)> = service.iter().filter_map(|name| self.other_holder(name, root)).collect();
+        let mine = service.iter().filter(|name| self.held.get(**name).is_some_and(|runs| runs.contains_key(&root)));
+        let taken: BTreeSet<&str> = others.keys().copied().chain(mine.copied()).chain([target]).collect();
+        let Some((_, (_, holder))) = others.first_key_value().filter(|_| taken.len() > most) else { return Turned::Yours };
+        let waits_for_us = |run: RunId| self.waits_for(run, root) || self.waits_in(run, service, root);
+        match others.values().find(|(run, _)| waits_for_us(*run)) {
+            Some((_, holder)) => Turned::Circle(holder.words.clone()),
+            None => Turned::Held(holder.words.clone()),
+        }
+    }
+
+    fn other_holder(&self, name: &str, root: RunId) -> Option<(&str, (RunId, &Holder))> {
+        let (target, runs) = self.held.get_key_value(name)?;
+        runs.iter().find(|(run, _)| **run != root).map(|(run, holder)| (target.as_str(), (*run, holder)))
+    }
+
+    /// Whether a run waits for room among targets of which `root` has one.
+    fn waits_in(&self, run: RunId, service: &BTreeSet<&str>, root: RunId) -> bool {
+        let has_one = service.iter().any(|name| self.held.get(*name).is_some_and(|runs| runs.contains_key(&root)));
+        let waits = |name: &&str| self.lines.get(*name).is_some_and(|line| line.iter().any(|place| place.root == run));
+        has_one && service.iter().any(waits)
+    }
+
+    /// Who changes the target at this very moment, or takes a change back, if it is another run.
+    pub fn busy(&self, target: &str, root: RunId) -> Option<String> {
+        let busy = |run: &RunId| self.of.values().any(|claims| claims.busy.contains(&(target.to_owned(), *run)));
+        let runs = self.held.get(target)?;
+        runs.iter().find(|(run, _)| **run != root && busy(run)).map(|(_, holder)| holder.words.clone())
+    }
+
+    /// The targets that other incidents' runs are at work on or wait for.
+    pub fn claimed_beside(&self, incident: IncidentId) -> impl Iterator<Item = &str> {
+        let others = self.of.iter().filter(move |(id, _)| **id != incident).map(|(_, claims)| claims);
+        others
+            .flat_map(|claims| claims.holds.iter().map(|(name, _)| name).chain(claims.waits.iter().map(|(name, _)| name)))
+            .map(String::as_str)
+    }
+
+    /// Another open incident that has done the same and takes it back when it is over: its id and number.
+    pub fn needed_beside(&self, incident: IncidentId, state: &StepState) -> Option<(IncidentId, u64)> {
+        let deed = deed_of(state)?;
+        self.of.iter().filter(|(id, _)| **id != incident).find_map(|(id, claims)| Some((*id, *claims.needs.get(&deed)?)))
+    }
+
+    pub fn leave_to(&mut self, heir: Heir) {
+        self.heirs.push(heir);
+    }
+
+    /// The next incident that is to be told what was left to it.
+    pub fn next_heir(&mut self) -> Option<Heir> {
+        self.heirs.pop()
     }
 
     /// Whether somebody else stands before this step in the line.
@@ -160,12 +240,20 @@ fn remove<T>(of: &mut BTreeMap<String, T>, target: &str, change: impl FnOnce(&mu
 }
 
 /// Read off the state: a run has a target from its first change of it until it ends, and until what it takes back is taken back.
-fn claims(incident: &Incident) -> Claims {
+fn claims(incident: &Incident, rulebook: &Rulebook) -> Claims {
     let mut claims = Claims::default();
     for run in incident.runs.values() {
         let root = incident.root_of(run);
         let open = incident.runs.get(&root).is_some_and(|root| !root.status.is_over());
+        let book = rulebook.revisions.get(&run.revision);
         for (path, state) in &run.steps {
+            let ends = || book.and_then(|book| book.step(path)).is_some_and(|step| matches!(step.undo, Undo::OnResolve | Undo::After(_)));
+            if let (true, Some(deed)) = (incident.is_open() && is_in_force(state) && ends(), deed_of(state)) {
+                claims.needs.insert(deed, incident.number);
+            }
+            if let (Some(target), true) = (&state.target, is_busy(state)) {
+                claims.busy.insert((target.clone(), root));
+            }
             if let (Some(target), true) = (&state.target, has(state, open)) {
                 claims.holds.insert((target.clone(), root));
             }
@@ -175,6 +263,20 @@ fn claims(incident: &Incident) -> Claims {
         }
     }
     claims
+}
+
+/// Done, and nobody has begun to take it back.
+fn is_in_force(state: &StepState) -> bool {
+    state.destructive && state.status == StepStatus::Succeeded && !state.undoing
+}
+
+fn is_busy(state: &StepState) -> bool {
+    let taking_back = state.undoing && state.retry_at.is_none();
+    state.destructive && (taking_back || state.status == StepStatus::Running)
+}
+
+fn deed_of(state: &StepState) -> Option<Deed> {
+    Some((state.action.clone(), state.target.clone()?, state.params.to_string()))
 }
 
 fn has(state: &StepState, open: bool) -> bool {

@@ -157,6 +157,9 @@ pub enum Event {
         target: Option<String>,
         params: Value,
         by: Vec<String>,
+        /// How many of them must say yes.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        of: u32,
         expires_at: Timestamp,
         otherwise: Otherwise,
         /// Why it asks, where the step itself does not say that it does.
@@ -168,6 +171,9 @@ pub enum Event {
         title: String,
         by: String,
         note: String,
+        /// How many more must say yes before it goes on.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        missing: u32,
     },
     Rejected {
         at: StepRef,
@@ -227,6 +233,9 @@ pub enum Event {
         title: String,
         output: Value,
         duration_ms: u64,
+        /// The incident that needs what was done as well and takes it back when it is over: nothing was done here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left_to: Option<u64>,
     },
     /// A step has failed, and the run is tried again from there; what has succeeded is not done again.
     RunRetried {
@@ -319,7 +328,11 @@ pub enum Event {
         step: Option<String>,
         limit: String,
         count: u32,
-        free_at: Timestamp,
+        /// When there is room again; none where that is not a matter of time.
+        free_at: Option<Timestamp>,
+        /// What holds, in words, where the limit alone does not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
         /// The run that is at work on the target, in words; `limit` is then the target.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         held_by: Option<String>,
@@ -332,11 +345,16 @@ pub enum Event {
         /// Since when, if it was held before this incident met it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         since: Option<Timestamp>,
+        /// Only this playbook's: its breaker has opened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        playbook: Option<String>,
     },
     AutomationReleased {
         reason: String,
         #[serde(default)]
         by: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        playbook: Option<String>,
     },
     Recovered {
         /// At most: from the last commit before to the start after.
@@ -349,6 +367,21 @@ pub enum Event {
 
 fn default_policy() -> String {
     DEFAULT.to_owned()
+}
+
+fn one() -> u32 {
+    1
+}
+
+// Serde hands in references.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(count: &u32) -> bool {
+    *count == 1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What a person says of a step in doubt.
@@ -468,15 +501,20 @@ impl Event {
             Self::RunStarted { playbook, title, .. } => format!("Playbook {playbook} started: {title}"),
             Self::StepStarted { title, items, .. } if !items.is_empty() => format!("\"{title}\" started for {}", item_count(items.len())),
             Self::StepStarted { at, title, action, target, .. } => started(at, title, action, target.as_deref()),
-            Self::ApprovalRequested { title, action, target, by, expires_at, otherwise, why, .. } => {
-                let deed = deed(action, target.as_deref());
+            Self::ApprovalRequested { title, action, target, by, of, expires_at, otherwise, why, .. } => {
+                let (deed, who) = (deed(action, target.as_deref()), asked(by, *of));
                 let why = why.as_ref().map_or_else(String::new, |why| format!("; {why}"));
-                let by = by.join(", ");
-                format!("\"{title}\" ({deed}) asks {by} for a yes until {expires_at}; without an answer {}{why}", told(*otherwise))
+                format!("\"{title}\" ({deed}) asks {who} until {expires_at}; without an answer {}{why}", told(*otherwise))
             }
-            Self::Approved { title, by, note, .. } => format!("{by} approved \"{title}\"{}", tail(note)),
+            Self::Approved { title, by, note, missing: 0, .. } => format!("{by} approved \"{title}\"{}", tail(note)),
+            Self::Approved { title, by, note, missing, .. } => {
+                format!("{by} approved \"{title}\", {missing} more must{}", tail(note))
+            }
             Self::Rejected { title, by, note, .. } => format!("{by} rejected \"{title}\"{}", tail(note)),
             Self::StepSucceeded { title, duration_ms, .. } => format!("\"{title}\" succeeded in {}", Span(*duration_ms)),
+            Self::StepFailed { at, title, reason, retry_at: Some(_), .. } if at.undo && at.attempt == 0 => {
+                format!("Taking \"{title}\" back waits: {reason}")
+            }
             Self::StepFailed { at, title, reason, retry_at: Some(_), .. } => {
                 format!("\"{title}\" failed on attempt {}, will be tried again: {reason}", at.attempt)
             }
@@ -496,6 +534,9 @@ impl Event {
             }
             Self::StepSettled { title, outcome: Outcome::Failed, note, .. } => {
                 format!("{actor} says \"{title}\" did not take effect{}", tail(note))
+            }
+            Self::StepUndone { title, left_to: Some(number), .. } => {
+                format!("\"{title}\" stays in force: incident {number} needs it too and takes it back when it is over")
             }
             Self::StepUndone { title, .. } => format!("\"{title}\" was undone"),
             Self::RunRetried { title, playbook, number, of, retry_at, .. } => {
@@ -536,15 +577,22 @@ impl Event {
             Self::LimitHit { limit, held_by: Some(by), .. } if limit == AUTOMATION_IS_HELD => {
                 format!("Does not begin: automation is held by {by}")
             }
-            Self::LimitHit { limit, held_by: Some(other), .. } => format!("Waits for {limit}: {other} is at work on it"),
-            Self::LimitHit { limit, count, free_at, .. } => {
+            Self::LimitHit { limit, held_by: Some(other), why: None, .. } => format!("Waits for {limit}: {other} is at work on it"),
+            Self::LimitHit { limit, held_by: Some(_), why: Some(why), .. } => format!("Waits for {limit}: {why}"),
+            Self::LimitHit { limit, why: Some(why), .. } => format!("Held back by the limit {limit}: {why}"),
+            Self::LimitHit { limit, count, free_at: Some(free_at), .. } => {
                 format!("Held back by the limit {limit} ({count} used); free again at {free_at}")
             }
-            Self::AutomationHeld { reason, by, since: None } => format!("Automation held by {}{}", named(by, actor), tail(reason)),
-            Self::AutomationHeld { reason, by, since: Some(since) } => {
+            Self::LimitHit { limit, count, .. } => format!("Held back by the limit {limit} ({count} used)"),
+            Self::AutomationHeld { reason, playbook: Some(playbook), .. } => format!("Playbook {playbook} changes nothing more: {reason}"),
+            Self::AutomationHeld { reason, by, since: None, .. } => format!("Automation held by {}{}", named(by, actor), tail(reason)),
+            Self::AutomationHeld { reason, by, since: Some(since), .. } => {
                 format!("Automation is held by {} since {since}{}", named(by, actor), tail(reason))
             }
-            Self::AutomationReleased { reason, by } => format!("Automation released by {}{}", named(by, actor), tail(reason)),
+            Self::AutomationReleased { reason, playbook: Some(playbook), .. } => {
+                format!("{actor} armed playbook {playbook} again{}", tail(reason))
+            }
+            Self::AutomationReleased { reason, by, .. } => format!("Automation released by {}{}", named(by, actor), tail(reason)),
             Self::Recovered { down_for_ms, late_ms: 0 } => format!("Reynard is back after {} at most", Span(*down_for_ms)),
             Self::Recovered { down_for_ms, late_ms } => {
                 format!("Reynard is back after {} at most; what was due here first is {} late", Span(*down_for_ms), Span(*late_ms))
@@ -577,6 +625,11 @@ fn started(at: &StepRef, title: &str, action: &str, target: Option<&str>) -> Str
 /// `postgres.read_only on orders-db`.
 pub fn deed(action: &str, target: Option<&str>) -> String {
     target.map_or_else(|| action.to_owned(), |target| format!("{action} on {target}"))
+}
+
+/// Whose yes is asked for, and how many.
+pub fn asked(by: &[String], of: u32) -> String {
+    if of > 1 { format!("{} for {of} yeses", by.join(", ")) } else { format!("{} for a yes", by.join(", ")) }
 }
 
 /// What follows when nobody answers.

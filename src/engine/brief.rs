@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::domain::decide::command::{AttemptRef, Effect};
 use crate::domain::decide::scope::{incident_scope, incident_url, step_scope};
 use crate::domain::incident::{Incident, NotificationStatus};
-use crate::domain::path;
 use crate::domain::playbook::Step;
 use crate::domain::settings::{Rulebook, Target};
 use crate::domain::time::Span;
@@ -78,14 +77,6 @@ fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> 
         _ => (step.action.clone(), step.target.clone(), state.params.clone()),
     };
     let found = target.as_ref().and_then(|name| rulebook.targets.get(name)).cloned();
-    let kind = if reference.undo {
-        ":undo"
-    } else if reference.check {
-        ":check"
-    } else {
-        ""
-    };
-    let (id, visit) = path::split(&reference.step);
     Some(Attempt {
         reference: reference.clone(),
         action,
@@ -94,7 +85,7 @@ fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> 
         params,
         timeout: step.timeout,
         destructive: step.destructive,
-        key: format!("{}:{id}:{}{kind}", reference.run, visit.unwrap_or(1)),
+        key: reference.key(),
     })
 }
 

@@ -10,14 +10,16 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::domain::autonomy::Record;
+use crate::domain::breaker::Breakers;
 use crate::domain::chain::{Digest, Stored};
 use crate::domain::decide::command::{Command, Effect, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
 use crate::domain::hold::Holds;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::{AlertCounts, Incident};
-use crate::domain::limits::{LONGEST_WINDOW, Ledger, Spent};
+use crate::domain::limits::{LONGEST_WINDOW, Ledger};
 use crate::domain::settings::Rulebook;
+use crate::domain::targets::Heir;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event};
 use crate::engine::brief::{Brief, brief as brief_of};
@@ -102,12 +104,13 @@ impl Writer {
         asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>,
         resumed: &Resumed,
     ) -> Self {
+        let ledger = ledger_of(resumed, &shared.rulebook());
         Self {
             journal,
             shared,
             asked,
             incidents: Incidents::default(),
-            ledger: ledger_of(resumed),
+            ledger,
             last_number: resumed.last_number,
             last_position: resumed.last_position,
             last_job: resumed.last_job,
@@ -287,6 +290,7 @@ impl Writer {
                 self.let_next_begin(rulebook, now, draft).await?;
             }
         }
+        draft.batch.breakers = self.ledger.breakers.take_changed();
         self.project(draft, now);
         draft.batch.records = self.records_of(&draft.batch);
         if !self.ledger.switch.holds.are_none() {
@@ -435,6 +439,7 @@ impl Writer {
     pub(super) async fn let_next_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
         loop {
             self.let_next_run_begin(rulebook, now, draft).await?;
+            self.tell_heirs(rulebook, now, draft).await?;
             // One that goes on may end its run, and one that ends may let go of a target.
             let Some(place) = self.ledger.targets.next_in_line() else { return Ok(()) };
             if !self.incidents.contains(place.incident) {
@@ -444,6 +449,18 @@ impl Writer {
             // A timer is never refused.
             let _ = self.decide(place.incident, Actor::engine(), Command::Wake(wake), rulebook, now, draft)?;
         }
+    }
+
+    /// An incident to which another one has left something in force is told so, in the same commit.
+    async fn tell_heirs(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
+        while let Some(Heir { incident, from, title, target }) = self.ledger.targets.next_heir() {
+            if !self.incidents.contains(incident) {
+                self.bring_in(&[incident]).await?;
+            }
+            // What is left to it is never refused.
+            let _ = self.decide(incident, Actor::engine(), Command::Inherit { from, title, target }, rulebook, now, draft)?;
+        }
+        Ok(())
     }
 
     async fn let_next_run_begin(&mut self, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
@@ -494,6 +511,7 @@ impl Writer {
 
     /// Puts a decision into the commit in the making.
     fn take(&mut self, id: IncidentId, decision: Decision, draft: &mut Draft) {
+        draft.batch.spent.extend(decision.spent);
         for due in decision.effects {
             self.last_job += 1;
             let started = matches!(due.effect, Effect::Perform { .. });
@@ -503,10 +521,6 @@ impl Writer {
         for entry in decision.entries {
             match &entry.event {
                 Event::Opened { number, .. } => self.last_number = *number,
-                Event::StepStarted { at, target, destructive: true, .. } if !at.undo => {
-                    let playbook = self.incidents.get(id).and_then(|c| c.state.runs.get(&at.run)).map(|run| run.playbook.clone());
-                    draft.batch.spent.push(Spent { at: entry.at, playbook: playbook.unwrap_or_default(), target: target.clone() });
-                }
                 Event::AlertFired { alerts, .. } | Event::AlertResolved { alerts, .. } => {
                     draft.alerts.entry(id).or_default().extend(alerts.iter().map(|alert| alert.fingerprint.clone()));
                 }
@@ -719,7 +733,7 @@ impl Writer {
         }
         self.hand_out_after(self.last_job, &resumed).await?;
         tracing::warn!("A commit whose answer was lost had been made; going on from there");
-        self.ledger = ledger_of(&resumed);
+        self.ledger = ledger_of(&resumed, &self.shared.rulebook());
         (self.last_number, self.last_position, self.last_job) = (resumed.last_number, resumed.last_position, resumed.last_job);
         // Deliveries that it stored were answered "not now"; they are on disk all the same and are worked like any other.
         let rulebook = self.shared.rulebook();
@@ -762,8 +776,10 @@ impl Writer {
 }
 
 /// What was spent and what runs, counted from the disk.
-fn ledger_of(resumed: &Resumed) -> Ledger {
+fn ledger_of(resumed: &Resumed, rulebook: &Rulebook) -> Ledger {
     let mut ledger = Ledger::default();
+    ledger.breakers = Breakers::from_stored(resumed.breakers.iter().cloned());
+    resumed.firing.iter().for_each(|(incident, alert, labels)| ledger.troubles.fires(*incident, alert, labels, rulebook));
     resumed.spent.iter().for_each(|spent| ledger.spend(spent.clone()));
     for (playbook, open) in &resumed.running {
         let waiting = resumed.waiting.iter().filter(|(waits, _)| waits == playbook).count();
@@ -773,7 +789,7 @@ fn ledger_of(resumed: &Resumed) -> Ledger {
     ledger.switch.holds = resumed.holds.clone();
     ledger.records = resumed.records.clone();
     for incident in &resumed.at_work {
-        ledger.targets.take(incident);
+        ledger.targets.take(incident, rulebook);
         ledger.switch.take(incident);
     }
     ledger

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::autonomy::Record;
+use crate::domain::breaker::Breaker;
 use crate::domain::chain::Digest;
 use crate::domain::decide::command::Effect;
 use crate::domain::hold::Holds;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
+use crate::domain::labels::Labels;
 use crate::domain::limits::{Spent, Waiter};
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
@@ -96,6 +98,8 @@ pub struct Batch {
     /// Attempts that a shutdown found not begun.
     pub released: Vec<i64>,
     pub spent: Vec<Spent>,
+    /// Playbooks' breakers that have counted, opened or been armed again.
+    pub breakers: Vec<Breaker>,
     /// Who holds automation from this commit on, if that changes.
     pub holds: Option<Holds>,
     /// Playbooks' records that change.
@@ -141,6 +145,7 @@ impl Batch {
             && self.settled.is_empty()
             && self.released.is_empty()
             && self.requests.is_empty()
+            && self.breakers.is_empty()
             && self.holds.is_none()
             && self.records.is_empty()
     }
@@ -199,11 +204,15 @@ pub struct Resumed {
     /// The latest instant that any commit knew; time does not run backwards over a restart.
     pub last_commit_at: Timestamp,
     pub spent: Vec<Spent>,
+    pub breakers: Vec<Breaker>,
+    /// Alerts of open incidents that fire: fingerprint and labels.
+    pub firing: Vec<(IncidentId, String, Labels)>,
     /// Runs now open, by playbook; those that wait for their turn among them.
     pub running: BTreeMap<String, u32>,
     /// Runs that have not begun because as many of their playbook are under way as may be, by playbook, in the order they came.
     pub waiting: Vec<(String, Waiter)>,
-    /// Incidents with a run that is not over, or that is taking something back, or whose timeline says that automation is held.
+    /// Incidents with a run that is not over, that are taking something back, that are open and may yet have to, or whose timeline says
+    /// that automation is held.
     pub at_work: Vec<Incident>,
     /// Deliveries stored and not worked yet, oldest first.
     pub unworked: Vec<(i64, Delivery)>,
@@ -481,6 +490,19 @@ pub trait Reads: Send + Sync {
         Ok(Audit::default())
     }
 
+    /// Destructive attempts that were started since, oldest first.
+    async fn spent_since(&self, _since: Timestamp) -> Result<Vec<Spent>, StoreError> {
+        Ok(Vec::new())
+    }
+    /// Playbooks' breakers that have something to tell.
+    async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
+        Ok(Vec::new())
+    }
+    /// The last runs of a playbook that are over, the newest first, each with its incident's number. One that its incident does not
+    /// hold any more is left out.
+    async fn last_runs(&self, _playbook: &str, _limit: u32) -> Result<Vec<(u64, Run)>, StoreError> {
+        Ok(Vec::new())
+    }
     /// The nodes that share the database, and how late the work is.
     async fn overview(&self, _now: Timestamp) -> Result<Overview, StoreError> {
         Ok(Overview::default())

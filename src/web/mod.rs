@@ -10,6 +10,7 @@ pub mod library;
 pub mod live;
 pub mod pages;
 pub mod problem;
+pub mod record;
 pub mod releasing;
 pub mod router;
 pub mod serve;

@@ -124,7 +124,7 @@ async fn the_first_screen_tells_the_story() {
         assert!(page.contains(words), "{words}");
     }
     let page = drawn(&fake, 411, &Asked::default()).await;
-    for words in ["ana is on it", "It took effect", "It did not", "Run it again…"] {
+    for words in ["ana is on it", "It ran", "It did not run", "Run it again…"] {
         assert!(page.contains(words), "{words}");
     }
     let page = drawn(&fake, 405, &Asked::default()).await;

@@ -2,6 +2,7 @@
 //! `tests/run` plays them; without `REYNARD_REAL=1` each is skipped with a word, so that `cargo test` needs no server.
 
 mod access;
+mod approvals;
 mod books;
 mod cut;
 mod database_away;

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use reynard::domain::autonomy::Record;
+use reynard::domain::breaker::Breaker;
 use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::{Effect, Wake};
 use reynard::domain::hold::Holds;
 use reynard::domain::id::{IncidentId, RunId};
 use reynard::domain::incident::Incident;
+use reynard::domain::labels::Labels;
 use reynard::domain::limits::{LONGEST_WINDOW, Spent, Waiter};
 use reynard::domain::run::RunStatus;
 use reynard::domain::time::Timestamp;
@@ -31,6 +33,7 @@ pub struct Tables {
     pub jobs: BTreeMap<i64, Job>,
     last_job: i64,
     spent: Vec<Spent>,
+    breakers: BTreeMap<String, Breaker>,
     pub holds: Holds,
     records: BTreeMap<String, Record>,
     pub requests: BTreeSet<String>,
@@ -99,6 +102,7 @@ impl Tables {
         batch.settled.iter().for_each(|id| drop(self.jobs.remove(id)));
         self.spent.extend(batch.spent.iter().cloned());
         self.records.extend(batch.records.iter().cloned());
+        self.breakers.extend(batch.breakers.iter().map(|breaker| (breaker.playbook.clone(), breaker.clone())));
         self.holds = batch.holds.clone().unwrap_or_else(|| std::mem::take(&mut self.holds));
         self.requests.extend(batch.requests.iter().map(|(key, _)| key.clone()));
     }
@@ -125,13 +129,22 @@ impl Tables {
         self.jobs.values().filter(move |job| job.incident == id)
     }
 
-    /// Incidents with a run that is not over, or that is taking something back.
+    /// Incidents with a run that is not over, that are taking something back, or that may yet have to.
     fn at_work(&self) -> Vec<Incident> {
         let undoes = |job: &Job| matches!(job.effect, Effect::Perform { .. } | Effect::Wake { wake: Wake::Undo { .. } });
         let told_held = |state: &Incident| state.is_open() && state.held_since.is_some();
         let runs = |state: &Incident| state.runs.values().any(|run| run.ended_at.is_none());
-        let works = |state: &Incident| runs(state) || told_held(state) || self.jobs_of(state.id).any(undoes);
+        let open = |state: &Incident| state.is_open() && !state.runs.is_empty();
+        let works = |state: &Incident| runs(state) || open(state) || told_held(state) || self.jobs_of(state.id).any(undoes);
         self.in_order().into_iter().filter(works).collect()
+    }
+
+    fn firing(&self) -> Vec<(IncidentId, String, Labels)> {
+        let open = self.incidents.values().map(|(_, state)| state).filter(|state| state.is_open());
+        let of = |state: &Incident| self.alerts.get(&state.id).into_iter().flatten().map(|(name, row)| (name.clone(), row.clone()));
+        let firing =
+            open.flat_map(|state| of(state).filter(|(_, row)| row.mark.firing).map(|(name, row)| (state.id, name, row.mark.labels)));
+        firing.collect()
     }
 
     pub fn resumed(&self, now: Timestamp) -> Resumed {
@@ -155,6 +168,8 @@ impl Tables {
             holds: self.holds.clone(),
             records: self.records.clone(),
             spent: self.spent.iter().filter(|spent| spent.at > now - LONGEST_WINDOW).cloned().collect(),
+            breakers: self.breakers.values().cloned().collect(),
+            firing: self.firing(),
             running,
             at_work: self.at_work(),
             waiting: waiting.into_iter().map(|(_, _, playbook, waiter)| (playbook, waiter)).collect(),

@@ -98,7 +98,8 @@ impl Oracle {
                 self.record.demand(first, || format!("#{number}: attempt {} of {} began twice", at.attempt, at.step));
                 if *destructive && !at.undo {
                     let playbook = before.runs.get(&at.run).map(|run| run.playbook.clone()).unwrap_or_default();
-                    self.judge_limits(Spent { at: entry.at, playbook, target: target.clone() });
+                    let service = self.rulebook.service_of(target.as_deref(), &before.service);
+                    self.judge_limits(Spent { at: entry.at, playbook, target: target.clone(), service });
                 }
             }
             _ => {}
@@ -136,6 +137,7 @@ impl Oracle {
         let own = self.rulebook.playbooks.get(&spent.playbook).and_then(|playbook| playbook.limits.per_target);
         let held = holds(self.rulebook.limits.destructive, &|_| true)
             && holds(self.rulebook.limits.per_target, &on_target)
+            && self.rulebook.limits.per_service.is_none_or(|rate| holds(rate, &|other| other.service == spent.service))
             && own.is_none_or(|rate| holds(rate, &|other| on_target(other) && other.playbook == spent.playbook));
         self.record.demand(held, || format!("a limit was exceeded on {:?}", spent.target));
     }

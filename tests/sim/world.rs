@@ -230,7 +230,7 @@ impl Stage {
         let mut seen = self.seen();
         if let Some(StepState { destructive: true, started_at: Some(at), target, .. }) = known.filter(|_| !undo) {
             let playbook = tables.runs.get(&run).and_then(|id| Some(tables.incidents.get(id)?.1.runs.get(&run)?.playbook.clone()));
-            seen.destructive.push(Spent { at: *at, playbook: playbook.unwrap_or_default(), target: target.clone() });
+            seen.destructive.push(Spent { at: *at, playbook: playbook.unwrap_or_default(), target: target.clone(), service: None });
         }
         let times = seen.attempts.entry((call.key.clone(), call.attempt)).or_default();
         *times += 1;

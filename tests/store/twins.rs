@@ -71,9 +71,15 @@ async fn everything(database: &Database, writing: &Writing) -> String {
         assert!(journal.request_known(request).await.expect("readable"), "{request:?}");
     }
     tell(&mut told, "changes", &reads.changes_since(5, 100).await);
+    let mut breakers = reads.breakers().await.expect("readable");
+    breakers.sort_by(|one, other| one.playbook.cmp(&other.playbook));
+    tell(&mut told, "breakers", &breakers);
+    tell(&mut told, "last runs", &reads.last_runs("reset", 3).await);
     tell(&mut told, "totals", &reads.totals().await);
     tell(&mut told, "due", &journal.jobs_due(writing.now + Span::seconds(50), 3, 10).await);
     let mut resumed = journal.resume(writing.now).await.expect("readable");
+    resumed.breakers.sort_by(|one, other| one.playbook.cmp(&other.playbook));
+    resumed.firing.sort();
     resumed.spent.sort_by_key(|spent| (spent.at, format!("{spent:?}").replace("\\0", "\u{fffd}")));
     tell(&mut told, "resumed", &resumed);
     told

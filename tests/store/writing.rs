@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use reynard::domain::breaker::{Breaker, Opened};
 use reynard::domain::decide::command::{Effect, Wake};
 use reynard::domain::id::{DeliveryId, IncidentId, RunId};
 use reynard::domain::incident::{AlertMark, Incident, Status};
@@ -228,7 +229,12 @@ impl Writing {
                     batch.settled.push(self.jobs.swap_remove(job).0);
                 }
                 6 => batch.released.extend(self.jobs.iter().map(|(id, _)| *id)),
-                7 => batch.spent.push(Spent { at: self.now, playbook: odd.clone(), target: (!odd.is_empty()).then_some(odd) }),
+                7 => {
+                    let target = (!odd.is_empty()).then_some(odd.clone());
+                    batch.spent.push(Spent { at: self.now, playbook: odd.clone(), target, service: Some(odd) });
+                    let opened = (at % 2 == 0).then_some(Opened { at: self.now, incident: self.incidents[at].1.id });
+                    batch.breakers = vec![Breaker { playbook: format!("book {}", at % 3), failures: 3, opened }];
+                }
                 8 => {
                     let key = format!("{odd}/{}", self.requests.len());
                     self.requests.push(key.clone());

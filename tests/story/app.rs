@@ -73,9 +73,42 @@ pub struct World {
     /// Actions and channels that panic, once each.
     pub broken: Mutex<BTreeSet<String>>,
     let_go: tokio::sync::Notify,
+    /// When each target was changed: by which action, on which target.
+    pub changes: Mutex<Vec<(Timestamp, String)>>,
+    /// Changes under way, by target, and the most there ever were at once on one.
+    under_way: Mutex<BTreeMap<String, usize>>,
+    pub most_at_once: AtomicI64,
+    clock: std::sync::OnceLock<Arc<HandClock>>,
+}
+
+/// A change of a target, for as long as it is under way.
+struct Change<'a> {
+    world: &'a World,
+    target: String,
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.world.under_way.lock().expect("no panics").get_mut(&self.target) {
+            *count -= 1;
+        }
+    }
 }
 
 impl World {
+    /// A target is changed, or a change of it taken back.
+    fn changes(&self, call: &Call, undo: bool) -> Change<'_> {
+        let target = call.target.as_ref().map(|target| target.name.clone()).unwrap_or_default();
+        if let (Some(clock), false) = (self.clock.get(), undo) {
+            self.changes.lock().expect("no panics").push((clock.now(), target.clone()));
+        }
+        let mut under_way = self.under_way.lock().expect("no panics");
+        let count = under_way.entry(target.clone()).or_default();
+        *count += 1;
+        self.most_at_once.fetch_max(i64::try_from(*count).unwrap_or(i64::MAX), Ordering::SeqCst);
+        Change { world: self, target }
+    }
+
     fn may_fall_over(&self, name: &str) {
         let broken = self.broken.lock().expect("no panics").remove(name);
         assert!(!broken, "{name} falls over");
@@ -195,6 +228,7 @@ impl App {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(HandClock::at(START));
         let world = Arc::new(World::default());
+        let _ = world.clock.set(clock.clone());
         let trouble = Arc::new(Trouble::default());
         let url = Secret::new(empty_database(&folder).await);
         let (runtime, loops, (store, inbox), mortal) = start(&url, &settings, (&clock, &world, &trouble), commits).await;
@@ -508,6 +542,7 @@ impl Action for Recorder {
     }
 
     async fn perform(&self, call: &Call) -> Result<Value, ActionError> {
+        let _change = self.spec.destructive.then(|| self.world.changes(call, false));
         let answer = self.answer(call, "");
         self.world.may_fall_over(self.spec.name);
         self.world.until_let_go(self.spec.name).await;
@@ -523,6 +558,7 @@ impl Action for Recorder {
     }
 
     async fn undo(&self, call: &Call) -> Result<Value, ActionError> {
+        let _change = self.world.changes(call, true);
         let answer = self.answer(call, "undo ");
         self.world.until_let_go(&format!("undo {}", self.spec.name)).await;
         answer

@@ -505,7 +505,7 @@ async fn the_page_says_what_a_yes_would_do_and_takes_it_and_so_does_the_api() {
     let page = browser.page("/incidents/1").await;
     assert!(page.contains("Needs a yes: it will do http.request on orders-admin."), "{page}");
     assert!(page.contains("/protect/1") && page.contains(&format!("/runs/{run}/steps/protect/reject")), "{page}");
-    let page = browser.sends(&format!("/runs/{run}/steps/protect/approve"), "note=go").await;
+    let page = browser.sends(&format!("/runs/{run}/steps/protect/approve"), "note=go&by=zoe").await;
     app.settles().await;
     assert_eq!(notice(&page), "Approved: it goes on.");
     assert_eq!(app.calls().len(), 1);
@@ -536,7 +536,7 @@ async fn the_page_shows_a_list_as_one_step_with_its_items() {
     assert!(page.contains("Restart, item 1") && page.contains(&format!("/runs/{run}/steps/restart.2/settle")), "{page}");
     let api: Value = serde_json::from_str(&browser.page(&format!("/api/v1/runs/{run}")).await).expect("JSON");
     assert_eq!((&api["steps"][0]["items"][1]["id"], &api["steps"][0]["items"][1]["status"]), (&json!("restart.2"), &json!("in_doubt")));
-    browser.sends(&format!("/runs/{run}/steps/restart.2/settle"), "outcome=succeeded").await;
+    browser.sends(&format!("/runs/{run}/steps/restart.2/settle"), "outcome=succeeded&note=it+is+up&by=ana").await;
     app.settles().await;
     assert_eq!(the_run(&app).await.status, RunStatus::Succeeded);
 }

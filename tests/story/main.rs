@@ -4,6 +4,7 @@
 
 mod app;
 mod backtest;
+mod brakes;
 mod crashes;
 mod escalation;
 mod flapping;

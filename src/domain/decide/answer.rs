@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::domain::action::OnInterrupt;
 use crate::domain::decide::command::{AttemptRef, Effect, Failure, Performed, Wake};
+use crate::domain::decide::outbox::begin_of;
 use crate::domain::decide::paging::pause;
 use crate::domain::decide::turn::Turn;
 use crate::domain::id::RunId;
@@ -25,7 +26,10 @@ impl Turn<'_, '_> {
         let Some((run, playbook)) = self.open_run(attempt.run) else { return self.lose_run(attempt.run) };
         let current =
             run.steps.get(&attempt.step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt.attempt);
-        let Some(step) = playbook.step(&attempt.step).filter(|_| current) else { return };
+        if !current {
+            return self.answered_late(&performed);
+        }
+        let Some(step) = playbook.step(&attempt.step) else { return };
         if playbook.is_recovery(&step.id) {
             return self.looked(&step, performed);
         }
@@ -68,12 +72,33 @@ impl Turn<'_, '_> {
         self.wake_at(retry_at, Wake::Step { run, step: Some(step.id.clone()), attempt: attempt + 1 });
     }
 
+    /// Nobody waits for this answer any more: another attempt is under way, or a person has said what happened. It is written down,
+    /// because it may tell that person more, and changes nothing.
+    fn answered_late(&mut self, performed: &Performed) {
+        let AttemptRef { run, step, attempt, check, .. } = &performed.attempt;
+        let Some(state) = self.state.runs.get(run).and_then(|run| run.steps.get(step)).filter(|state| state.attempt >= *attempt) else {
+            return;
+        };
+        let what = if *check { "A check of attempt" } else { "Attempt" };
+        let answer = match &performed.result {
+            Ok(Value::Null) => "it succeeded".to_owned(),
+            Ok(output) => format!("it succeeded with {}", begin_of(&output.to_string())),
+            Err(Failure::Retry(why) | Failure::Fatal(why) | Failure::Barred(why)) => format!("it failed: {}", begin_of(why)),
+            Err(Failure::Unknown(why)) => format!("nobody knows: {}", begin_of(why)),
+        };
+        let text = format!("{what} {attempt} of \"{}\" answered late, which changes nothing: {answer}", state.title);
+        self.emit_engine(Event::Commented { text });
+    }
+
     /// What came of an attempt whose run was cancelled meanwhile: it is told, and taken back when that is its time.
     pub(super) fn performed_late(&mut self, performed: Performed) {
-        let AttemptRef { run: id, step, attempt, .. } = performed.attempt;
+        let AttemptRef { run: id, step, attempt, .. } = performed.attempt.clone();
         let Some(run) = self.state.runs.get(&id) else { return };
         let current = run.steps.get(&step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt);
-        let Some(step) = self.playbook_of(run).and_then(|playbook| playbook.step(&step)).filter(|_| current) else { return };
+        if !current {
+            return self.answered_late(&performed);
+        }
+        let Some(step) = self.playbook_of(run).and_then(|playbook| playbook.step(&step)) else { return };
         let at = StepRef { run: id, step: step.id.clone(), attempt, undo: false };
         let (title, duration_ms) = (step.title.clone(), performed.duration_ms);
         match performed.result {

@@ -16,6 +16,8 @@ use crate::domain::timeline::{Event, StepRef, deed};
 
 type Answer = Result<(), Refusal>;
 
+/// Who said yes where nobody answered and the playbook says that it is done all the same.
+pub(super) const BY_ITSELF: &str = "the playbook itself";
 /// The message that asks.
 const TEMPLATE: &str = "approval-requested";
 
@@ -24,7 +26,7 @@ impl Turn<'_, '_> {
     pub(super) fn request_approval(&mut self, at: StepRef, step: &Step, approval: &Approval, (params, why): (Value, Option<String>)) {
         let expires_at = self.now + approval.expires;
         let (run, path) = (at.run, at.step.clone());
-        let words = request_in_words(step, &params) + &why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+        let words = request_in_words(step, &params, approval.of) + &why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
         self.emit_engine(Event::ApprovalRequested {
             at,
             title: step.title.clone(),
@@ -32,6 +34,7 @@ impl Turn<'_, '_> {
             target: step.target.clone(),
             params,
             by: approval.by.clone(),
+            of: approval.of,
             expires_at,
             otherwise: approval.otherwise,
             why,
@@ -42,7 +45,8 @@ impl Turn<'_, '_> {
 
     /// Those who may say yes are told; where that is anybody, or nobody of them can be reached, level 1.
     fn page_for_approval(&mut self, approval: &Approval, words: &str) {
-        let named: Vec<String> = approval.by.iter().filter(|name| *name != OPERATOR).cloned().collect();
+        let anybody = |name: &str| name == OPERATOR && !self.rulebook.directory.has_role(OPERATOR);
+        let named: Vec<String> = approval.by.iter().filter(|name| !anybody(name)).cloned().collect();
         if named.is_empty() || self.rulebook.directory.resolve(&named, None, self.now).recipients.is_empty() {
             return self.page_level_one(TEMPLATE, words);
         }
@@ -67,11 +71,17 @@ impl Turn<'_, '_> {
         if !self.goes_on(&run) {
             return Err(Refusal::RunOver);
         }
+        if yes && request.yes.iter().any(|earlier| same_person(earlier, &who)) {
+            return Err(Refusal::Invalid(format!("{who} has said yes already; {} must, each of them another", request.of)));
+        }
+        let missing = request.of.saturating_sub(1 + u32::try_from(request.yes.len()).unwrap_or(u32::MAX));
         let at = StepRef { run: id, step: path.to_owned(), attempt: 0, undo: false };
         let title = step.title.clone();
         if yes {
-            self.emit(Event::Approved { at, title, by: who, note });
-            self.approved(id, &playbook, &step);
+            self.emit(Event::Approved { at, title, by: who, note, missing });
+            if missing == 0 {
+                self.approved(id, &playbook, &step);
+            }
         } else {
             let reason = if note.is_empty() { format!("{who} rejected it") } else { format!("{who} rejected it: {note}") };
             self.emit(Event::Rejected { at, title, by: who, note });
@@ -90,7 +100,11 @@ impl Turn<'_, '_> {
             return;
         }
         let at = StepRef { run: id, step: path.to_owned(), attempt: 0, undo: false };
-        let reason = format!("nobody approved it within {}", request.expires_at.since(request.asked_at));
+        let within = request.expires_at.since(request.asked_at);
+        let reason = match (request.of, request.yes.len()) {
+            (0 | 1, _) | (_, 0) => format!("nobody approved it within {within}"),
+            (of, _) => format!("only {} of {of} approved it within {within}", request.yes.join(", ")),
+        };
         match request.otherwise {
             Otherwise::Fail => self.fail(id, &step, 0, (reason, false), 0),
             Otherwise::Skip => {
@@ -98,8 +112,8 @@ impl Turn<'_, '_> {
                 self.advance(id);
             }
             Otherwise::Continue => {
-                let by = "the playbook itself".to_owned();
-                self.emit_engine(Event::Approved { at, title: step.title.clone(), by, note: reason });
+                let by = BY_ITSELF.to_owned();
+                self.emit_engine(Event::Approved { at, title: step.title.clone(), by, note: reason, missing: 0 });
                 self.approved(id, &playbook, &step);
             }
         }
@@ -112,7 +126,7 @@ impl Turn<'_, '_> {
     }
 
     /// Who asked for the run, or for the one that it is part of.
-    fn requester_of(&self, run: &Run) -> Option<String> {
+    pub(super) fn requester_of(&self, run: &Run) -> Option<String> {
         self.state.runs.get(&self.state.root_of(run)).and_then(|root| root.requested_by.clone())
     }
 }
@@ -123,7 +137,8 @@ fn same_person(one: &str, other: &str) -> bool {
 }
 
 /// What will be done, and with what.
-fn request_in_words(step: &Step, params: &Value) -> String {
+fn request_in_words(step: &Step, params: &Value, of: u32) -> String {
+    let yes = if of > 1 { format!("{of} yeses") } else { "a yes".to_owned() };
     let with = match params {
         Value::Object(map) if !map.is_empty() => {
             format!(" with {}", map.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", "))
@@ -131,7 +146,7 @@ fn request_in_words(step: &Step, params: &Value) -> String {
         _ => String::new(),
     };
     if step.action == "approval" {
-        return format!("\"{}\" needs a yes before the playbook goes on", step.title);
+        return format!("\"{}\" needs {yes} before the playbook goes on", step.title);
     }
-    format!("\"{}\" needs a yes: it will do {}{with}", step.title, deed(&step.action, step.target.as_deref()))
+    format!("\"{}\" needs {yes}: it will do {}{with}", step.title, deed(&step.action, step.target.as_deref()))
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::domain::decide::recovery::Outage;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::labels::Labels;
+use crate::domain::path;
 use crate::domain::planned::Occurrence;
 use crate::domain::priority::Priority;
 use crate::domain::time::{Span, Timestamp};
@@ -128,6 +129,18 @@ pub enum Command {
         step: String,
         note: String,
     },
+    /// Another incident is over that had done the same and leaves taking it back to this one.
+    Inherit {
+        /// Its number.
+        from: u64,
+        title: String,
+        target: String,
+    },
+    /// A playbook that had failed too often may change things again.
+    Rearm {
+        playbook: String,
+        note: String,
+    },
     /// Takes a step back before its time.
     UndoStep {
         run: RunId,
@@ -198,6 +211,19 @@ pub struct AttemptRef {
     /// Whether this runs the step's `check:` to learn what an interrupted attempt did.
     #[serde(default)]
     pub check: bool,
+}
+
+impl AttemptRef {
+    /// What whoever gets it knows it by: the same over all attempts of a step.
+    pub fn key(&self) -> String {
+        let (id, visit) = path::split(&self.step);
+        let kind = match (self.undo, self.check) {
+            (true, _) => ":undo",
+            (_, true) => ":check",
+            _ => "",
+        };
+        format!("{}:{id}:{}{kind}", self.run, visit.unwrap_or(1))
+    }
 }
 
 /// What the core asks of the world; each becomes a job in the same commit as the facts that caused it.

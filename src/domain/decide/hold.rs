@@ -40,14 +40,14 @@ impl Turn<'_, '_> {
         }
         let by = holds.first().map_or("reynard.yaml", |(_, hold)| &hold.by).to_owned();
         let reason = holds.first().map_or_else(String::new, |(_, hold)| hold.reason.clone());
-        let event = Event::AutomationHeld { reason, by, since: Some(since).filter(|since| *since != self.now) };
+        let event = Event::AutomationHeld { reason, by, since: Some(since).filter(|since| *since != self.now), playbook: None };
         self.emit_as(self.ledger.switch.holds.actor(), event);
     }
 
     /// The switch is back: what waited for it begins now, or is left out if whoever released it said so.
     pub(super) fn released(&mut self, by: String, reason: String, leave_out: bool) {
         if self.state.held_since.is_some() {
-            self.emit(Event::AutomationReleased { reason, by });
+            self.emit(Event::AutomationReleased { reason, by, playbook: None });
         }
         for (run, step, attempt) in self.withheld() {
             if leave_out {
@@ -87,7 +87,8 @@ impl Turn<'_, '_> {
                 step: Some(step.id.clone()),
                 limit: AUTOMATION_IS_HELD.to_owned(),
                 count: 0,
-                free_at,
+                free_at: Some(free_at),
+                why: None,
                 held_by: Some(by.clone()),
             });
             if first {

@@ -3,6 +3,7 @@
 pub mod anew;
 pub mod answer;
 pub mod approve;
+pub mod brakes;
 pub mod command;
 pub mod each;
 pub mod hold;

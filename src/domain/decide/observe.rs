@@ -45,6 +45,7 @@ impl Turn<'_, '_> {
         }
         if reopening {
             self.emit(Event::Reopened { reason: "it fires again".to_owned(), acknowledged: false });
+            self.recall_troubles();
         }
         if !fired.is_empty() || (truncation_changed && resolved.is_empty() && self.state.is_open()) {
             let alerts = refs(&fired);
@@ -55,6 +56,7 @@ impl Turn<'_, '_> {
             self.watch_over_silence(self.now);
         }
         let any_fired = !fired.is_empty();
+        resolved.iter().for_each(|alert| self.ledger.troubles.ends(self.state.id, &alert.fingerprint));
         self.keep_texts(fired);
         self.keep_texts(resolved);
         if any_fired {
@@ -133,9 +135,19 @@ impl Turn<'_, '_> {
     fn keep_texts(&mut self, alerts: Vec<ObservedAlert>) {
         for alert in alerts {
             if let Some(mark) = self.state.alerts.get_mut(&alert.fingerprint) {
+                if mark.firing {
+                    self.ledger.troubles.fires(self.state.id, &alert.fingerprint, &alert.labels, self.rulebook);
+                }
                 mark.labels = alert.labels;
                 mark.annotations = alert.annotations;
             }
+        }
+    }
+
+    /// What it was about when it ended, it is about again.
+    pub(super) fn recall_troubles(&mut self) {
+        for (fingerprint, mark) in self.state.alerts.iter().filter(|(_, mark)| mark.firing) {
+            self.ledger.troubles.fires(self.state.id, fingerprint, &mark.labels, self.rulebook);
         }
     }
 

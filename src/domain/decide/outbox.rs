@@ -54,7 +54,7 @@ impl Letter {
 }
 
 /// As much of a reason as a message has room for; the whole of it stands on the timeline.
-fn begin_of(reason: &str) -> String {
+pub(super) fn begin_of(reason: &str) -> String {
     const ROOM: usize = 400;
     let begin: String = reason.chars().take(ROOM).collect();
     if begin.len() == reason.len() { begin } else { format!("{} …", begin.trim_end()) }

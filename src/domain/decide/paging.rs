@@ -4,7 +4,7 @@ use crate::domain::decide::command::{Effect, Told, ToldOutcome, Wake};
 use crate::domain::decide::outbox::Page;
 use crate::domain::decide::turn::Turn;
 use crate::domain::directory::Recipient;
-use crate::domain::escalation::{Due, Plan};
+use crate::domain::escalation::{Due, ONLY_WORDS, Plan};
 use crate::domain::incident::{Notification, NotificationStatus, Status};
 use crate::domain::priority::Priority;
 use crate::domain::time::{Span, Timestamp};
@@ -167,7 +167,9 @@ impl Turn<'_, '_> {
             reason: reason.to_owned(),
             next_at: self.state.escalation.next_at,
         });
-        self.page(&Page { to: &to, template, text: None, reason });
+        // Words without a template are all there is to say, and go along with whatever else is said.
+        let text = (template == ONLY_WORDS).then(|| reason.to_owned());
+        self.page(&Page { to: &to, template, text, reason });
     }
 
     pub(super) fn resolve_names(&self, to: &[String]) -> Reached {

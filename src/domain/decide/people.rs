@@ -64,6 +64,7 @@ impl Turn<'_, '_> {
         } else {
             self.emit(event)
         }
+        self.ledger.troubles.over(self.state.id);
         self.wind_up_runs();
         self.tell_resolved(&reason);
     }
@@ -88,6 +89,7 @@ impl Turn<'_, '_> {
 
     fn reopen(&mut self, reason: String, acknowledged: bool) {
         self.emit(Event::Reopened { reason, acknowledged });
+        self.recall_troubles();
         self.watch_over_silence(self.now);
         if !acknowledged {
             self.begin_escalation(self.now, "it was reopened");

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::autonomy::Ended;
 use crate::domain::decide::command::{Refusal, Wake};
 use crate::domain::decide::turn::Turn;
+use crate::domain::escalation::ONLY_WORDS;
 use crate::domain::id::RunId;
 use crate::domain::limits::Waiter;
 use crate::domain::next::{Next, is_failing, next};
@@ -88,7 +89,9 @@ impl Turn<'_, '_> {
                 let free_at = self.now + LOOK_FOR_A_PLACE;
                 self.ledger.run_waits(&playbook.slug, Waiter { incident: self.state.id, run });
                 let limit = format!("concurrency: {limit}");
-                self.emit_engine(Event::LimitHit { run, step: None, limit, count: open, free_at, held_by: None });
+                let why = format!("playbook {} waits for its turn: as many of it are under way as may be ({limit})", playbook.slug);
+                self.emit_engine(Event::LimitHit { run, step: None, limit, count: open, free_at: Some(free_at), why: None, held_by: None });
+                self.page_level_one(ONLY_WORDS, &why);
                 self.wake_at(free_at, Wake::Step { run, step: None, attempt: 0 });
             }
             _ => {
@@ -197,6 +200,7 @@ impl Turn<'_, '_> {
 
     pub(super) fn end_succeeded(&mut self, run: &Run) {
         self.ledger.run_ended(&run.playbook, run.id);
+        self.count_success(run);
         let duration_ms = self.now.since(run.started_at).as_millis();
         let verified = self.is_verified(run);
         self.record(run, if verified { Ended::Verified } else { Ended::Well });
@@ -212,7 +216,8 @@ impl Turn<'_, '_> {
         self.emit_engine(Event::RunFailed { run: run.id, playbook: run.playbook.clone(), reason: reason.clone() });
         self.cancel_children(run.id, "the run that started it failed");
         self.undo_steps(run.id, Undo::OnFailure);
-        let reason = format!("playbook {} failed: {reason}", run.playbook);
+        let broken = self.count_failure(run).map(|why| format!("; {why}")).unwrap_or_default();
+        let reason = format!("playbook {} failed: {reason}{broken}", run.playbook);
         match (self.state.is_open(), escalate) {
             _ if self.hand_over_scheduled(run, &reason) => {}
             (true, true) => self.page_level_after(&reason),

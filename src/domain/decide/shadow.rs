@@ -33,12 +33,14 @@ impl Turn<'_, '_> {
 
     /// Writes down what would have been done, with what, and which limit would have held it back. Nothing is spent but in shadow.
     pub(super) fn would_have(&mut self, at: StepRef, playbook: &Playbook, step: &Step, (params, why): (Value, String)) {
-        let ask = Ask { playbook: &playbook.slug, target: step.target.as_deref(), own_per_target: playbook.limits.per_target };
+        let (slug, target) = (playbook.slug.as_str(), step.target.as_deref());
+        let service = self.rulebook.service_of(target, &self.state.service);
+        let ask = Ask { playbook: slug, target, service: service.as_deref(), own_per_target: playbook.limits.per_target };
         let mut both = Ledger::default();
         self.ledger.spent().chain(&self.ledger.shadowed).for_each(|spent| both.spend(spent.clone()));
-        let limit = both.admit(ask, &self.rulebook.limits, self.now).err().map(|held| held.limit);
+        let limit = both.admit(ask, &self.rulebook.limits, self.now).err().map(|gauge| gauge.limit());
         if limit.is_none() {
-            self.ledger.shadowed.push_back(Spent { at: self.now, playbook: playbook.slug.clone(), target: step.target.clone() });
+            self.ledger.shadowed.push_back(Spent { at: self.now, playbook: slug.to_owned(), target: step.target.clone(), service });
             forget(&mut self.ledger.shadowed, |spent| spent.at + LONGEST_WINDOW <= self.now);
         }
         self.emit_engine(Event::StepShadowed {
@@ -63,7 +65,7 @@ impl Turn<'_, '_> {
 
     /// The request that such a step makes.
     pub(super) fn earned_by_asking() -> Approval {
-        Approval { by: vec![OPERATOR.to_owned()], expires: ASKS_FOR, otherwise: Otherwise::Fail }
+        Approval { by: vec![OPERATOR.to_owned()], of: 1, expires: ASKS_FOR, otherwise: Otherwise::Fail }
     }
 
     /// Counts the end of a run in its playbook's record.

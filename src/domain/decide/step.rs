@@ -12,7 +12,6 @@ use crate::domain::decide::tell::Unheard;
 use crate::domain::decide::turn::Turn;
 use crate::domain::expression::condition::{Expression, Verdict};
 use crate::domain::id::RunId;
-use crate::domain::limits::{Ask, Spent};
 use crate::domain::playbook::{ALERTS_RESOLVED, Playbook, Step};
 use crate::domain::run::{Run, StepStatus};
 use crate::domain::time::Span;
@@ -54,6 +53,9 @@ impl Turn<'_, '_> {
         if let Some(why) = self.shadow_over(playbook, step) {
             return self.would_have(at, playbook, step, (params, why));
         }
+        if step.destructive && self.refused(run, playbook, step, attempt) {
+            return;
+        }
         if let (None, 1) = (&approved, attempt) {
             let why = self.why_it_asks(playbook, step);
             let earned = why.is_some().then(Self::earned_by_asking);
@@ -74,35 +76,6 @@ impl Turn<'_, '_> {
             items: Vec::new(),
         });
         self.set_off(run.id, step, attempt, &params);
-    }
-
-    /// Counts a destructive attempt in the commit that starts it, or holds it back and says until when.
-    pub(super) fn admitted(&mut self, run: &Run, playbook: &Playbook, step: &Step, attempt: u32) -> bool {
-        let ask = Ask { playbook: &playbook.slug, target: step.target.as_deref(), own_per_target: playbook.limits.per_target };
-        match self.ledger.admit(ask, &self.rulebook.limits, self.now) {
-            Ok(()) => {
-                self.ledger.spend(Spent { at: self.now, playbook: playbook.slug.clone(), target: step.target.clone() });
-                true
-            }
-            Err(held) => {
-                let reason = format!("automation is held back by the limit {}", held.limit);
-                let first =
-                    self.state.runs.get(&run.id).is_none_or(|run| run.steps.get(&step.id).is_none_or(|s| s.status != StepStatus::Waiting));
-                self.emit_engine(Event::LimitHit {
-                    run: run.id,
-                    step: Some(step.id.clone()),
-                    limit: held.limit,
-                    count: held.count,
-                    free_at: held.free_at,
-                    held_by: None,
-                });
-                self.wake_at(held.free_at, Wake::Step { run: run.id, step: Some(step.id.clone()), attempt });
-                if first {
-                    self.page_level_one("automation-failed", &reason);
-                }
-                false
-            }
-        }
     }
 
     /// Hands the attempt to a worker, or does it here when nothing leaves the process.

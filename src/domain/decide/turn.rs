@@ -4,7 +4,7 @@
 use crate::domain::decide::command::{Command, Due, Effect, Refusal, Wake};
 use crate::domain::decide::outbox::Letter;
 use crate::domain::incident::Incident;
-use crate::domain::limits::Ledger;
+use crate::domain::limits::{Ledger, Spent};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::{Actor, Entry, Event};
@@ -17,6 +17,8 @@ const LONGEST_NOTE: usize = 2_048;
 pub struct Decision {
     pub entries: Vec<Entry>,
     pub effects: Vec<Due>,
+    /// Destructive attempts that it starts, as the limits count them.
+    pub spent: Vec<Spent>,
 }
 
 /// What deciding may look at besides the incident.
@@ -57,8 +59,8 @@ pub fn decide(state: &mut Incident, actor: Actor, command: Command, world: World
     };
     turn.answer(command)?;
     turn.post_letters();
-    let Turn { state, ledger, decision, .. } = turn;
-    ledger.targets.take(state);
+    let Turn { state, ledger, decision, rulebook, .. } = turn;
+    ledger.targets.take(state, rulebook);
     ledger.switch.take(state);
     Ok(decision)
 }
@@ -102,6 +104,8 @@ impl Turn<'_, '_> {
             Command::AnswerApproval { run, step, yes, note } => return self.answer_approval(run, &step, yes, note),
             Command::UndoStep { run, step, note } => return self.undo_by_person(run, &step, &note),
             Command::SkipStep { run, step, note } => return self.skip_step(run, &step, &note),
+            Command::Rearm { playbook, note } => return self.rearm(playbook, note),
+            Command::Inherit { from, title, target } => self.inherit(from, &title, &target),
         }
         Ok(())
     }
@@ -162,7 +166,9 @@ fn note_of(command: &Command) -> Option<&str> {
         | Command::SettleStep { note, .. }
         | Command::RetryStep { note, .. }
         | Command::UndoStep { note, .. }
-        | Command::SkipStep { note, .. } => Some(note),
+        | Command::SkipStep { note, .. }
+        | Command::AnswerApproval { note, .. }
+        | Command::Rearm { note, .. } => Some(note),
         _ => None,
     }
 }

@@ -8,12 +8,15 @@ use crate::domain::mitigation::by_hand;
 use crate::domain::path;
 use crate::domain::playbook::{Step, Undo};
 use crate::domain::run::{Run, StepState, StepStatus};
+use crate::domain::targets::Heir;
 use crate::domain::time::Span;
 use crate::domain::timeline::{Event, StepRef};
 
 /// How often taking a step back is tried before people are told that it stays.
 const UNDO_ATTEMPTS: u32 = 5;
 const UNDO_PAUSE: Span = Span::seconds(10);
+/// How often an undo looks whether its target is free.
+const LOOK_AGAIN: Span = Span::seconds(5);
 const LONGEST_UNDO_PAUSE: Span = Span::minutes(5);
 
 impl Turn<'_, '_> {
@@ -71,7 +74,48 @@ impl Turn<'_, '_> {
         if self.is_done_anew(&run, &step) {
             return self.leave_to_the_later_run(&run, &step);
         }
+        if !unsure && self.is_needed_elsewhere(id, &step) {
+            return;
+        }
         self.begin_undo(id, &step);
+    }
+
+    /// Another incident needs what was done here and takes it back when it is over: it stays in force, which both incidents are told.
+    fn is_needed_elsewhere(&mut self, id: RunId, step: &Step) -> bool {
+        let Some(state) = self.state.runs.get(&id).and_then(|run| run.steps.get(&step.id)) else { return false };
+        self.ledger.targets.take(self.state, self.rulebook);
+        let Some((incident, number)) = self.ledger.targets.needed_beside(self.state.id, state) else { return false };
+        let (title, target) = (step.title.clone(), step.target.clone().unwrap_or_default());
+        let at = StepRef { run: id, step: step.id.clone(), attempt: state.undo_attempt, undo: true };
+        let output = serde_json::Value::Null;
+        self.emit_engine(Event::StepUndone { at, title: title.clone(), output, duration_ms: 0, left_to: Some(number) });
+        self.ledger.targets.leave_to(Heir { incident, from: self.state.number, title, target });
+        true
+    }
+
+    /// What another incident has left to this one.
+    pub(super) fn inherit(&mut self, from: u64, title: &str, target: &str) {
+        let text = format!(
+            "Incident {from} is over and leaves \"{title}\" on {target} in force, which is needed here too: it is taken back when this one is over"
+        );
+        self.emit_engine(Event::Commented { text });
+    }
+
+    /// Two do not change a target at once, and taking back changes it: this one looks again in a moment.
+    fn waits_to_undo(&mut self, id: RunId, step: &Step) -> bool {
+        let (Some(target), Some(run)) = (&step.target, self.state.runs.get(&id).cloned()) else { return false };
+        self.ledger.targets.take(self.state, self.rulebook);
+        let Some(other) = self.ledger.targets.busy(target, self.state.root_of(&run)) else { return false };
+        let state = run.steps.get(&step.id);
+        let retry_at = self.now + LOOK_AGAIN;
+        if !state.is_some_and(|state| state.undoing && state.retry_at.is_some()) {
+            let at = StepRef { run: id, step: step.id.clone(), attempt: state.map_or(0, |state| state.undo_attempt), undo: true };
+            let reason = format!("{other} is changing {target} just now");
+            let title = step.title.clone();
+            self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(retry_at), duration_ms: 0, unsure: false });
+        }
+        self.wake_at(retry_at, Wake::Undo { run: id, step: step.id.clone() });
+        true
     }
 
     pub(super) fn undo_cut_off(&mut self, attempt: &AttemptRef) {
@@ -116,6 +160,9 @@ impl Turn<'_, '_> {
     }
 
     pub(super) fn begin_undo(&mut self, id: RunId, step: &Step) {
+        if self.waits_to_undo(id, step) {
+            return;
+        }
         let Some(state) = self.state.runs.get(&id).and_then(|run| run.steps.get(&step.id)) else { return };
         let (attempt, params) = (state.undo_attempt + 1, state.params.clone());
         self.emit_engine(Event::StepStarted {
@@ -162,7 +209,7 @@ impl Turn<'_, '_> {
         let at = StepRef { run, step: step.clone(), attempt, undo: true };
         let duration_ms = performed.duration_ms;
         match performed.result {
-            Ok(output) => self.emit_engine(Event::StepUndone { at, title, output, duration_ms }),
+            Ok(output) => self.emit_engine(Event::StepUndone { at, title, output, duration_ms, left_to: None }),
             Err(Failure::Retry(_) | Failure::Unknown(_)) if self.is_left_to_a_later_run(run, &step) => {}
             Err(Failure::Retry(reason) | Failure::Unknown(reason)) if attempt < UNDO_ATTEMPTS => {
                 let retry_at = self.now + pause(UNDO_PAUSE, LONGEST_UNDO_PAUSE, attempt, self.state.number);

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::domain::chain::Digest;
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
-use crate::domain::limits::{LONGEST_WINDOW, Spent};
+use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, RevisionText, Slice, StoreError};
 use crate::store::postgres::inbox;
@@ -53,12 +53,13 @@ const WAITING: &str = "
       and r.status = 'waiting'
     order by r.started_at, i.number";
 
-// Those that take something back, or wait to, have a job of a kind of its own.
+// Those that take something back, or wait to, have a job of a kind of its own; those in which something is in force may yet have to.
 const AT_WORK: &str = "
     select state, heard_at
     from incidents
     where id in (select incident from runs where ended_at is null)
        or id in (select incident from jobs where kind in ('perform', 'undo'))
+       or (status <> 'resolved' and id in (select incident from runs where in_force))
     order by number";
 
 // Those whose timeline says that automation is held; asked for only while it is.
@@ -112,17 +113,22 @@ const INTO_ALERTS: &str = "
         changed_at = excluded.changed_at, last_seen_at = excluded.last_seen_at, labels = excluded.labels, annotations = excluded.annotations";
 
 const INTO_RUNS: &str = "
-    insert into runs (id, incident, playbook, revision, status, started_at, ended_at)
-    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
-    on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at";
+    insert into runs (id, incident, playbook, revision, status, started_at, ended_at, in_force)
+    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::boolean[])
+    on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at, in_force = excluded.in_force";
 
 const INTO_JOBS: &str = "
     insert into jobs (id, incident, kind, due_at, started, effect)
     select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::boolean[], $6::text[])";
 
 const INTO_SPENT: &str = "
-    insert into spent (at, playbook, target)
-    select * from unnest($1::bigint[], $2::text[], $3::text[])";
+    insert into spent (at, playbook, target, service)
+    select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[])";
+
+const INTO_BREAKERS: &str = "
+    insert into breakers (playbook, failures, opened_at, opened_by)
+    select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[])
+    on conflict (playbook) do update set failures = excluded.failures, opened_at = excluded.opened_at, opened_by = excluded.opened_by";
 
 const INTO_REQUESTS: &str = "
     insert into requests (key, at)
@@ -336,17 +342,9 @@ impl PostgresStore {
             records: rows::records(&sqlx::query(rows::RECORDS).fetch_all(&readers).await?)?,
             ..Resumed::default()
         };
-        for row in sqlx::query("select at, playbook, target from spent where at > $1 order by at")
-            .bind((now - LONGEST_WINDOW).0)
-            .fetch_all(&readers)
-            .await?
-        {
-            resumed.spent.push(Spent {
-                at: Timestamp(row.try_get("at")?),
-                playbook: row.try_get("playbook")?,
-                target: row.try_get("target")?,
-            });
-        }
+        resumed.spent = self.spent_after(&readers, now - LONGEST_WINDOW).await?;
+        resumed.breakers = self.stored_breakers(&readers).await?;
+        resumed.firing = self.firing(&readers).await?;
         for row in
             sqlx::query("select playbook, count(*) as n from runs where ended_at is null group by playbook").fetch_all(&readers).await?
         {
@@ -489,6 +487,7 @@ async fn write_runs(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result
         .bind(column(&all, |(_, run)| run.status.word()))
         .bind(column(&all, |(_, run)| run.started_at.0))
         .bind(column(&all, |(_, run)| run.ended_at.map(|at| at.0)))
+        .bind(column(&all, |(_, run)| run.has_in_force()))
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -522,6 +521,17 @@ async fn write_rest(tx: &mut Transaction<'_, Postgres>, batch: &Batch, now: Time
             .bind(column(&batch.spent, |s| s.at.0))
             .bind(column(&batch.spent, |s| plain(&s.playbook)))
             .bind(column(&batch.spent, |s| s.target.as_deref().map(plain)))
+            .bind(column(&batch.spent, |s| s.service.as_deref().map(plain)))
+            .execute(&mut **tx)
+            .await?;
+    }
+    if !batch.breakers.is_empty() {
+        let all = &batch.breakers;
+        sqlx::query(INTO_BREAKERS)
+            .bind(column(all, |breaker| plain(&breaker.playbook)))
+            .bind(column(all, |breaker| i64::from(breaker.failures)))
+            .bind(column(all, |breaker| breaker.opened.map(|opened| opened.at.0)))
+            .bind(column(all, |breaker| breaker.opened.map(|opened| opened.incident.to_string())))
             .execute(&mut **tx)
             .await?;
     }

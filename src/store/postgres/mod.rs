@@ -1,6 +1,7 @@
 //! PostgreSQL, for several nodes and for what must outlive a machine: the twin of SQLite, file by file and verb by verb.
 
 pub mod archive;
+mod brakes;
 pub mod inbox;
 pub mod journal;
 pub mod lease;

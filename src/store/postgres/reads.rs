@@ -6,8 +6,11 @@ use async_trait::async_trait;
 use sqlx::Row;
 
 use crate::domain::autonomy::Record;
+use crate::domain::breaker::Breaker;
 use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::Incident;
+use crate::domain::limits::Spent;
+use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
 use crate::domain::watch::Audit;
@@ -274,6 +277,18 @@ impl Reads for PostgresStore {
     async fn jobs_pending(&self) -> Result<u64, StoreError> {
         let count: i64 = sqlx::query_scalar("select count(*) from jobs").fetch_one(&self.readers()).await.map_err(store_error)?;
         Ok(count.unsigned_abs())
+    }
+
+    async fn spent_since(&self, since: Timestamp) -> Result<Vec<Spent>, StoreError> {
+        self.spent_after(&self.readers(), since).await.map_err(store_error)
+    }
+
+    async fn breakers(&self) -> Result<Vec<Breaker>, StoreError> {
+        self.stored_breakers(&self.readers()).await.map_err(store_error)
+    }
+
+    async fn last_runs(&self, playbook: &str, limit: u32) -> Result<Vec<(u64, Run)>, StoreError> {
+        self.runs_before(playbook, limit).await.map_err(store_error)
     }
 
     async fn overview(&self, now: Timestamp) -> Result<Overview, StoreError> {

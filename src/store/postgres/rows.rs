@@ -12,7 +12,7 @@ use sqlx::postgres::PgRow;
 
 use crate::domain::autonomy::Record;
 use crate::domain::hold::Holds;
-use crate::domain::id::{DeliveryId, IncidentId};
+use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::limits::Waiter;
 use crate::domain::time::Timestamp;
@@ -128,8 +128,7 @@ pub(super) fn job(row: &PgRow) -> Result<Job, sqlx::Error> {
 
 /// None for a run that waits for something else than its turn.
 pub(super) fn waiter(row: &PgRow) -> Result<Option<(String, Waiter)>, sqlx::Error> {
-    let run: &str = row.try_get("id")?;
-    let run = run.parse().map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))?;
+    let run = run_id(row, "id")?;
     let state = incident(row)?;
     let began = state.runs.get(&run).is_some_and(|run| run.current.is_some());
     let playbook = row.try_get("playbook")?;
@@ -144,6 +143,11 @@ pub(super) fn delivery(row: &PgRow) -> Result<Delivery, sqlx::Error> {
         received_at: Timestamp(row.try_get("received_at")?),
         body: row.try_get("body")?,
     })
+}
+
+pub(super) fn run_id(row: &PgRow, column: &str) -> Result<RunId, sqlx::Error> {
+    let text: &str = row.try_get(column)?;
+    text.parse().map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
 }
 
 pub(super) fn incident_id(row: &PgRow, column: &str) -> Result<IncidentId, sqlx::Error> {

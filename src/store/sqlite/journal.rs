@@ -10,7 +10,7 @@ use tokio::sync::MutexGuard;
 use crate::domain::chain::Digest;
 use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::incident::Incident;
-use crate::domain::limits::{LONGEST_WINDOW, Spent};
+use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, RevisionText, Slice, StoreError};
 use crate::store::sqlite::inbox;
@@ -45,12 +45,13 @@ const WAITING: &str = "
       and (i.state -> 'runs' -> r.id ->> 'current') is null
     order by r.started_at, i.number";
 
-// Those that take something back, or wait to, have a job of a kind of its own.
+// Those that take something back, or wait to, have a job of a kind of its own; those in which something is in force may yet have to.
 pub(super) const AT_WORK: &str = "
     select state, heard_at
     from incidents
     where id in (select incident from runs where ended_at is null)
        or id in (select incident from jobs where kind in ('perform', 'undo'))
+       or (status <> 'resolved' and id in (select incident from runs where in_force = 1))
     order by number";
 
 // Those whose timeline says that automation is held; asked for only while it is.
@@ -102,14 +103,20 @@ static INTO_ALERTS: Insert = Insert::new(
 );
 
 static INTO_RUNS: Insert = Insert::new(
-    "insert into runs (id, incident, playbook, revision, status, started_at, ended_at)",
-    7,
-    "on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at",
+    "insert into runs (id, incident, playbook, revision, status, started_at, ended_at, in_force)",
+    8,
+    "on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at, in_force = excluded.in_force",
 );
 
 static INTO_JOBS: Insert = Insert::new("insert into jobs (id, incident, kind, due_at, started, effect)", 6, "");
 
-static INTO_SPENT: Insert = Insert::new("insert into spent (at, playbook, target)", 3, "");
+static INTO_SPENT: Insert = Insert::new("insert into spent (at, playbook, target, service)", 4, "");
+
+static INTO_BREAKERS: Insert = Insert::new(
+    "insert into breakers (playbook, failures, opened_at, opened_by)",
+    4,
+    "on conflict (playbook) do update set failures = excluded.failures, opened_at = excluded.opened_at, opened_by = excluded.opened_by",
+);
 
 static INTO_REQUESTS: Insert = Insert::new("insert into requests (key, at)", 2, "");
 
@@ -232,17 +239,9 @@ impl SqliteStore {
             records: rows::records(&sqlx::query(rows::RECORDS).fetch_all(&self.readers).await?)?,
             ..Resumed::default()
         };
-        for row in sqlx::query("select at, playbook, target from spent where at > $1 order by at")
-            .bind((now - LONGEST_WINDOW).0)
-            .fetch_all(&self.readers)
-            .await?
-        {
-            resumed.spent.push(Spent {
-                at: Timestamp(row.try_get("at")?),
-                playbook: row.try_get("playbook")?,
-                target: row.try_get("target")?,
-            });
-        }
+        resumed.spent = self.spent_after(now - LONGEST_WINDOW).await?;
+        resumed.breakers = self.stored_breakers().await?;
+        resumed.firing = self.firing().await?;
         for row in sqlx::query("select playbook, count(*) as n from runs where ended_at is null group by playbook")
             .fetch_all(&self.readers)
             .await?
@@ -387,6 +386,7 @@ async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Res
                 .bind(run.status.word())
                 .bind(run.started_at.0)
                 .bind(run.ended_at.map(|at| at.0))
+                .bind(run.has_in_force())
         })
         .await
 }
@@ -410,7 +410,16 @@ async fn write_jobs(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(
 }
 
 async fn write_rest(tx: &mut Transaction<'_, Sqlite>, batch: &Batch, now: Timestamp) -> Result<(), sqlx::Error> {
-    INTO_SPENT.rows(tx, &batch.spent, |q, s| q.bind(s.at.0).bind(&s.playbook).bind(&s.target)).await?;
+    INTO_SPENT.rows(tx, &batch.spent, |q, s| q.bind(s.at.0).bind(&s.playbook).bind(&s.target).bind(&s.service)).await?;
+    INTO_BREAKERS
+        .rows(tx, &batch.breakers, |q, breaker| {
+            let opened = breaker.opened;
+            q.bind(&breaker.playbook)
+                .bind(breaker.failures)
+                .bind(opened.map(|opened| opened.at.0))
+                .bind(opened.map(|opened| opened.incident.to_string()))
+        })
+        .await?;
     INTO_REQUESTS.rows(tx, &batch.requests, |q, (key, at)| q.bind(key).bind(at.0)).await?;
     let mut marks = vec![("last_commit_at", now.0.to_string())];
     marks.extend(batch.worked_up_to.map(|position| ("worked_up_to", position.to_string())));

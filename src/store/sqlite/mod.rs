@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod backup;
+mod brakes;
 pub mod inbox;
 pub mod journal;
 pub mod open;

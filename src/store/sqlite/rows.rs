@@ -11,7 +11,7 @@ use sqlx::{Row, Sqlite, SqliteConnection};
 
 use crate::domain::autonomy::Record;
 use crate::domain::hold::Holds;
-use crate::domain::id::{DeliveryId, IncidentId};
+use crate::domain::id::{DeliveryId, IncidentId, RunId};
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::limits::Waiter;
 use crate::domain::time::Timestamp;
@@ -146,8 +146,7 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
 }
 
 pub(super) fn waiter(row: &SqliteRow) -> Result<(String, Waiter), sqlx::Error> {
-    let run: &str = row.try_get("id")?;
-    let run = run.parse().map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))?;
+    let run = run_id(row, "id")?;
     Ok((row.try_get("playbook")?, Waiter { incident: incident_id(row, "incident")?, run }))
 }
 
@@ -159,6 +158,11 @@ pub(super) fn delivery(row: &SqliteRow) -> Result<Delivery, sqlx::Error> {
         received_at: Timestamp(row.try_get("received_at")?),
         body: row.try_get("body")?,
     })
+}
+
+pub(super) fn run_id(row: &SqliteRow, column: &str) -> Result<RunId, sqlx::Error> {
+    let text: &str = row.try_get(column)?;
+    text.parse().map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
 }
 
 pub(super) fn incident_id(row: &SqliteRow, column: &str) -> Result<IncidentId, sqlx::Error> {

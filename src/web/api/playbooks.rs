@@ -1,19 +1,24 @@
-//! The playbooks that may start, and which files are broken. Checks and tries drafts; changes none.
+//! The playbooks that may start, which files are broken, and whose breaker is open. Checks and tries drafts; changes no file.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::http::header::{ETAG, HeaderName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::domain::autonomy::Record;
+use crate::domain::breaker::Breaker;
+use crate::domain::decide::command::Command;
 use crate::domain::playbook::{Playbook, Step};
 use crate::domain::time::Timestamp;
+use crate::web::api::acts::Note;
 use crate::web::api::incidents::instant;
-use crate::web::extract::Wish;
+use crate::web::extract::{Asking, Wish};
 use crate::web::problem::{Problem, ProblemBody};
+use crate::web::record::armed_by;
 use crate::web::state::{Desk, WebState};
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -41,6 +46,18 @@ pub struct PlaybookLine {
     pub shadow: bool,
     pub record: RecordBody,
     pub steps: Vec<PlaybookStep>,
+    /// Set once a run of it has failed.
+    pub breaker: Option<BreakerBody>,
+}
+
+/// Runs that changed something and failed, in a row. Open, the playbook changes nothing more until a person arms it again.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct BreakerBody {
+    pub failures: u32,
+    pub open: bool,
+    pub opened_at: Option<String>,
+    /// The UUID of the incident whose run opened it.
+    pub incident: Option<String>,
 }
 
 /// What its runs came to.
@@ -104,9 +121,14 @@ pub async fn list(State(web): State<WebState>) -> Result<Json<PlaybookList>, Pro
     let records = web.runtime.reads.records().await?;
     let rulebook = web.runtime.rulebook();
     let now = web.runtime.clock.now();
+    let breakers = web.runtime.reads.breakers().await?;
     let broken = rulebook.broken.iter().map(|(path, fault)| BrokenFile { path: path.clone(), fault: fault.clone() });
     Ok(Json(PlaybookList {
-        items: rulebook.playbooks.values().map(|playbook| PlaybookLine::new(playbook, records.get(&playbook.slug), now)).collect(),
+        items: rulebook
+            .playbooks
+            .values()
+            .map(|playbook| PlaybookLine::new(playbook, (records.get(&playbook.slug), &breakers), now))
+            .collect(),
         broken: broken.collect(),
     }))
 }
@@ -119,8 +141,9 @@ pub async fn one(
 ) -> Result<([(HeaderName, String); 1], Json<PlaybookBody>), Problem> {
     let rulebook = web.runtime.rulebook();
     let playbook = rulebook.playbooks.get(&slug).ok_or_else(|| Problem::missing("playbook"))?;
+    let breakers = web.runtime.reads.breakers().await?;
     let records = web.runtime.reads.records().await?;
-    let line = PlaybookLine::new(playbook, records.get(&slug), web.runtime.clock.now());
+    let line = PlaybookLine::new(playbook, (records.get(&slug), &breakers), web.runtime.clock.now());
     let body = PlaybookBody { line, source: playbook.source.clone() };
     Ok(([(ETAG, format!("\"{}\"", playbook.revision))], Json(body)))
 }
@@ -174,8 +197,41 @@ where
     asked.map(Json).map_err(Problem::unreadable)
 }
 
+/// Lets a playbook change things again that had failed too often in a row.
+#[utoipa::path(post, path = "/api/v1/playbooks/{slug}/rearm", tag = "playbooks", params(("slug" = String, Path)), request_body = Note,
+    responses((status = 200, body = BreakerBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
+pub async fn rearm(
+    State(web): State<WebState>,
+    Path(slug): Path<String>,
+    asking: Asking,
+    Wish(wish): Wish<Note>,
+) -> Result<Json<BreakerBody>, Problem> {
+    let actor = asking.actor(wish.by)?;
+    let reads = &*web.runtime.reads;
+    let known = web.runtime.rulebook().playbooks.contains_key(&slug) || reads.breakers().await?.iter().any(|b| b.playbook == slug);
+    let Some(incident) = armed_by(reads, &slug).await? else {
+        let closed = Problem::new(StatusCode::CONFLICT, format!("the breaker of playbook {slug} is not open"));
+        return Err(if known { closed } else { Problem::missing("playbook") });
+    };
+    let command = Command::Rearm { playbook: slug.clone(), note: wish.note };
+    web.runtime.command(incident, actor, command, asking.request).await?;
+    let breaker = reads.breakers().await?.into_iter().find(|breaker| breaker.playbook == slug).unwrap_or_default();
+    Ok(Json(BreakerBody::new(&breaker)))
+}
+
+impl BreakerBody {
+    fn new(breaker: &Breaker) -> Self {
+        Self {
+            failures: breaker.failures,
+            open: breaker.opened.is_some(),
+            opened_at: breaker.opened.map(|opened| opened.at.to_rfc3339()),
+            incident: breaker.opened.map(|opened| opened.incident.to_string()),
+        }
+    }
+}
+
 impl PlaybookLine {
-    fn new(playbook: &Arc<Playbook>, record: Option<&Record>, now: Timestamp) -> Self {
+    fn new(playbook: &Arc<Playbook>, (record, breakers): (Option<&Record>, &[Breaker]), now: Timestamp) -> Self {
         let planned = playbook.trigger.schedule.as_ref();
         Self {
             slug: playbook.slug.clone(),
@@ -189,6 +245,7 @@ impl PlaybookLine {
             shadow: playbook.shadow,
             record: RecordBody::new(record.unwrap_or(&Record::default()), playbook),
             steps: playbook.steps.iter().map(|step| PlaybookStep::new(step)).collect(),
+            breaker: breakers.iter().find(|breaker| breaker.playbook == playbook.slug).map(BreakerBody::new),
         }
     }
 }

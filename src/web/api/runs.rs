@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::decide::command::Command;
+use crate::domain::evidence::Attempted;
 use crate::domain::id::RunId;
 use crate::domain::incident::Incident;
+use crate::domain::limits::Gauge;
 use crate::domain::path;
 use crate::domain::playbook::Step;
 use crate::domain::run::{Request, Run, StepState};
@@ -19,6 +21,7 @@ use crate::web::api::acts::Note;
 use crate::web::api::incidents::{find, instant};
 use crate::web::extract::{Asking, OfRun, OfStep, Wish};
 use crate::web::problem::{Problem, ProblemBody};
+use crate::web::record::{Past, record};
 use crate::web::state::WebState;
 
 /// Entries read at once while looking for an old run.
@@ -69,7 +72,63 @@ pub struct ApprovalBody {
     pub expires_at: String,
     /// `fail`, `skip` or `continue`.
     pub otherwise: Value,
+    /// Set once enough have said yes.
     pub approved_by: Option<String>,
+    /// How many must say yes.
+    pub of: u32,
+    /// Who has said yes so far.
+    pub yes: Vec<String>,
+}
+
+/// A step with all that is known of it: each attempt, how far the limits are used that its next one would meet, and what became of the
+/// same step the last times.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct StepEvidence {
+    pub step: StepBody,
+    pub attempts: Vec<AttemptBody>,
+    /// Of steps that change something.
+    pub limits: Vec<GaugeBody>,
+    /// The newest first, at most five.
+    pub before: Vec<PastBody>,
+}
+
+/// One attempt: what it was sent with, on disk before it was sent, and what came of it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct AttemptBody {
+    pub attempt: u32,
+    /// Whether it took the step back.
+    pub undo: bool,
+    pub action: String,
+    pub target: Option<String>,
+    pub params: Value,
+    /// The `Idempotency-Key` it carried.
+    pub key: String,
+    pub sent_at: String,
+    pub ended_at: Option<String>,
+    /// `running`, `succeeded`, `failed`, `in_doubt` or `undone`.
+    pub status: &'static str,
+    pub answer: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct GaugeBody {
+    /// `per_target: 3 per 1h`.
+    pub limit: String,
+    pub used: u32,
+    pub of: u32,
+    /// When there is room again; none while there is.
+    pub free_at: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct PastBody {
+    /// The incident's number.
+    pub incident: u64,
+    pub run: String,
+    pub at: String,
+    /// How the step ended.
+    pub status: &'static str,
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -115,6 +174,22 @@ pub async fn one(State(web): State<WebState>, OfRun(id): OfRun) -> Result<Json<R
         true => body(&web, &incident, id),
         false => retold(&web, &incident, id).await,
     }
+}
+
+/// One step with the evidence: for whoever is asked whether it took effect, or for a yes.
+#[utoipa::path(get, path = "/api/v1/runs/{id}/steps/{step}", tag = "runs", params(("id" = String, Path), ("step" = String, Path)),
+    responses((status = 200, body = StepEvidence), (status = 404, body = ProblemBody)))]
+pub async fn step(State(web): State<WebState>, OfRun(id): OfRun, OfStep(step): OfStep) -> Result<Json<StepEvidence>, Problem> {
+    let incident = incident_of(&web, id).await?;
+    let run = incident.runs.get(&id).ok_or_else(|| Problem::missing("run"))?;
+    let state = run.steps.get(&step).ok_or_else(|| Problem::missing("step"))?;
+    let record = record(&*web.runtime.reads, (&incident, run, &step), &web.runtime.rulebook(), web.runtime.clock.now()).await?;
+    Ok(Json(StepEvidence {
+        step: StepBody::new(&step, state),
+        attempts: record.attempts.iter().map(AttemptBody::new).collect(),
+        limits: record.gauges.iter().map(GaugeBody::new).collect(),
+        before: record.before.iter().map(PastBody::new).collect(),
+    }))
 }
 
 /// A run that its incident does not hold any more is on the log.
@@ -293,7 +368,39 @@ impl ApprovalBody {
             expires_at: request.expires_at.to_rfc3339(),
             otherwise: serde_json::json!(request.otherwise),
             approved_by: request.approved_by.clone(),
+            of: request.of,
+            yes: request.yes.clone(),
         }
+    }
+}
+
+impl AttemptBody {
+    fn new(known: &Attempted) -> Self {
+        Self {
+            attempt: known.attempt,
+            undo: known.undo,
+            action: known.action.clone(),
+            target: known.target.clone(),
+            params: known.params.clone(),
+            key: known.key.clone(),
+            sent_at: known.sent_at.to_rfc3339(),
+            ended_at: instant(known.ended_at),
+            status: known.status,
+            answer: known.answer.clone(),
+        }
+    }
+}
+
+impl GaugeBody {
+    fn new(gauge: &Gauge) -> Self {
+        Self { limit: gauge.limit(), used: gauge.used, of: gauge.rate.count, free_at: instant(gauge.free_at) }
+    }
+}
+
+impl PastBody {
+    fn new(past: &Past) -> Self {
+        let (incident, run, at) = (past.incident, past.run.to_string(), past.at.to_rfc3339());
+        Self { incident, run, at, status: past.status.word(), reason: past.reason.clone() }
     }
 }
 

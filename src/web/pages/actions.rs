@@ -16,6 +16,7 @@ use crate::engine::request::Request;
 use crate::web::pages::fault::Fault;
 use crate::web::pages::incident::parse_name;
 use crate::web::pages::visitor::{Notice, Undo, Visitor, local};
+use crate::web::record::armed_by;
 use crate::web::state::WebState;
 
 /// Every field that any form carries.
@@ -30,6 +31,8 @@ pub struct Fields {
     priority: Option<String>,
     to: Option<String>,
     outcome: Option<String>,
+    /// Who acts, where this browser does not know it yet.
+    by: Option<String>,
 }
 
 pub async fn on_incident(
@@ -66,8 +69,36 @@ pub async fn on_step(
 ) -> Result<Response, Fault> {
     let (run, id) = find_run(&web, &run).await?;
     let deed = format!("{verb}:{run}:{step}");
-    let wish = step_wish(run, step, &verb, &fields).map(|command| Wish { id, command, done: done(&verb), undo: None, deed });
+    let who = visitor.signed(fields.by.as_deref());
+    let wish = step_wish(run, step, &verb, &fields).and_then(|command| {
+        if who.is_none() && ["approve", "reject", "settle"].contains(&verb.as_str()) {
+            return Err("Say who you are: your name stands behind it.".to_owned());
+        }
+        Ok(Wish { id, command, done: done(&verb), undo: None, deed })
+    });
+    let visitor = Visitor { name: who.map(|actor| actor.name().to_owned()).or(visitor.name.clone()), ..visitor };
     Ok(put(&web, wish, &visitor, &fields, &format!("/incidents/{id}")).await)
+}
+
+/// Arms the breaker of a playbook again.
+pub async fn rearm(
+    State(web): State<WebState>,
+    Path(slug): Path<String>,
+    visitor: Visitor,
+    Form(fields): Form<Fields>,
+) -> Result<Response, Fault> {
+    let who = visitor.signed(fields.by.as_deref());
+    let wish = match (armed_by(&*web.runtime.reads, &slug).await?, &who, fields.note()) {
+        (None, ..) => Err(format!("The breaker of {slug} is not open: nothing to arm.")),
+        (_, None, _) => Err("Say who you are: your name stands behind it.".to_owned()),
+        (_, _, note) if note.is_empty() => Err("Say why: what was wrong, and what is different now?".to_owned()),
+        (Some(id), Some(_), note) => {
+            let command = Command::Rearm { playbook: slug.clone(), note };
+            Ok(Wish { id, command, done: "Armed again: it may change things.", undo: None, deed: format!("rearm:{slug}") })
+        }
+    };
+    let visitor = Visitor { name: who.map(|actor| actor.name().to_owned()).or(visitor.name.clone()), ..visitor };
+    Ok(put(&web, wish, &visitor, &fields, "/playbooks").await)
 }
 
 /// A command and the words for when it is done.
@@ -145,6 +176,9 @@ fn step_wish(run: RunId, step: String, verb: &str, fields: &Fields) -> Result<Co
                 "failed" => Outcome::Failed,
                 _ => return Err("Say whether it took effect.".to_owned()),
             };
+            if note.is_empty() {
+                return Err("Say how you know: what did you see?".to_owned());
+            }
             Command::SettleStep { run, step, outcome, note }
         }
         "retry" => Command::RetryStep { run, step, note },

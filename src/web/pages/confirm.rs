@@ -1,7 +1,8 @@
 //! `GET` of what cannot be taken back: the page that says what will happen, with the form that does it. Reads, asks, shows.
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use serde::Deserialize;
 
 use crate::domain::id::RunId;
 use crate::domain::incident::Incident;
@@ -16,6 +17,17 @@ use crate::web::pages::view::times::Lens;
 use crate::web::pages::visitor::Visitor;
 use crate::web::state::WebState;
 
+/// What an address carries at most of a reason.
+const LONGEST_NOTE: usize = 2_000;
+
+/// What was said on the page before: who, and why.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Said {
+    note: String,
+    by: String,
+}
+
 const MISSING: Fault = Fault::NotFound("There is no such run, or it has no such step.");
 
 pub async fn cancel(State(web): State<WebState>, Path(run): Path<String>, visitor: Visitor) -> Result<Response, Fault> {
@@ -28,12 +40,14 @@ pub async fn cancel(State(web): State<WebState>, Path(run): Path<String>, visito
 pub async fn step(
     State(web): State<WebState>,
     Path((run, step, verb)): Path<(String, String, String)>,
+    Query(said): Query<Said>,
     visitor: Visitor,
 ) -> Result<Response, Fault> {
     let (incident, run) = find(&*web.runtime.reads, &run).await?;
     let rulebook = web.runtime.rulebook();
     let lens = Lens { now: web.runtime.clock.now(), zone: visitor.zone };
     let view = step_view(&incident, (&run, &step, &verb), &rulebook, lens).ok_or(MISSING)?;
+    let view = ConfirmView { note: said.note.chars().take(LONGEST_NOTE).collect(), by: said.by.chars().take(64).collect(), ..view };
     show(&web, &visitor, &rulebook, view).await
 }
 

@@ -14,6 +14,7 @@ use crate::domain::timeline::{Entry, Event};
 use crate::engine::store::{IncidentName, Reads, StoreError};
 use crate::web::pages::fault::Fault;
 use crate::web::pages::render::page;
+use crate::web::pages::view::answers::{tell, wanting};
 use crate::web::pages::view::face::Group;
 use crate::web::pages::view::gantt::ENTRIES;
 use crate::web::pages::view::incident::{ALERTS, IncidentView, Seen, incident_view, state_word, title};
@@ -23,6 +24,7 @@ use crate::web::pages::view::shell::{Page, Place, shell};
 use crate::web::pages::view::story::{PAGE, Part};
 use crate::web::pages::view::times::Lens;
 use crate::web::pages::visitor::Visitor;
+use crate::web::record::record;
 use crate::web::state::WebState;
 
 /// How many entries the Markdown of a long log tells.
@@ -100,7 +102,7 @@ pub async fn look(
         None => None,
     };
     let ended = ended(reads, &incident).await?;
-    let view = incident_view(&Seen {
+    let mut view = incident_view(&Seen {
         incident: &incident,
         entries: &entries,
         alerts: &alerts,
@@ -111,6 +113,11 @@ pub async fn look(
         ended: ended.as_deref(),
         drawn,
     });
+    for (run, step) in wanting(&view.runs) {
+        let Some(of) = run.parse().ok().and_then(|id: RunId| incident.runs.get(&id)) else { continue };
+        let found = record(reads, (&incident, of, &step), rulebook, now).await?;
+        tell(&mut view.runs, (&run, &step), &found, lens);
+    }
     let title = format!("{} {} · {}", incident.priority, state_word(&incident).0, title(&incident));
     let place = Place { title, place: "incident", scope: incident.id.to_string() };
     Ok(Page { shell: shell(place, visitor, &totals, rulebook, lens), view })

@@ -43,6 +43,6 @@ pub async fn look(
 ) -> Result<Page<PlaybooksView>, Fault> {
     let lens = Lens { now, zone: visitor.zone };
     let place = Place { title: "Playbooks".to_owned(), place: "playbooks", scope: String::new() };
-    let view = playbooks_view(rulebook, &reads.records().await?, (start_on, editable));
+    let view = playbooks_view(rulebook, (&reads.records().await?, &reads.breakers().await?), (start_on, editable), lens);
     Ok(Page { shell: shell(place, visitor, &reads.totals().await?, rulebook, lens), view })
 }

@@ -23,6 +23,7 @@ pub fn routes() -> Router<WebState> {
         .route("/playbooks/{slug}/edit", get(playbook::edit).post(playbook::save).layer(DefaultBodyLimit::max(MAX_TEXT)))
         .route("/playbooks/{slug}/start", get(start::form).post(start::start))
         .route("/playbooks/{slug}/revisions/{revision}", get(playbook::revision).post(playbook::restore))
+        .route("/playbooks/{slug}/rearm", post(actions::rearm))
         .route("/automation", get(automation::show))
         .route("/automation/shadow", get(automation::show_shadow))
         .route("/automation/hold", post(automation::hold))

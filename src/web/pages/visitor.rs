@@ -64,6 +64,12 @@ impl Visitor {
         self.name.as_deref().unwrap_or(NOBODY)
     }
 
+    /// Who acts: the name this browser remembers, else the one that the form asked for. None when nobody has said who they are.
+    pub fn signed(&self, said: Option<&str>) -> Option<Actor> {
+        let name = self.name.clone().or_else(|| said.and_then(valid_name));
+        name.map(Actor::Person)
+    }
+
     pub fn actor(&self) -> Actor {
         Actor::Person(self.name().to_owned())
     }

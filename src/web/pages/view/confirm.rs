@@ -20,6 +20,9 @@ pub struct ConfirmView {
     /// Where the form goes, and the words on its button.
     pub action: String,
     pub button: &'static str,
+    /// What was said already: why, and by whom.
+    pub note: String,
+    pub by: String,
 }
 
 pub fn cancel_view(incident: &Incident, run: &Run, rulebook: &Rulebook) -> ConfirmView {
@@ -80,7 +83,7 @@ pub fn step_view(incident: &Incident, (run, step, verb): (&Run, &str, &str), rul
 
 fn view(incident: &Incident, question: String, (sentences, action, button): (Vec<String>, String, &'static str)) -> ConfirmView {
     let (number, priority) = (incident.number, incident.priority.to_string());
-    ConfirmView { number, priority, title: title(incident), question, sentences, action, button }
+    ConfirmView { number, priority, title: title(incident), question, sentences, action, button, note: String::new(), by: String::new() }
 }
 
 /// What has not begun.

@@ -11,7 +11,7 @@ use crate::domain::playbook::{Playbook, Step};
 use crate::domain::run::{Run, RunStatus, StepState, StepStatus};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::Span;
-use crate::domain::timeline::{deed, told};
+use crate::web::pages::view::answers::{ApprovalView, Doubt, approval, doubt};
 use crate::web::pages::view::face::{run_tone, step_face};
 use crate::web::pages::view::times::{Age, Countdown, Lens, Moment, took};
 
@@ -73,25 +73,6 @@ pub struct StepView {
     pub steerable: bool,
     /// Whether that is asked about first, on a page of its own.
     pub asks: bool,
-}
-
-/// What is known of an attempt of which nobody knows whether it took effect.
-#[derive(Clone, Debug, Serialize)]
-pub struct Doubt {
-    pub sent: Option<Moment>,
-    pub attempt: u32,
-}
-
-/// A request for a yes: who may give it, exactly for what, and what follows without it.
-#[derive(Clone, Debug, Serialize)]
-pub struct ApprovalView {
-    pub by: String,
-    pub deed: Option<String>,
-    pub with: Option<String>,
-    pub until: Countdown,
-    pub otherwise: &'static str,
-    /// Whoever asked for the run, who may not answer.
-    pub not_by: Option<String>,
 }
 
 /// A run in three words, for a list.
@@ -195,18 +176,6 @@ fn items(run: &Run, step: &Step, lens: Lens) -> Vec<StepView> {
     run.items(&step.id).map(view).collect()
 }
 
-fn approval(run: &Run, state: &StepState, lens: Lens) -> Option<ApprovalView> {
-    let request = state.approval.as_ref().filter(|_| !run.status.is_over() && state.awaits_approval())?;
-    Some(ApprovalView {
-        by: request.by.join(", "),
-        deed: (state.action != "approval").then(|| deed(&state.action, state.target.as_deref())),
-        with: readable(&state.params),
-        until: lens.countdown(request.expires_at),
-        otherwise: told(request.otherwise),
-        not_by: run.requested_by.clone(),
-    })
-}
-
 fn step_view(run: &Run, id: &str, state: &StepState, plan: Option<&Step>, lens: Lens) -> StepView {
     let (icon, word, tone) = step_face(state.status);
     let open = !run.status.is_over();
@@ -234,8 +203,7 @@ fn step_view(run: &Run, id: &str, state: &StepState, plan: Option<&Step>, lens: 
         params: readable(&state.params),
         output: readable(&state.output),
         undoing: state.undoing,
-        doubt: (open && state.status == StepStatus::InDoubt)
-            .then(|| Doubt { sent: state.started_at.map(|at| lens.moment(at)), attempt: state.attempt }),
+        doubt: doubt(run, state, lens),
         asks: state.status == StepStatus::InDoubt || plan.is_none_or(|plan| plan.destructive),
         approval: approval(run, state, lens),
         items: Vec::new(),

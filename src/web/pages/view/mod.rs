@@ -1,5 +1,6 @@
 //! What the templates are given: one typed struct each, made by pure functions from domain values.
 
+pub mod answers;
 pub mod automation;
 pub mod confirm;
 pub mod diff;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::autonomy::Record;
+use crate::domain::breaker::Breaker;
 use crate::domain::playbook::{Playbook, Trigger};
 use crate::domain::settings::Rulebook;
-use crate::web::pages::view::times::whole_seconds;
+use crate::web::pages::view::times::{Lens, Moment, whole_seconds};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct PlaybooksView {
@@ -40,6 +41,16 @@ pub struct Book {
     pub shadow: bool,
     pub steps: Vec<BookStep>,
     pub destructive: usize,
+    /// Set while it changes nothing, because it has failed too often.
+    pub breaker: Option<BreakerView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct BreakerView {
+    pub failures: u32,
+    pub since: Moment,
+    /// The incident whose run opened it.
+    pub incident: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -52,12 +63,26 @@ pub struct BookStep {
     pub destructive: bool,
 }
 
-pub fn playbooks_view(rulebook: &Rulebook, records: &BTreeMap<String, Record>, (start_on, editable): (Option<u64>, bool)) -> PlaybooksView {
+pub fn playbooks_view(
+    rulebook: &Rulebook,
+    (records, breakers): (&BTreeMap<String, Record>, &[Breaker]),
+    (start_on, editable): (Option<u64>, bool),
+    lens: Lens,
+) -> PlaybooksView {
+    let breaker = |slug: &str| {
+        let breaker = breakers.iter().find(|breaker| breaker.playbook == slug)?;
+        let opened = breaker.opened?;
+        Some(BreakerView { failures: breaker.failures, since: lens.moment(opened.at), incident: opened.incident.to_string() })
+    };
     PlaybooksView {
         start_on,
         editable,
         broken: rulebook.broken.iter().map(|(file, fault)| broken(file, fault, editable)).collect(),
-        books: rulebook.playbooks.values().map(|book| book_view(book, records.get(&book.slug))).collect(),
+        books: rulebook
+            .playbooks
+            .values()
+            .map(|book| Book { breaker: breaker(&book.slug), ..book_view(book, records.get(&book.slug)) })
+            .collect(),
     }
 }
 
@@ -88,6 +113,7 @@ pub fn book_view(book: &Playbook, record: Option<&Record>) -> Book {
         shadow: book.shadow,
         steps: steps.collect(),
         destructive: book.steps.iter().filter(|step| step.destructive).count(),
+        breaker: None,
     }
 }
 

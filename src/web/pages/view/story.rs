@@ -234,7 +234,7 @@ fn sentence(entry: &Entry, lens: Lens) -> String {
     match &entry.event {
         Event::RunRetried { retry_at: at, .. }
         | Event::Snoozed { until: at }
-        | Event::LimitHit { free_at: at, .. }
+        | Event::LimitHit { free_at: Some(at), .. }
         | Event::ApprovalRequested { expires_at: at, .. } => said.replace(&at.to_rfc3339(), &lens.moment(*at).short),
         _ => said,
     }

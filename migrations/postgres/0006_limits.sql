@@ -1,0 +1,17 @@
+-- Whose the target of a destructive attempt is: limits count a service's, too.
+alter table spent add column if not exists service text;
+
+-- Playbooks whose runs fail: how often in a row, and since when and by whose run they change nothing more.
+create table if not exists breakers (
+    playbook text primary key,
+    failures bigint not null,
+    opened_at bigint,
+    opened_by text
+);
+
+-- What a playbook did the last times.
+create index if not exists runs_of_playbook on runs (playbook, started_at);
+
+-- Runs that have changed something which nobody has begun to take back.
+alter table runs add column if not exists in_force boolean not null default false;
+create index if not exists runs_in_force on runs (incident) where in_force;

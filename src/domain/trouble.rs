@@ -1,0 +1,88 @@
+//! Which targets are in trouble: those that the firing alerts of open incidents name. Knows no run and no limit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::domain::id::IncidentId;
+use crate::domain::labels::Labels;
+use crate::domain::settings::{Rulebook, Target};
+
+/// Labels that say where an alert comes from. One of them names a target if it holds the target's name, its address, or what the
+/// target's own setting of that name says (`deployment: orders-api`).
+pub const NAMING: [&str; 10] = ["target", "instance", "host", "node", "pod", "container", "deployment", "statefulset", "database", "unit"];
+
+/// Alert by alert, so that what has ended is taken out again. Only alerts that name a target are kept.
+#[derive(Clone, Debug, Default)]
+pub struct Troubles {
+    of: BTreeMap<IncidentId, Arc<BTreeMap<String, BTreeSet<String>>>>,
+}
+
+impl Troubles {
+    /// An alert fires with these labels.
+    pub fn fires(&mut self, incident: IncidentId, fingerprint: &str, labels: &Labels, rulebook: &Rulebook) {
+        let named = named(labels, rulebook);
+        if named.is_empty() {
+            return self.ends(incident, fingerprint);
+        }
+        Arc::make_mut(self.of.entry(incident).or_default()).insert(fingerprint.to_owned(), named);
+    }
+
+    pub fn ends(&mut self, incident: IncidentId, fingerprint: &str) {
+        let Some(alerts) = self.of.get_mut(&incident) else { return };
+        Arc::make_mut(alerts).remove(fingerprint);
+        if alerts.is_empty() {
+            self.of.remove(&incident);
+        }
+    }
+
+    /// The incident is over, whatever its alerts said last.
+    pub fn over(&mut self, incident: IncidentId) {
+        self.of.remove(&incident);
+    }
+
+    pub fn targets(&self) -> BTreeSet<&str> {
+        self.of.values().flat_map(|alerts| alerts.values()).flatten().map(String::as_str).collect()
+    }
+}
+
+/// The targets that an alert's labels name.
+fn named(labels: &Labels, rulebook: &Rulebook) -> BTreeSet<String> {
+    let naming: Vec<(&str, &str)> = NAMING.iter().filter_map(|name| Some((*name, labels.get(*name)?.as_str()))).collect();
+    let is_named = |target: &&Target| naming.iter().any(|(label, value)| names(target, label, value));
+    if naming.is_empty() { BTreeSet::new() } else { rulebook.targets.values().filter(is_named).map(|target| target.name.clone()).collect() }
+}
+
+fn names(target: &Target, label: &str, value: &str) -> bool {
+    !value.is_empty()
+        && (value == target.name || target.extra.get(label).is_some_and(|own| own == value) || is_address(target.url.expose(), value))
+}
+
+/// Whether the value is the host of a URL, with or without its port. What a URL says before its `@` is nobody's business.
+fn is_address(url: &str, value: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let address = authority.rsplit('@').next().unwrap_or_default();
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    // Many things have one machine for their address; that one is named by its port, too.
+    !address.is_empty() && (value == address || (value == host && !matches!(host, "localhost" | "127.0.0.1" | "[::1]")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_from_the_rest_of_its_url() {
+        for (url, value, is) in [
+            ("postgres://me:secret@db-1:5432/orders", "db-1:5432", true),
+            ("postgres://me:secret@db-1:5432/orders", "db-1", true),
+            ("postgres://me:secret@db-1:5432/orders", "secret", false),
+            ("postgres://me:secret@db-1:5432/orders", "me:secret@db-1:5432", false),
+            ("http://localhost:8081", "localhost", false),
+            ("http://localhost:8081", "localhost:8081", true),
+            ("nothing", "nothing", false),
+        ] {
+            assert_eq!(is_address(url, value), is, "{url} {value}");
+        }
+    }
+}
