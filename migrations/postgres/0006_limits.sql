@@ -9,9 +9,6 @@ create table if not exists breakers (
     opened_by text
 );
 
--- What a playbook did the last times.
-create index if not exists runs_of_playbook on runs (playbook, started_at);
-
 -- Runs that have changed something which nobody has begun to take back.
 alter table runs add column if not exists in_force boolean not null default false;
 create index if not exists runs_in_force on runs (incident) where in_force;

@@ -9,9 +9,6 @@ create table breakers (
     opened_by text
 ) without rowid;
 
--- What a playbook did the last times.
-create index runs_of_playbook on runs (playbook, started_at);
-
 -- Runs that have changed something which nobody has begun to take back.
 alter table runs add column in_force integer not null default 0;
 create index runs_in_force on runs (incident) where in_force = 1;

@@ -77,6 +77,10 @@ fn limits() -> Value {
             json!({ "type": "integer", "minimum": 1, "maximum": 10_000, "description": "Runs of this playbook at once, over all incidents." }),
         ),
         ("per_target", about("Destructive attempts of this playbook on one target.", rate())),
+        (
+            "breaker",
+            json!({ "type": "integer", "minimum": 1, "maximum": 100, "description": "Failures in a row after which it changes nothing more until a person arms it again; instead of `limits.breaker` of `reynard.yaml`." }),
+        ),
     ];
     about("Brakes of this playbook, within those of `reynard.yaml`.", object(&[], fields))
 }
@@ -113,7 +117,17 @@ fn default_for(word: &str, kind: VarKind) -> Value {
 
 fn approval() -> Value {
     let fields = [
-        ("by", about("People, schedules, `on-call`, or `operator` for anybody.", one_or_many(words_of_text()))),
+        (
+            "by",
+            about(
+                "People, schedules, roles, `on-call`, or `operator`: those of that role, or anybody where nobody has it.",
+                one_or_many(words_of_text()),
+            ),
+        ),
+        (
+            "of",
+            json!({ "type": "integer", "minimum": 1, "maximum": 10, "default": 1, "description": "How many must say yes, each of them another person." }),
+        ),
         ("expires", merged([about("How long the question stands.", span()), json!({ "default": "30m" })])),
         (
             "otherwise",

@@ -185,6 +185,7 @@ fn person() -> Value {
     let fields = [
         ("email", words_of_text()),
         ("slack", about("The member id.", words_of_text())),
+        ("roles", about("What approvals may ask for; no person and no schedule is called so.", one_or_many(words_of_text()))),
         ("notify", about("By which channels, in order; left out: by every channel that reaches them.", list(way))),
     ];
     object(&[], fields)
@@ -266,9 +267,18 @@ fn limits() -> Value {
     let fields = [
         ("destructive", rates("Steps that change something, over all incidents.", default.destructive.to_string())),
         ("per_target", rates("Of those, on one target.", default.per_target.to_string())),
+        ("per_service", about("Of those, on all targets of one service.", rate())),
+        (
+            "share",
+            json!({ "type": "string", "pattern": "^[0-9.]+ *%$", "description": "So large a share of a service's targets may be worked on at once; one always." }),
+        ),
         (
             "correlated",
             json!({ "type": "string", "pattern": "^[0-9.]+ *%$", "default": "30%", "description": "Hold back when so large a share of a service's targets is in trouble at once." }),
+        ),
+        (
+            "breaker",
+            json!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 100 }, { "const": "never" }], "default": 3, "description": "Failures in a row after which a playbook changes nothing more until a person arms it again; `never`: however often it fails." }),
         ),
     ];
     about("Brakes for automation, over all incidents; paging never waits.", object(&[], fields))
