@@ -69,6 +69,7 @@ impl Node {
             }
             self.show_changes(&mut seen).await;
             tokio::select! {
+                biased; // what happens at one moment happens in one order, so that a story can be told twice
                 () = sleep(LOOK_EVERY) => {}
                 _ = beats.tick() => self.says(Role::StandingBy).await,
             }
@@ -79,6 +80,7 @@ impl Node {
     /// that could use it.
     pub async fn hold(&self, loops: &mut Loops) -> Over {
         tokio::select! {
+            biased;
             over = loops.over() => over,
             () = self.renew() => Over::Fenced,
             () = self.runtime.empties_inbox() => Over::Fell,

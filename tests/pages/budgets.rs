@@ -46,7 +46,7 @@ async fn a_cold_visit_is_light() {
         assert!(html <= 14 * 1024, "{path}: {html} bytes of HTML");
         let mut all = html;
         for (name, most, most_raw) in
-            [("reynard.css", 6 * 1024, 18 * 1024 + 512), ("live.js", 3 * 1024, 7 * 1024 + 512), ("sprite.svg", 2 * 1024, 5 * 1024)]
+            [("reynard.css", 6 * 1024, 19 * 1024), ("live.js", 3 * 1024, 7 * 1024 + 512), ("sprite.svg", 2 * 1024, 5 * 1024)]
         {
             let (packed, raw) = (bytes(&app, &href(name), true).await.len(), bytes(&app, &href(name), false).await.len());
             assert!(packed <= most && raw <= most_raw, "{name}: {packed} bytes packed, {raw} as written");

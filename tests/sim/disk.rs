@@ -16,6 +16,7 @@ use reynard::domain::limits::{LONGEST_WINDOW, Spent, Waiter};
 use reynard::domain::run::RunStatus;
 use reynard::domain::time::Timestamp;
 use reynard::domain::timeline::Entry;
+use reynard::domain::trouble::NAMING;
 use reynard::engine::store::{AlertRow, Batch, DeliveryRow, Job, Resumed, StoreError};
 
 #[derive(Default)]
@@ -142,9 +143,9 @@ impl Tables {
     fn firing(&self) -> Vec<(IncidentId, String, Labels)> {
         let open = self.incidents.values().map(|(_, state)| state).filter(|state| state.is_open());
         let of = |state: &Incident| self.alerts.get(&state.id).into_iter().flatten().map(|(name, row)| (name.clone(), row.clone()));
-        let firing =
-            open.flat_map(|state| of(state).filter(|(_, row)| row.mark.firing).map(|(name, row)| (state.id, name, row.mark.labels)));
-        firing.collect()
+        let firing = open
+            .flat_map(|state| of(state).filter(|(_, row)| row.mark.firing).map(|(name, row)| (state.id, name, naming(row.mark.labels))));
+        firing.filter(|(_, _, labels)| !labels.is_empty()).collect()
     }
 
     pub fn resumed(&self, now: Timestamp) -> Resumed {
@@ -182,4 +183,10 @@ impl Tables {
             interrupted: self.jobs.values().filter(|job| job.started).cloned().collect(),
         }
     }
+}
+
+/// The labels that may name a target.
+fn naming(mut labels: Labels) -> Labels {
+    labels.retain(|name, _| NAMING.contains(&name.as_str()));
+    labels
 }

@@ -80,6 +80,7 @@ fn entries(tables: &Tables, id: IncidentId) -> Vec<reynard::domain::timeline::En
 /// What has no order of its own.
 fn in_order(mut resumed: Resumed) -> Resumed {
     resumed.spent.sort_by_key(|spent| (spent.at, spent.playbook.clone(), spent.target.clone()));
+    resumed.firing.sort();
     resumed.interrupted.sort_by_key(|job| job.id);
     // Which ones take something back is looked for by words in a row: one too many does no harm, nor does one that is found twice.
     resumed.at_work.retain(|state| state.runs.values().any(|run| run.ended_at.is_none()));
