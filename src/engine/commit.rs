@@ -720,8 +720,9 @@ impl Writer {
     /// True when the disk was ahead of us and we have caught up: what is decided anew finds itself done already.
     async fn catch_up(&mut self) -> Result<bool, StoreError> {
         let resumed = self.journal.resume(self.shared.clock.now()).await?;
-        // Letting go moves no number, but it does change the seal.
+        // Letting go moves no number, but it does change the seal; and a hold that concerned no incident is known only by itself.
         self.seal = resumed.seal;
+        self.ledger = ledger_of(&resumed, &self.shared.rulebook());
         let behind =
             resumed.last_position > self.last_position || resumed.last_job > self.last_job || resumed.last_delivery > self.last_delivery;
         if !behind {
@@ -733,7 +734,6 @@ impl Writer {
         }
         self.hand_out_after(self.last_job, &resumed).await?;
         tracing::warn!("A commit whose answer was lost had been made; going on from there");
-        self.ledger = ledger_of(&resumed, &self.shared.rulebook());
         (self.last_number, self.last_position, self.last_job) = (resumed.last_number, resumed.last_position, resumed.last_job);
         // Deliveries that it stored were answered "not now"; they are on disk all the same and are worked like any other.
         let rulebook = self.shared.rulebook();

@@ -360,6 +360,25 @@ async fn a_hold_whose_commit_fails_begins_nothing_meanwhile() {
     assert_eq!(app.calls().len(), 1, "the hold was not made, so the step goes on: {:?}", app.calls());
 }
 
+/// Where no incident is concerned, nothing but the hold itself tells that the commit was made.
+#[tokio::test]
+async fn a_hold_whose_commit_was_made_and_its_answer_lost_holds() {
+    let app = App::with(&[("act", ACT)]).await;
+    app.trouble.comes(&["commit answered"]);
+    let no = app.runtime.hold("ana", "no", false).await;
+    assert!(no.is_err(), "nobody can say that it is held: {no:?}");
+    app.heals().await;
+    app.fires("ServiceDown", "critical").await;
+    app.passes(Span::minutes(1)).await;
+    assert_eq!(app.calls(), [""; 0], "the disk says that it is held");
+    app.trouble.comes(&["commit answered"]);
+    let no = app.runtime.release("ana", "yes", false).await;
+    assert!(no.is_err(), "nobody can say that it is released: {no:?}");
+    app.heals().await;
+    app.passes(Span::minutes(1)).await;
+    assert_eq!(app.calls().len(), 1, "the disk says that it is released: {:?}", app.calls());
+}
+
 #[tokio::test]
 async fn a_person_holds_and_releases_by_page_and_program() {
     let app = App::with(&[("act", LOOK_AND_ACT)]).await;
