@@ -53,7 +53,7 @@ async fn two_people_say_yes_in_a_browser_and_the_target_is_changed_once() -> Res
     answer(&browser, "bo", "approve").await?;
     wait_until("the target to be poked", seconds(10), async || Ok((shop.bodies().len() == 1).then_some(()))).await?;
 
-    reynard.command(&["fire", "service-down", "--resolve"]).await?;
+    reynard.asked_to(&["fire", "service-down", "--resolve"]).await?;
     let over = async || Ok((reynard.get("/api/v1/incidents/1").await?["status"] == "resolved").then_some(()));
     wait_until("the incident to be over", seconds(15), over).await?;
     reynard.fire("service-down").await?;
