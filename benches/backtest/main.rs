@@ -41,7 +41,8 @@ fn rulebook(settings: &str) -> Rulebook {
     load::load(&files, &catalog::specs(), &NoSecrets, None).settings.expect("good files").rulebook
 }
 
-#[tokio::main]
+// One thread: whatever comes in one moment is taken in one commit, as a storm is. Time stands still in it, so nothing else could tell what was first.
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     let count: u64 = std::env::var("DELIVERIES").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -67,6 +68,9 @@ async fn main() {
             outcome.changed.len(),
             outcome.deliveries as f64 / seconds
         );
+        for (kind, count) in outcome.kinds() {
+            println!("  {count:>7} {kind}");
+        }
     }
 }
 

@@ -87,15 +87,20 @@ pub fn backtest(rulebook: &Rulebook, past: Past, deliveries: impl Iterator<Item 
 /// Deliveries and acts in the order of time.
 fn live(stage: &mut Stage<'_>, acts: Vec<Act>, deliveries: impl Iterator<Item = Delivered>, lives: &mut Lives<'_>) -> u64 {
     let mut acts = acts.into_iter().peekable();
-    let mut heard = 0;
+    let (mut heard, mut at) = (0, Timestamp::default());
     for delivered in deliveries {
-        // What a person did in the moment of a delivery was about what it opened.
-        while let Some(act) = acts.next_if(|act| act.at < delivered.received_at) {
-            do_again(stage, &act, lives);
+        let worked_at = lives.whereabouts.worked_at(delivered.id).unwrap_or(delivered.received_at);
+        // What was worked in one commit is heard in one moment, before anything that follows from it.
+        if worked_at > at {
+            at = worked_at;
+            // What a person did in the moment of a delivery was about what it opened.
+            while let Some(act) = acts.next_if(|act| act.at < at) {
+                do_again(stage, &act, lives);
+            }
+            stage.pass_until(at);
+            lives.take(stage);
         }
-        stage.pass_until(delivered.received_at);
         stage.hear_as(delivered.id, &delivered.source, delivered.says);
-        stage.pass_until(delivered.received_at);
         lives.take(stage);
         heard += 1;
         if heard % FORGET_EVERY == 0 {

@@ -212,6 +212,8 @@ pub struct Whereabouts {
     /// By delivery: fingerprint, incident, and whether it opened it.
     alerts: HashMap<DeliveryId, Vec<(String, IncidentId, bool)>>,
     fingerprints: HashSet<String>,
+    /// When each delivery that told something new was worked.
+    worked: HashMap<DeliveryId, Timestamp>,
     /// Incidents that opened within the past that is told, with their numbers.
     pub opened: BTreeMap<IncidentId, u64>,
 }
@@ -220,6 +222,11 @@ impl Whereabouts {
     pub fn of(&self, delivery: DeliveryId, fingerprint: &str) -> Option<(IncidentId, bool)> {
         let fired = self.alerts.get(&delivery)?;
         fired.iter().find(|(known, _, _)| known == fingerprint).map(|(_, id, opens)| (*id, *opens))
+    }
+
+    /// When it was worked: a while after it came in, and in one moment with whatever shared its commit. None where it told nothing new.
+    pub fn worked_at(&self, delivery: DeliveryId) -> Option<Timestamp> {
+        self.worked.get(&delivery).copied()
     }
 
     /// Whether any incident was told of such an alert.
@@ -235,6 +242,9 @@ impl Past {
         lived.take(entry);
         self.last_at = self.last_at.max(entry.at);
         let whereabouts = &mut self.whereabouts;
+        if let Event::AlertFired { delivery, .. } | Event::AlertResolved { delivery, .. } = &entry.event {
+            whereabouts.worked.entry(*delivery).or_insert(entry.at);
+        }
         match &entry.event {
             Event::Opened { number, source, .. } if source != SCHEDULE => drop(whereabouts.opened.insert(id, *number)),
             Event::AlertFired { delivery, alerts, .. } => {

@@ -78,6 +78,25 @@ async fn what_nobody_edited_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_storm_that_came_in_one_commit_changes_nothing() {
+    let app = App::with(&[("drill", &DRILL.replace("concurrency: 1", "concurrency: 2"))]).await;
+    for round in 0..3 {
+        let storm = (0..5).map(|service| {
+            let mut fired = alert("ServiceDown", "critical", "firing", round * 7_200 + service);
+            fired["labels"]["service"] = json!(format!("s{service}"));
+            body(&[fired])
+        });
+        let storm: Vec<_> = storm.collect();
+        futures_util::future::join_all(storm.iter().map(|body| app.hands_in(body))).await;
+        app.passes(Span::hours(30)).await;
+    }
+    let outcome = again(&app, &app.settings.rulebook).await;
+    assert_eq!((told(&outcome), outcome.supposed.len()), (Vec::new(), 0));
+    let waited = app.entries(app.incident(5).await.id).await;
+    assert!(waited.iter().any(|entry| matches!(entry.event, Event::LimitHit { .. })), "nobody waited for a turn");
+}
+
+#[tokio::test]
 async fn other_rules_change_what_they_should_and_say_why_and_nobody_hears_of_it() {
     let app = a_past().await;
     let before = (app.calls(), app.sent());
