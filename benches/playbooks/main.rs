@@ -1,4 +1,4 @@
-//! What a thousand playbooks cost: to check, to load at a start, and to ask one condition of. Absolute figures depend on the machine.
+//! What a thousand playbooks cost: to check, to load at a start, to test, and to ask one condition of. Absolute figures depend on the machine.
 //! `cargo bench --bench playbooks` prints the table; `PLAYBOOKS=10000` takes more.
 
 use std::hint::black_box;
@@ -16,6 +16,7 @@ use reynard::domain::secret::Secret;
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::Timestamp;
 use reynard::engine::store::{Journal, RevisionText};
+use reynard::rehearse_tests;
 use reynard::store::catalog as databases;
 use serde_json::{Value, json};
 
@@ -46,6 +47,7 @@ async fn main() {
     let (first, again) = kept[ROUNDS / 2];
     println!("| what they add to the first start: read, checked, texts kept | {} ms |", (loaded + first).as_millis());
     println!("| what they add to a later start | {} ms |", (loaded + again).as_millis());
+    println!("| stories that `reynard test` plays, files read and all | {:.0}/s |", stories(folder.path(), root));
     println!("| one condition | {:.2} µs |", condition().as_nanos() as f64 / f64::from(EACH) / 1_000.0);
 }
 
@@ -66,6 +68,29 @@ steps:
   - {{ id: tell, action: notify, with: {{ to: [on-call], text: '{{{{ incident.title }}}}: {{{{ steps.health.status }}}} of {n}' }} }}
 "
     )
+}
+
+/// The shipped files of tests, so many times over.
+const COPIES: usize = 100;
+
+/// In a second.
+fn stories(folder: &Path, root: &Path) -> f64 {
+    let (shipped, playbooks) = (root.join("playbooks"), folder.join("shipped"));
+    let tests = playbooks.join("tests");
+    std::fs::create_dir_all(&tests).expect("a folder");
+    copy(&shipped, &playbooks, "");
+    (0..COPIES).for_each(|n| copy(&shipped.join("tests"), &tests, &format!("{n}-")));
+    let begun = Instant::now();
+    let told = rehearse_tests::run(&[tests], Path::new("/nonexistent"), &playbooks).expect("played");
+    assert!(told.len() > COPIES && told.iter().all(|told| told.flaws.is_empty()), "a shipped playbook fails its tests");
+    told.len() as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// Every file of a folder into another one, under its name with something in front.
+fn copy(from: &Path, to: &Path, front: &str) {
+    for file in std::fs::read_dir(from).expect("a folder").map(|file| file.expect("readable")).filter(|file| file.path().is_file()) {
+        std::fs::copy(file.path(), to.join(format!("{front}{}", file.file_name().display()))).expect("copied");
+    }
 }
 
 /// How long keeping the texts takes in an empty database, and in one that has them.

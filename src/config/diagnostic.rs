@@ -142,6 +142,12 @@ impl Diagnostics {
         self.texts.insert(file.to_owned(), text);
     }
 
+    /// Puts what another one found behind.
+    pub fn take_in(&mut self, other: Self) {
+        self.list.extend(other.list);
+        self.texts.extend(other.texts);
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.list.iter()
     }

@@ -1,7 +1,10 @@
 //! All files to one rulebook, with every fault of every file; a broken playbook keeps its last good revision. Knows no disk.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use crate::config::circles;
 use crate::config::diagnostic::{Code, Diagnostic, Diagnostics};
@@ -16,6 +19,9 @@ use crate::config::steps::Context;
 use crate::domain::action::Specs;
 use crate::domain::playbook::Playbook;
 use crate::domain::settings::{Rulebook, Settings};
+
+/// Fewer files than this are read before a thread has begun.
+const WORTH_A_THREAD: usize = 32;
 
 /// What loading gave.
 #[derive(Clone, Debug)]
@@ -38,9 +44,9 @@ pub fn load(files: &Files, specs: &Specs, secrets: &dyn Secrets, previous: Optio
     };
     names.playbooks = files.playbooks.iter().map(|file| playbooks::slug_of(&file.path).to_owned()).collect();
     let mut shelf = Shelf { previous, ..Shelf::default() };
-    for file in &files.playbooks {
-        let context = Context { specs, names: &names, targets: &settings.rulebook.targets, outputs: &NOTHING };
-        let playbook = playbook_file(file, context, &mut diagnostics);
+    let context = Context { specs, names: &names, targets: &settings.rulebook.targets, outputs: &NOTHING };
+    for (file, (playbook, found)) in files.playbooks.iter().zip(playbook_files(&files.playbooks, context)) {
+        diagnostics.take_in(found);
         shelf.put(file, playbook, &mut diagnostics);
     }
     shelf.refuse_circles(&files.playbooks, &mut diagnostics);
@@ -79,6 +85,26 @@ fn playbook_file(file: &TextFile, context: Context<'_>, diagnostics: &mut Diagno
     let playbook = playbooks::read(&document, context);
     close(document, diagnostics);
     playbook
+}
+
+/// Each stands for itself until it is on the shelf, so all processors read, each its part of them.
+fn playbook_files(files: &[TextFile], context: Context<'_>) -> Vec<(Option<Playbook>, Diagnostics)> {
+    let read = |files: &[TextFile]| -> Vec<_> {
+        let one = |file| {
+            let mut found = Diagnostics::default();
+            (playbook_file(file, context, &mut found), found)
+        };
+        files.iter().map(one).collect()
+    };
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let readers = processors.min(files.len() / WORTH_A_THREAD);
+    if readers < 2 {
+        return read(files);
+    }
+    thread::scope(|scope| {
+        let parts: Vec<_> = files.chunks(files.len().div_ceil(readers)).map(|part| scope.spawn(move || read(part))).collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 fn document(file: &TextFile, diagnostics: &mut Diagnostics) -> Option<Document> {
@@ -189,6 +215,19 @@ mod tests {
         let files: Vec<_> = loaded.diagnostics.iter().map(|fault| fault.file.as_str()).collect();
         assert_eq!(files, ["reynard.yaml", "playbooks/a.yaml", "playbooks/a.yaml", "playbooks/b.yml"]);
         assert!(loaded.settings.is_none());
+    }
+
+    #[test]
+    fn many_files_are_told_of_in_their_order_whoever_read_them() {
+        let names: Vec<String> = (0..5 * WORTH_A_THREAD).map(|n| format!("playbooks/p{n:03}.yaml")).collect();
+        let text = |n: usize| if n.is_multiple_of(2) { GOOD } else { "steps: 1" };
+        let texts: Vec<_> = names.iter().enumerate().map(|(n, name)| (name.as_str(), text(n))).collect();
+        let loaded = samples::load("", &texts);
+        let mut told: Vec<_> = loaded.diagnostics.iter().map(|fault| fault.file.as_str()).collect();
+        told.dedup();
+        assert_eq!(told, names.iter().skip(1).step_by(2).collect::<Vec<_>>());
+        let rulebook = loaded.settings.expect("no settings, no fault in them").rulebook;
+        assert_eq!((rulebook.playbooks.len(), rulebook.broken.len()), (80, 80));
     }
 
     #[test]
