@@ -15,6 +15,7 @@ pub mod restore;
 pub mod run;
 pub mod schema;
 pub mod serve;
+pub mod shadow;
 pub mod simulate;
 pub mod test;
 pub mod verify;

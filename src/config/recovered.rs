@@ -18,6 +18,8 @@ use crate::domain::time::Span;
 const PROMETHEUS: &str = "prometheus.wait_until";
 const HOLD: Span = Span::minutes(1);
 const WITHIN: Span = Span::minutes(10);
+/// How often Prometheus is asked at the most, and at the least: a short while is looked at more closely.
+const ASKED_EVERY: (Span, Span) = (Span(250), Span::seconds(5));
 /// Beyond its own time the step has a minute to come to an end.
 const GRACE: Span = Span::minutes(1);
 
@@ -83,9 +85,16 @@ fn prometheus(fields: &Fields<'_>, query: At<'_>, (hold, within): (Option<Span>,
         ("query".to_owned(), json!(query.words()?)),
         ("for".to_owned(), json!(written(hold?))),
         ("within".to_owned(), json!(written(within?))),
+        ("every".to_owned(), json!(written(pause(within?)))),
     ]);
     asked?;
     Some(Question { action: PROMETHEUS, target: Some(target?), with: ValueTemplate::parse(&with.into(), &scope.earlier).ok()? })
+}
+
+/// So that a short while has its twenty looks, too.
+fn pause(within: Span) -> Span {
+    let (least, most) = ASKED_EVERY;
+    Span(within.0 / 20).clamp(least, most)
 }
 
 /// As a step of its own: it ends the run, changes nothing, and asks anew after a stop.

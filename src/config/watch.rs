@@ -8,8 +8,8 @@ use crate::domain::secret::Secret;
 use crate::domain::time::Span;
 use crate::domain::watch::{WatchSettings, Watchdog};
 
-/// A look takes place every half minute; what is asked for more often cannot be had.
-const LEAST: Span = Span::seconds(30);
+/// More often than that would only keep the disk busy.
+const LEAST: Span = Span::seconds(1);
 
 /// Where somebody outside is told that all is well, and how often.
 pub fn read(at: At<'_>, secrets: &dyn Secrets) -> Option<(Option<Secret>, WatchSettings)> {
@@ -32,7 +32,7 @@ pub fn watchdog(at: At<'_>) -> Option<Watchdog> {
 fn at_least(at: At<'_>) -> Option<Span> {
     let span = at.span()?;
     if span < LEAST {
-        at.error_help(Code::BadValue, format!("{span} is shorter than the half minute between two looks"), "write for example 1m");
+        at.error_help(Code::BadValue, format!("{span} is too short: Reynard looks once a second at most"), "write for example 1m");
         return None;
     }
     Some(span)

@@ -143,6 +143,9 @@ pub struct Request {
     /// Who has said yes so far.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub yes: Vec<String>,
+    /// Why it asks, where the step does not say so itself: its playbook has still to earn its freedom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 fn one() -> u32 {
@@ -389,7 +392,7 @@ impl Run {
     }
 
     fn asked(&mut self, at: Timestamp, step: &StepRef, event: &Event) {
-        let Event::ApprovalRequested { title, action, target, params, by, of, expires_at, otherwise, .. } = event else { return };
+        let Event::ApprovalRequested { title, action, target, params, by, of, expires_at, otherwise, why, .. } = event else { return };
         let request = Request {
             by: by.clone(),
             asked_at: at,
@@ -398,6 +401,7 @@ impl Run {
             approved_by: None,
             of: *of,
             yes: Vec::new(),
+            why: why.clone(),
         };
         let state = StepState {
             status: StepStatus::Waiting,

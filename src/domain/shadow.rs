@@ -34,6 +34,21 @@ impl Fate {
             Self::Open => "open",
         }
     }
+
+    /// As it follows a count.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Person => "might have fixed what a person had to take",
+            Self::Stopped => "would have been stopped by a limit",
+            Self::ByItself => "would have acted on what recovered by itself",
+            Self::Open => "for trouble that goes on",
+        }
+    }
+
+    /// Of one step, whose limit is known.
+    pub fn stopped_by(limit: &str) -> String {
+        format!("would have been stopped by {limit}")
+    }
 }
 
 /// A step that would have been done.

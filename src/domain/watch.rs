@@ -1,7 +1,7 @@
 //! Reynard looks after itself: what it finds wrong with its own work, judged from what is open and what is asked for.
 //! Knows no database and sends nothing; the instants are handed in.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::domain::decide::command::{AttemptRef, Effect};
 use crate::domain::incident::Incident;
@@ -13,6 +13,8 @@ use crate::domain::time::{Span, Timestamp};
 pub const LATE: Span = Span::minutes(2);
 /// How long after its own timeout an attempt may still be said to be under way.
 const GRACE: Span = Span::minutes(2);
+/// How long something may look wrong that may only be on its way.
+const ON_ITS_WAY: Span = Span::seconds(30);
 /// How far the clock may lie behind what was committed.
 pub const OUT_OF_STEP: Span = Span::minutes(1);
 
@@ -125,8 +127,8 @@ pub struct Asked {
     pub effect: Effect,
 }
 
-/// What is only a fault when it is still there at the next look: it may have been on its way.
-pub type Suspects = BTreeSet<(u64, String)>;
+/// What is only a fault when it is still there half a minute later, since when: it may have been on its way.
+pub type Suspects = BTreeMap<(u64, String), Timestamp>;
 
 /// The faults that the disk shows, and what is suspicious.
 pub fn judge(audit: &Audit, rulebook: &Rulebook, before: &Suspects, now: Timestamp) -> (Vec<Fault>, Suspects) {
@@ -135,14 +137,18 @@ pub fn judge(audit: &Audit, rulebook: &Rulebook, before: &Suspects, now: Timesta
         let late = now.since(due_at);
         faults.push(Fault::new(Check::Timers, format!("{count} due and not begun, the first for incident #{number}, {late} late")));
     }
-    let mut suspects = Suspects::new();
-    suspects.extend(audit.adrift.iter().map(|number| (*number, "has neither a next event nor a person".to_owned())));
-    for incident in &audit.at_work {
-        suspects.extend(stopped(incident, &audit.attempts).into_iter().map(|words| (incident.number, words)));
-    }
-    let again: Vec<String> = suspects.intersection(before).map(|(number, words)| format!("#{number} {words}")).collect();
-    if !again.is_empty() {
-        faults.push(Fault::new(Check::Incidents, some(&again)));
+    let adrift = audit.adrift.iter().map(|number| (*number, "has neither a next event nor a person".to_owned()));
+    let stopped =
+        audit.at_work.iter().flat_map(|incident| stopped(incident, &audit.attempts).into_iter().map(|words| (incident.number, words)));
+    let since = |suspect: (u64, String)| {
+        let at = before.get(&suspect).copied().unwrap_or(now);
+        (suspect, at)
+    };
+    let suspects: Suspects = adrift.chain(stopped).map(since).collect();
+    let there = suspects.iter().filter(|(_, at)| now >= **at + ON_ITS_WAY);
+    let there: Vec<String> = there.map(|((number, words), _)| format!("#{number} {words}")).collect();
+    if !there.is_empty() {
+        faults.push(Fault::new(Check::Incidents, some(&there)));
     }
     let stuck: Vec<String> = audit.attempts.iter().filter_map(|asked| stuck(asked, audit, rulebook, now)).collect();
     if !stuck.is_empty() {

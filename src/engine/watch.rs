@@ -1,4 +1,4 @@
-//! The self-watch: every half minute a look at whether the engine itself is well. What is wrong is said by /ready, metrics and an
+//! The self-watch: every half minute, or as often as a heartbeat is wanted, a look at whether the engine itself is well. What is wrong is said by /ready, metrics and an
 //! incident of Reynard's own, which takes the way of any other alert; somebody outside is told only that all is well.
 //! Knows no database; what is looked at comes from the reads.
 
@@ -15,7 +15,8 @@ use crate::engine::runtime::Runtime;
 use crate::engine::store::{IncidentQuery, StoreError};
 use crate::engine::work::Work;
 
-pub const EVERY: Span = Span::seconds(30);
+/// The longest time between two looks.
+const EVERY: Span = Span::seconds(30);
 /// The source and the service that its own alerts name.
 pub const OWN: &str = "reynard";
 /// An alert that still fires is told again so often, so that nobody takes its silence for peace.
@@ -50,14 +51,19 @@ impl Watch {
     /// Looks for as long as it is polled.
     pub async fn work(mut self) {
         let clock = self.runtime.clock.clone();
-        let mut at = clock.now() + EVERY;
+        let mut at = clock.now() + self.pause();
         loop {
             while clock.now() < at {
                 clock.wait_until(at).await;
             }
             self.look().await;
-            at = clock.now() + EVERY;
+            at = clock.now() + self.pause();
         }
+    }
+
+    /// A heartbeat is preceded by a look, so whoever wants it more often has Reynard look more often.
+    fn pause(&self) -> Span {
+        EVERY.min(self.runtime.rulebook().watch.every)
     }
 
     /// One look; answers what is wrong.

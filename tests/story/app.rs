@@ -550,7 +550,9 @@ impl Action for Recorder {
     }
 
     async fn check(&self, call: &Call) -> Verdict {
-        match self.answer(call, "check ") {
+        let answer = self.answer(call, "check ");
+        self.world.until_let_go(&format!("check {}", self.spec.name)).await;
+        match answer {
             Ok(output) => Verdict::Confirmed(output),
             Err(ActionError::Fatal(reason)) => Verdict::Denied(reason),
             Err(error) => Verdict::CannotTell(error.to_string()),

@@ -161,7 +161,13 @@ steps:
     assert!(page.contains("(postgres.pool_reset on orders-db) was sent") && page.contains("it happens twice"), "{page}");
     assert!(browser.page(&format!("/runs/{run}/steps/reset/skip")).await.contains("goes on with “Say so”"));
     let kinds = app.kinds(incident.id).await;
-    browser.sends(&format!("/runs/{run}/steps/reset/retry"), "").await;
+    for verb in ["retry", "skip"] {
+        let step = format!("/runs/{run}/steps/reset/{verb}");
+        assert_eq!(notice(&browser.sends(&step, "note=seen").await), "Say who you are: your name stands behind it.");
+        assert_eq!(notice(&browser.sends(&step, "by=ana").await), "Say how you know: what did you see?");
+    }
+    assert_eq!(app.kinds(incident.id).await, kinds, "whoever answers for it says who they are, and why");
+    browser.sends(&format!("/runs/{run}/steps/reset/retry"), "note=seen&by=ana").await;
     app.settles().await;
     assert!(app.kinds(incident.id).await.len() > kinds.len(), "looking changed nothing, the form did");
     assert_eq!(app.newest().await.runs[&run].steps["tell"].status, StepStatus::Succeeded);

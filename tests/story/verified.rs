@@ -8,7 +8,7 @@ use reynard::domain::timeline::{Event, Outcome};
 use reynard::engine::ports::ActionError;
 use serde_json::json;
 
-use crate::app::App;
+use crate::app::{App, alert, body};
 
 async fn the_run(app: &App) -> Run {
     app.newest().await.runs_in_order().first().copied().cloned().expect("a run")
@@ -183,6 +183,21 @@ async fn a_no_of_prometheus_takes_everything_back_and_keeps_the_incident_open_th
     assert_eq!(app.newest().await.status, Status::Triggered, "a person has the last word");
     app.puts(incident.id, "ana", Command::Resolve { note: "mended by hand".to_owned() }).await.expect("taken");
     app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn a_no_of_prometheus_is_a_no_also_after_a_crash_in_the_middle_of_the_look() {
+    let mut app = App::with(&[("asks", ASKS_PROMETHEUS)]).await;
+    app.holds("check prometheus.wait_until");
+    app.hands_in(&body(&[alert("ServiceDown", "critical", "firing", 0)])).await;
+    app.is_asked(3).await;
+    app.lets_go("check prometheus.wait_until");
+    app.answers("check prometheus.wait_until", vec![fatal("not met within 10m")]);
+    app.crashes().await;
+    let run = the_run(&app).await;
+    assert_eq!((run.status, run.reason.as_deref()), (RunStatus::Failed, Some("the trouble is not over: not met within 10m")));
+    assert_eq!((run.steps["protect"].status, run.steps["shield"].status), (StepStatus::Undone, StepStatus::Undone));
+    assert_eq!(run.steps["recovered"].attempt, 2);
 }
 
 #[tokio::test]

@@ -125,6 +125,9 @@ async fn an_incident_with_neither_a_next_event_nor_a_person_is_adrift() {
     let mut disk = SqliteConnection::connect(&format!("sqlite://{file}")).await.expect("the file");
     sqlx::query("delete from jobs").execute(&mut disk).await.expect("deleted");
     assert_eq!(looks(&mut watch).await, [], "it may have been on its way");
+    app.clock.turn(Span::seconds(29));
+    assert_eq!(looks(&mut watch).await, [], "for half a minute, however often it is looked at");
+    app.clock.turn(Span::seconds(1));
     assert_eq!(looks(&mut watch).await, [Check::Incidents]);
     let told = own(&app).await;
     assert!(told.len() == 1 && told[0].title.contains("#1 has neither a next event nor a person"), "{told:#?}");

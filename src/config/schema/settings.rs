@@ -86,14 +86,17 @@ fn watch() -> Value {
     let every = json!({ "default": WatchSettings::default().every.to_string() });
     let fields = [
         ("heartbeat", about("An address that is called as long as Reynard is well; whoever waits there notices silence.", secret())),
-        ("every", merged([about("How often; at least 30s.", span()), every])),
+        (
+            "every",
+            merged([about("How often; at least 1s. Reynard looks at itself as often, and every half minute at the least.", span()), every]),
+        ),
     ];
     about("Who watches Reynard itself.", object(&[], fields))
 }
 
 fn watchdog() -> Value {
     let alertname = merged([about("The alert that always fires.", words_of_text()), json!({ "default": "Watchdog" })]);
-    let within = merged([about("Silence for longer is told; at least 30s.", span()), json!({ "default": "10m" })]);
+    let within = merged([about("Silence for longer is told; at least 1s.", span()), json!({ "default": "10m" })]);
     about(
         "An alert that always fires, so that its silence says that the sender is away.",
         object(&[], [("alertname", alertname), ("within", within)]),

@@ -142,8 +142,9 @@ impl Turn<'_, '_> {
                 if out_of_tries || !self.goes_on(run) {
                     return self.fail(run.id, step, attempt, (reason, true), duration_ms);
                 }
-                let title = step.title.clone();
-                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(self.now), duration_ms, unsure: true });
+                // Whoever was cut off while looking whether the trouble is over has changed nothing, and the next look tells.
+                let (title, unsure) = (step.title.clone(), !self.is_recovery(run.id, &step.id));
+                self.emit_engine(Event::StepFailed { at, title, reason, retry_at: Some(self.now), duration_ms, unsure });
                 self.wake_at(self.now, Wake::Step { run: run.id, step: Some(step.id.clone()), attempt: attempt + 1 });
             }
             OnInterrupt::Check if step.check.is_some() => {

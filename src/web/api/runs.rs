@@ -78,6 +78,8 @@ pub struct ApprovalBody {
     pub of: u32,
     /// Who has said yes so far.
     pub yes: Vec<String>,
+    /// Why it asks although the step does not say so: its playbook has still to earn that it need not.
+    pub why: Option<String>,
 }
 
 /// A step with all that is known of it: each attempt, how far the limits are used that its next one would meet, and what became of the
@@ -370,6 +372,7 @@ impl ApprovalBody {
             approved_by: request.approved_by.clone(),
             of: request.of,
             yes: request.yes.clone(),
+            why: request.why.clone(),
         }
     }
 }

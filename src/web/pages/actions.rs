@@ -10,9 +10,11 @@ use uuid::Uuid;
 use crate::domain::decide::command::Command;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::{Incident, Status};
+use crate::domain::run::StepStatus;
 use crate::domain::timeline::Outcome;
 use crate::engine::error::EngineError;
 use crate::engine::request::Request;
+use crate::engine::store::IncidentName;
 use crate::web::pages::fault::Fault;
 use crate::web::pages::incident::parse_name;
 use crate::web::pages::visitor::{Notice, Undo, Visitor, local};
@@ -58,7 +60,7 @@ pub async fn on_run(
     let (run, id) = find_run(&web, &run).await?;
     let command = Command::CancelRun { run, note: fields.note() };
     let wish = Wish { id, command, done: "Cancelled: what has not begun will not begin.", undo: None, deed: format!("cancel:{run}") };
-    Ok(put(&web, Ok(wish), &visitor, &fields, &format!("/incidents/{id}")).await)
+    Ok(put(&web, Ok(wish), &visitor.named(fields.by.as_deref()), &fields, &format!("/incidents/{id}")).await)
 }
 
 pub async fn on_step(
@@ -69,14 +71,18 @@ pub async fn on_step(
 ) -> Result<Response, Fault> {
     let (run, id) = find_run(&web, &run).await?;
     let deed = format!("{verb}:{run}:{step}");
-    let who = visitor.signed(fields.by.as_deref());
+    let visitor = visitor.named(fields.by.as_deref());
+    let doubtful = is_in_doubt(&web, id, (run, &step)).await?;
     let wish = step_wish(run, step, &verb, &fields).and_then(|command| {
-        if who.is_none() && ["approve", "reject", "settle"].contains(&verb.as_str()) {
-            return Err("Say who you are: your name stands behind it.".to_owned());
+        let answers = ["approve", "reject", "settle"].contains(&verb.as_str()) || (doubtful && ["retry", "skip"].contains(&verb.as_str()));
+        if answers && visitor.name.is_none() {
+            return Err(NAMELESS.to_owned());
+        }
+        if doubtful && ["settle", "retry", "skip"].contains(&verb.as_str()) && fields.note().is_empty() {
+            return Err("Say how you know: what did you see?".to_owned());
         }
         Ok(Wish { id, command, done: done(&verb), undo: None, deed })
     });
-    let visitor = Visitor { name: who.map(|actor| actor.name().to_owned()).or(visitor.name.clone()), ..visitor };
     Ok(put(&web, wish, &visitor, &fields, &format!("/incidents/{id}")).await)
 }
 
@@ -87,17 +93,16 @@ pub async fn rearm(
     visitor: Visitor,
     Form(fields): Form<Fields>,
 ) -> Result<Response, Fault> {
-    let who = visitor.signed(fields.by.as_deref());
-    let wish = match (armed_by(&*web.runtime.reads, &slug).await?, &who, fields.note()) {
+    let visitor = visitor.named(fields.by.as_deref());
+    let wish = match (armed_by(&*web.runtime.reads, &slug).await?, &visitor.name, fields.note()) {
         (None, ..) => Err(format!("The breaker of {slug} is not open: nothing to arm.")),
-        (_, None, _) => Err("Say who you are: your name stands behind it.".to_owned()),
+        (_, None, _) => Err(NAMELESS.to_owned()),
         (_, _, note) if note.is_empty() => Err("Say why: what was wrong, and what is different now?".to_owned()),
         (Some(id), Some(_), note) => {
             let command = Command::Rearm { playbook: slug.clone(), note };
             Ok(Wish { id, command, done: "Armed again: it may change things.", undo: None, deed: format!("rearm:{slug}") })
         }
     };
-    let visitor = Visitor { name: who.map(|actor| actor.name().to_owned()).or(visitor.name.clone()), ..visitor };
     Ok(put(&web, wish, &visitor, &fields, "/playbooks").await)
 }
 
@@ -109,6 +114,15 @@ struct Wish {
     undo: Option<Undo>,
     /// Together with the form's id, what this request is known by.
     deed: String,
+}
+
+const NAMELESS: &str = "Say who you are: your name stands behind it.";
+
+/// Whether nobody knows what became of the step, so that whatever is said of it needs a name and a reason.
+async fn is_in_doubt(web: &WebState, id: IncidentId, (run, step): (RunId, &str)) -> Result<bool, Fault> {
+    let incident = web.runtime.reads.incident(IncidentName::Id(id)).await?;
+    let state = incident.as_ref().and_then(|incident| incident.runs.get(&run)?.steps.get(step));
+    Ok(state.is_some_and(|state| state.status == StepStatus::InDoubt))
 }
 
 async fn find_run(web: &WebState, run: &str) -> Result<(RunId, IncidentId), Fault> {
@@ -176,9 +190,6 @@ fn step_wish(run: RunId, step: String, verb: &str, fields: &Fields) -> Result<Co
                 "failed" => Outcome::Failed,
                 _ => return Err("Say whether it took effect.".to_owned()),
             };
-            if note.is_empty() {
-                return Err("Say how you know: what did you see?".to_owned());
-            }
             Command::SettleStep { run, step, outcome, note }
         }
         "retry" => Command::RetryStep { run, step, note },

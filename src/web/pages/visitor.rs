@@ -64,10 +64,9 @@ impl Visitor {
         self.name.as_deref().unwrap_or(NOBODY)
     }
 
-    /// Who acts: the name this browser remembers, else the one that the form asked for. None when nobody has said who they are.
-    pub fn signed(&self, said: Option<&str>) -> Option<Actor> {
-        let name = self.name.clone().or_else(|| said.and_then(valid_name));
-        name.map(Actor::Person)
+    /// Called as this browser remembers them, else as the form said; nameless when nobody has said who they are.
+    pub fn named(self, said: Option<&str>) -> Self {
+        Self { name: self.name.clone().or_else(|| said.and_then(valid_name)), ..self }
     }
 
     pub fn actor(&self) -> Actor {

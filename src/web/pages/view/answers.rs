@@ -23,6 +23,8 @@ pub struct ApprovalView {
     pub otherwise: &'static str,
     /// Whoever asked for the run, who may not answer.
     pub not_by: Option<String>,
+    /// Why it asks, where the step does not say so itself.
+    pub why: Option<String>,
     /// Who has said yes, where one is not enough.
     pub yes: Option<String>,
     pub gauges: Vec<GaugeView>,
@@ -71,6 +73,7 @@ pub struct AttemptView {
     pub key: String,
     pub with: Option<String>,
     pub word: &'static str,
+    pub ended: Option<Moment>,
     pub answer: Option<String>,
 }
 
@@ -87,11 +90,18 @@ pub fn approval(run: &Run, state: &StepState, lens: Lens) -> Option<ApprovalView
         until: lens.countdown(request.expires_at),
         otherwise: told(request.otherwise),
         not_by: run.requested_by.clone(),
+        why: request.why.as_deref().map(sentence),
         yes,
         gauges: Vec::new(),
         before: Vec::new(),
         first: false,
     })
+}
+
+/// With a capital and a full stop, among other sentences.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 pub fn doubt(run: &Run, state: &StepState, lens: Lens) -> Option<Doubt> {
@@ -150,6 +160,7 @@ fn attempt_view(known: &Attempted, lens: Lens) -> AttemptView {
         key: known.key.clone(),
         with: readable(&known.params),
         word: if known.status == "in_doubt" { "no answer" } else { known.status },
+        ended: known.ended_at.map(|at| lens.moment(at)),
         answer: known.answer.clone(),
     }
 }

@@ -74,7 +74,7 @@ pub struct WouldView {
 pub fn shadow_view(woulds: &[Would], lens: Lens) -> ShadowView {
     let sums = sums(woulds).into_iter().map(|(playbook, sum)| SumView {
         playbook,
-        lines: Fate::ALL.into_iter().filter_map(|fate| Some(format!("{} {}", sum.fates.get(&fate)?, in_words(fate)))).collect(),
+        lines: Fate::ALL.into_iter().filter_map(|fate| Some(format!("{} {}", sum.fates.get(&fate)?, fate.in_words()))).collect(),
     });
     let items = woulds.iter().take(ITEMS).map(|would| WouldView {
         at: lens.moment(would.at),
@@ -83,22 +83,13 @@ pub fn shadow_view(woulds: &[Would], lens: Lens) -> ShadowView {
         playbook: would.playbook.clone(),
         deed: deed(&would.action, would.target.as_deref()),
         params: if would.params.is_null() { String::new() } else { would.params.to_string() },
-        fate: would.limit.as_ref().map_or_else(|| in_words(would.fate).to_owned(), |limit| format!("would have been stopped by {limit}")),
+        fate: would.limit.as_deref().map_or_else(|| would.fate.in_words().to_owned(), Fate::stopped_by),
     });
     ShadowView { sums: sums.collect(), items: items.collect() }
 }
 
 /// Steps of the report that the page lists.
 const ITEMS: usize = 100;
-
-fn in_words(fate: Fate) -> &'static str {
-    match fate {
-        Fate::Person => "might have fixed what a person had to take",
-        Fate::Stopped => "would have been stopped by a limit",
-        Fate::ByItself => "would have acted on what recovered by itself",
-        Fate::Open => "for trouble that goes on",
-    }
-}
 
 /// The first words of the banner on every page.
 #[derive(Clone, Debug, Serialize)]

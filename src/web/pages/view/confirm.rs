@@ -23,6 +23,8 @@ pub struct ConfirmView {
     /// What was said already: why, and by whom.
     pub note: String,
     pub by: String,
+    /// Whether nobody knows what happened, so that a reason has to be given.
+    pub doubtful: bool,
 }
 
 pub fn cancel_view(incident: &Incident, run: &Run, rulebook: &Rulebook) -> ConfirmView {
@@ -78,12 +80,23 @@ pub fn step_view(incident: &Incident, (run, step, verb): (&Run, &str, &str), rul
         }
         _ => return None,
     };
-    Some(view(incident, question, (sentences, format!("/runs/{}/steps/{step}/{verb}", run.id), button)))
+    let view = view(incident, question, (sentences, format!("/runs/{}/steps/{step}/{verb}", run.id), button));
+    Some(ConfirmView { doubtful: state.status == StepStatus::InDoubt, ..view })
 }
 
 fn view(incident: &Incident, question: String, (sentences, action, button): (Vec<String>, String, &'static str)) -> ConfirmView {
-    let (number, priority) = (incident.number, incident.priority.to_string());
-    ConfirmView { number, priority, title: title(incident), question, sentences, action, button, note: String::new(), by: String::new() }
+    ConfirmView {
+        number: incident.number,
+        priority: incident.priority.to_string(),
+        title: title(incident),
+        question,
+        sentences,
+        action,
+        button,
+        note: String::new(),
+        by: String::new(),
+        doubtful: false,
+    }
 }
 
 /// What has not begun.
