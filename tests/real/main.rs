@@ -3,21 +3,30 @@
 
 mod access;
 mod approvals;
+mod autonomy;
 mod books;
+mod breaker;
 mod cut;
 mod database_away;
 mod examples;
 mod failover;
 mod hold;
 mod inbox;
+mod leases;
+mod ledger;
+mod limits;
 mod load;
+mod locks;
 mod migrate;
 mod nodes;
 mod pages;
 mod pair;
 mod parts;
 mod parts_work;
+mod recovery;
 mod reload;
+mod selfwatch;
+mod shadow;
 mod signals;
 mod whole_chain;
 

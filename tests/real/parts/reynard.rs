@@ -10,10 +10,13 @@ use tempfile::TempDir;
 
 use crate::parts::http;
 use crate::parts::process::Process;
+use crate::parts::wait::{seconds, wait_until};
 
 pub struct Reynard {
     pub url: String,
     pub process: Process,
+    port: u16,
+    environment: Vec<(String, String)>,
     folder: TempDir,
 }
 
@@ -42,15 +45,24 @@ impl Reynard {
         for (slug, text) in setup.playbooks {
             fs::write(folder.path().join(format!("playbooks/{slug}.yaml")), text)?;
         }
-        let build = |port| {
-            let mut command = Command::new(binary());
-            command.current_dir(folder.path()).envs(setup.environment.iter().copied());
-            command.args(["serve", "--config", "reynard.yaml", "--listen", &format!("127.0.0.1:{port}")]);
-            command
-        };
+        let environment: Vec<_> = setup.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let build = |port| serve(&folder, &environment, port);
         let ready = async |port| http::answers(&format!("http://127.0.0.1:{port}/{well}")).await;
         let (process, port) = Process::serve("reynard", folder.path(), build, ready).await?;
-        Ok(Reynard { url: format!("http://127.0.0.1:{port}"), process, folder })
+        Ok(Reynard { url: format!("http://127.0.0.1:{port}"), process, port, environment, folder })
+    }
+
+    /// Gone from one moment to the next, as by a power cut.
+    pub fn dies(&mut self) {
+        self.process.end("KILL");
+    }
+
+    /// A new life in the same folder, at the same address.
+    pub async fn starts_again(&mut self) -> Result<()> {
+        let process = Process::start("reynard", self.folder.path(), &mut serve(&self.folder, &self.environment, self.port))?;
+        let ready = async |port| http::answers(&format!("http://127.0.0.1:{port}/ready")).await;
+        self.process = process.until_ready(self.port, &ready).await?;
+        Ok(())
     }
 
     pub async fn is_ready(&self) -> bool {
@@ -90,10 +102,20 @@ impl Reynard {
     }
 
     pub async fn post(&self, path: &str) -> Result<()> {
-        let answer = http::client().post(format!("{}{path}", self.url)).json(&json!({})).send().await?;
+        self.asks(path, &json!({})).await.map(drop)
+    }
+
+    /// Has something done, as a program does.
+    pub async fn asks(&self, path: &str, wish: &Value) -> Result<Value> {
+        let answer = http::client().post(format!("{}{path}", self.url)).json(wish).send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
         ensure!(status.is_success(), "POST {path}: {status}: {text}");
-        Ok(())
+        serde_json::from_str(&text).with_context(|| format!("POST {path}: {text}"))
+    }
+
+    /// Takes a delivery.
+    pub async fn hears(&self, delivery: &Value) -> Result<()> {
+        self.asks("/", delivery).await.map(drop)
     }
 
     /// A verb of the command line that speaks to this server; whether it went well, and what it said.
@@ -119,10 +141,49 @@ impl Reynard {
         Ok(self.get("/api/v1/incidents").await?["items"].as_array().and_then(|items| items.first()).cloned())
     }
 
+    /// The open or ended incident of this service, once there is one and it is as wanted.
+    pub async fn incident_of(&self, service: &str, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
+        let path = format!("/api/v1/incidents?status=all&service={service}");
+        wait_until(&format!("the incident of {service}: {what}"), seconds(20), async || {
+            let newest = self.get(&path).await?["items"][0].clone();
+            ensure!(!newest.is_null() && is(&newest), "it is {newest:#}");
+            Ok(Some(newest))
+        })
+        .await
+    }
+
+    /// The entry of the incident's timeline that says this, once there is one.
+    pub async fn tells(&self, incident: &Value, words: &str) -> Result<Value> {
+        let id = incident["id"].as_str().context("an incident has an id")?;
+        wait_until(&format!("\"{words}\" on the timeline"), seconds(20), async || {
+            let entries = self.timeline(id).await?;
+            let said = |entry: &&Value| entry["sentence"].as_str().is_some_and(|sentence| sentence.contains(words));
+            let sentences = || entries.iter().map(|entry| entry["sentence"].to_string()).collect::<Vec<_>>().join("\n");
+            Ok(Some(entries.iter().find(said).with_context(sentences)?.clone()))
+        })
+        .await
+    }
+
+    /// A step of the incident's last run, as the API has it.
+    pub async fn step(&self, incident: &Value, step: &str) -> Result<Value> {
+        let id = incident["id"].as_str().context("an incident has an id")?;
+        let runs = self.get(&format!("/api/v1/incidents/{id}/runs")).await?;
+        let run = runs["items"].as_array().and_then(|runs| runs.last()).context("it has a run")?;
+        let found = run["steps"].as_array().into_iter().flatten().find(|known| known["id"] == step);
+        found.cloned().with_context(|| format!("no step {step} in {run:#}"))
+    }
+
     pub async fn timeline(&self, incident: &str) -> Result<Vec<Value>> {
         let answer = self.get(&format!("/api/v1/incidents/{incident}/timeline")).await?;
         answer["items"].as_array().or(answer.as_array()).cloned().context("a timeline is a list")
     }
+}
+
+fn serve(folder: &TempDir, environment: &[(String, String)], port: u16) -> Command {
+    let mut command = Command::new(binary());
+    command.current_dir(folder.path()).envs(environment.iter().cloned());
+    command.args(["serve", "--config", "reynard.yaml", "--listen", &format!("127.0.0.1:{port}")]);
+    command
 }
 
 /// The binary under test: the released one where `tests/run` built it, else the one of this test build.
