@@ -65,7 +65,7 @@ impl HttpCheck {
 
     async fn ask(&self, call: &Call) -> Result<(Params, Reply), ActionError> {
         let params: Params = params::read(call)?;
-        let reply = http::send(self.request(call, &params)?, call, Deed::Read).await?;
+        let reply = http::ask(self.request(call, &params)?, call).await?;
         Ok((params, reply))
     }
 }

@@ -253,6 +253,8 @@ impl Run {
     /// Folds one fact in; facts about other runs never arrive here.
     pub fn apply(&mut self, at: Timestamp, event: &Event) {
         match event {
+            // It changes nothing.
+            Event::StepAnsweredLate { .. } => return,
             Event::StepStarted { at: step, .. } if step.undo => self.undo_started(step),
             Event::StepStarted { at: step, .. } => self.step_started(at, step, event),
             Event::StepSucceeded { at: step, title, output, .. } => {

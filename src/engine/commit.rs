@@ -390,6 +390,7 @@ impl Writer {
             return Ok(());
         }
         draft.batch.settled.extend(put.settles);
+        draft.batch.answers.extend(put.from_inbox);
         if let Some(occurrence) = put.command.occurrence() {
             // It stands under the incident that it may open.
             self.incidents.visit(occurrence.key(), Incident::blank(put.incident));

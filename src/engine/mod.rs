@@ -9,6 +9,7 @@ pub mod gate;
 mod inbox;
 pub mod incidents;
 pub mod intake;
+mod late;
 pub mod load;
 pub mod metrics;
 pub mod narrate;

@@ -13,6 +13,7 @@ mod hold;
 mod inbox;
 mod intake;
 mod language;
+mod late;
 mod leases;
 mod library;
 mod outages;

@@ -80,6 +80,7 @@ impl Turn<'_, '_> {
             Command::Plan(occurrence) => self.plan_occurrence(occurrence),
             Command::Proceed { run } => drop(self.proceed(run)),
             Command::Performed(performed) => self.performed(performed),
+            Command::AnsweredLate(late) => self.answered_late(late),
             Command::Recover(outage) => self.recover(&outage),
             Command::Interrupted(attempt) => self.interrupted(&attempt),
             Command::Withheld(attempt) => self.not_begun(&attempt, "automation was held before it began"),

@@ -108,6 +108,9 @@ pub struct AttemptBody {
     /// `running`, `succeeded`, `failed`, `in_doubt` or `undone`.
     pub status: &'static str,
     pub answer: Option<String>,
+    /// What it answered when nobody waited any more, which changed nothing: when that was, and its words.
+    pub late_at: Option<String>,
+    pub late_answer: Option<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -387,6 +390,8 @@ impl AttemptBody {
             ended_at: instant(known.ended_at),
             status: known.status,
             answer: known.answer.clone(),
+            late_at: instant(known.late.as_ref().map(|late| late.at)),
+            late_answer: known.late.as_ref().map(|late| late.said.clone()),
         }
     }
 }

@@ -72,6 +72,15 @@ pub struct AttemptView {
     pub with: Option<String>,
     pub word: &'static str,
     pub answer: Option<String>,
+    /// What it said when nobody waited any more, and when.
+    pub late: Option<LateView>,
+}
+
+/// An answer that changed nothing and may tell all the same what happened.
+#[derive(Clone, Debug, Serialize)]
+pub struct LateView {
+    pub at: Moment,
+    pub said: String,
 }
 
 pub fn approval(run: &Run, state: &StepState, lens: Lens) -> Option<ApprovalView> {
@@ -151,5 +160,6 @@ fn attempt_view(known: &Attempted, lens: Lens) -> AttemptView {
         with: readable(&known.params),
         word: if known.status == "in_doubt" { "no answer" } else { known.status },
         answer: known.answer.clone(),
+        late: known.late.as_ref().map(|late| LateView { at: lens.moment(late.at), said: late.said.clone() }),
     }
 }
