@@ -21,7 +21,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::StepRef;
 use crate::engine::brief::Attempt;
 use crate::engine::clock::SystemClock;
-use crate::engine::ports::{Call, Clock, Late};
+use crate::engine::ports::{Call, Clock, Cut, Late};
 use crate::engine::wire;
 use crate::rehearsal::answer::{Answer, Outcome, Verdict, World, Written, step_of};
 use crate::rehearsal::simulation::{Given, Simulation, simulate as play};
@@ -218,6 +218,7 @@ impl World for Looking {
             params: attempt.params.clone(),
             timeout: attempt.timeout.to_std(),
             late: Late::default(),
+            cut: Cut::default(),
         };
         let begun = std::time::Instant::now();
         let looked = self.runtime.block_on(async { tokio::time::timeout(call.timeout, action.perform(&call)).await });

@@ -77,7 +77,11 @@ impl Http {
 /// Asks for something, under the call's key and attempt, and reads the answer whatever its status.
 pub async fn ask(request: RequestBuilder, call: &Call) -> Result<Reply, ActionError> {
     let request = under_key(request, call)?.timeout(shortened(call.timeout));
-    receive(request).await.map_err(|error| fault(whom(call), &error, Deed::Read))
+    tokio::select! {
+        biased;
+        reply = receive(request) => reply.map_err(|error| fault(whom(call), &error, Deed::Read)),
+        () = call.cut.made() => Err(ActionError::Retry(format!("{}: cut off on request, while it was only asked", whom(call)))),
+    }
 }
 
 /// Sends a change, under the call's key and attempt; `judge` says what its answer means. One that takes longer than there is time
@@ -94,13 +98,17 @@ pub async fn change(
             Err(error) => Err(fault(&to, &error, Deed::Write)),
         }
     });
-    match tokio::time::timeout(shortened(call.timeout), &mut answer).await {
-        Ok(answered) => answered,
-        Err(_) => {
-            call.late.may_come(answer);
-            Err(ActionError::Unknown(format!("{} did not answer: it took too long", whom(call))))
+    let in_time = tokio::select! {
+        biased;
+        in_time = tokio::time::timeout(shortened(call.timeout), &mut answer) => in_time,
+        () = call.cut.made() => {
+            return Err(ActionError::Unknown(format!("{}: cut off on request; it may have happened", whom(call))));
         }
-    }
+    };
+    in_time.unwrap_or_else(|_| {
+        call.late.may_come(answer);
+        Err(ActionError::Unknown(format!("{} did not answer: it took too long", whom(call))))
+    })
 }
 
 fn whom(call: &Call) -> &str {
@@ -282,14 +290,22 @@ pub mod tests {
     use super::*;
     use crate::domain::action::TargetKind;
     use crate::domain::secret::Secret;
-    use crate::engine::ports::Late;
+    use crate::engine::ports::{Cut, Late};
 
     /// A call on a target of `kind` at `url`.
     pub fn call(kind: TargetKind, url: &str, params: Value) -> Call {
         let headers = BTreeMap::from([("Authorization".to_owned(), Secret::new("Bearer s3cret"))]);
         let extra = BTreeMap::from([("repository".to_owned(), "acme/orders".to_owned())]);
         let target = Target { name: "thing".to_owned(), kind, service: None, url: Secret::new(url), headers, extra };
-        Call { key: "run:step:1".to_owned(), attempt: 1, target: Some(target), params, timeout: Duration::from_secs(5), late: Late::default() }
+        Call {
+            key: "run:step:1".to_owned(),
+            attempt: 1,
+            target: Some(target),
+            params,
+            timeout: Duration::from_secs(5),
+            late: Late::default(),
+            cut: Cut::default(),
+        }
     }
 
     /// The clients without any egress.

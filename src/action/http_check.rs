@@ -7,7 +7,7 @@ use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::action::http::{self, Deed, Http, Reply};
+use crate::action::http::{self, Http, Reply};
 use crate::action::http_request::Expect;
 use crate::action::params;
 use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};

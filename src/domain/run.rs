@@ -286,7 +286,7 @@ impl Run {
             }
             Event::StepInDoubt { at: step, title, reason } => {
                 self.ended(at, step, title, StepStatus::InDoubt, Some(reason));
-                self.status = RunStatus::Waiting;
+                self.goes_on(RunStatus::Waiting);
             }
             Event::StepSettled { at: step, title, outcome, note } => {
                 let status = match outcome {
@@ -294,7 +294,7 @@ impl Run {
                     Outcome::Failed => StepStatus::Failed,
                 };
                 self.ended(at, step, title, status, Some(note)).failed = *outcome == Outcome::Failed;
-                self.status = RunStatus::Running;
+                self.goes_on(RunStatus::Running);
             }
             Event::StepUndone { at: step, title, .. } => self.undone(at, step, title),
             Event::LimitHit { step, limit, why, held_by, .. } => {

@@ -12,12 +12,13 @@ use uuid::Uuid;
 use crate::domain::autonomy::Record;
 use crate::domain::breaker::Breakers;
 use crate::domain::chain::{Digest, Stored};
-use crate::domain::decide::command::{Command, Effect, Refusal, Wake};
+use crate::domain::decide::command::{AttemptRef, Command, Effect, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
 use crate::domain::hold::Holds;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::{AlertCounts, Incident};
 use crate::domain::limits::{LONGEST_WINDOW, Ledger};
+use crate::domain::run::RunStatus;
 use crate::domain::settings::Rulebook;
 use crate::domain::targets::Heir;
 use crate::domain::time::{Span, Timestamp};
@@ -28,6 +29,7 @@ use crate::engine::incidents::Incidents;
 use crate::engine::intake::Key;
 use crate::engine::load::{Arrival, Backlog, Load, Waiting, give_up};
 use crate::engine::narrate::narrate;
+use crate::engine::ports::Cut;
 use crate::engine::pulse::Beat;
 use crate::engine::request::Named;
 use crate::engine::shared::Shared;
@@ -89,6 +91,8 @@ pub(super) struct Draft {
     pub(super) batch: Batch,
     pub(super) touched: BTreeSet<IncidentId>,
     alerts: BTreeMap<IncidentId, BTreeSet<String>>,
+    /// Runs that are cancelled: what is under way of them is cut off once this is committed.
+    cut: Vec<RunId>,
     /// Playbooks of which a run has ended, so that the next in line may begin.
     ended: BTreeSet<String>,
     /// One for each command, in order.
@@ -513,6 +517,7 @@ impl Writer {
     /// Puts a decision into the commit in the making.
     fn take(&mut self, id: IncidentId, decision: Decision, draft: &mut Draft) {
         draft.batch.spent.extend(decision.spent);
+        draft.cut.extend(decision.cut);
         for due in decision.effects {
             self.last_job += 1;
             let started = matches!(due.effect, Effect::Perform { .. });
@@ -588,6 +593,7 @@ impl Writer {
 
     /// Tells live pages and the worker what is true now.
     fn publish(&mut self, draft: &Draft, rulebook: &Rulebook) {
+        draft.cut.iter().for_each(|run| self.shared.cuts.make(*run));
         let mut last: BTreeMap<IncidentId, Change> = BTreeMap::new();
         for (position, (id, entry)) in (draft.batch.first_position..).zip(&draft.batch.entries) {
             let number = self.incidents.get(*id).map_or(0, |cached| cached.state.number);
@@ -614,7 +620,7 @@ impl Writer {
             .iter()
             .map(|job| {
                 let brief = (job.due_at <= now).then(|| self.incidents.get(job.incident)).flatten();
-                Asked { job: job.clone(), brief: brief.and_then(|cached| brief_of(&cached.state, rulebook, &job.effect)) }
+                Asked { job: job.clone(), brief: brief.and_then(|cached| self.brief_of(&cached.state, rulebook, job)) }
             })
             .collect();
         if !asked.is_empty() {
@@ -769,10 +775,19 @@ impl Writer {
     async fn brief(&mut self, job: &Job) -> Result<Option<Brief>, StoreError> {
         let rulebook = self.shared.rulebook();
         if let Some(cached) = self.incidents.get(job.incident) {
-            return Ok(brief_of(&cached.state, &rulebook, &job.effect));
+            return Ok(self.brief_of(&cached.state, &rulebook, job));
         }
         let loaded = self.journal.load(&[job.incident]).await?;
-        Ok(loaded.first().and_then(|(_, state)| brief_of(state, &rulebook, &job.effect)))
+        Ok(loaded.first().and_then(|(_, state)| self.brief_of(state, &rulebook, job)))
+    }
+
+    /// A brief is made here alone, between two commits: a run that is cancelled before is seen, and one that is cancelled later
+    /// cuts off what it is for.
+    fn brief_of(&self, state: &Incident, rulebook: &Rulebook, job: &Job) -> Option<Brief> {
+        let brief = brief_of(state, rulebook, &job.effect)?;
+        let Effect::Perform { attempt: AttemptRef { run, .. } } = &job.effect else { return Some(brief) };
+        let cancelled = state.runs.get(run).is_some_and(|run| run.status == RunStatus::Cancelled);
+        Some(brief.cut_by(|| if cancelled { Cut::already() } else { self.shared.cuts.of(*run) }))
     }
 }
 

@@ -69,20 +69,18 @@ impl Voice {
 
     /// Listens on for what an attempt may still answer though its time is over: its place among the attempts is free meanwhile, an
     /// orderly end does not wait for it, and what it says changes nothing.
-    pub fn listens(
-        &self,
-        queue: mpsc::WeakSender<Item>,
-        incident: IncidentId,
-        (attempt, began): (&Attempt, Timestamp),
-        answer: Coming,
-    ) {
+    pub fn listens(&self, queue: mpsc::WeakSender<Item>, incident: IncidentId, (attempt, began): (&Attempt, Timestamp), answer: Coming) {
         let Ok(ear) = self.ears.clone().try_acquire_owned() else {
             return tracing::debug!(key = attempt.key, "Too many answers are late at once; this one is not listened for");
         };
-        let (voice, reference, timeout) = (self.clone(), attempt.reference.clone(), attempt.timeout);
+        let (voice, reference, timeout, cut) = (self.clone(), attempt.reference.clone(), attempt.timeout, attempt.cut.clone());
         tokio::spawn(async move {
             // A mistake in a hand is told in the log; there is nothing that it could hold up any more.
-            let heard = tokio::time::timeout(LISTENS_FOR, AssertUnwindSafe(answer).catch_unwind()).await;
+            let heard = tokio::select! {
+                biased;
+                heard = tokio::time::timeout(LISTENS_FOR, AssertUnwindSafe(answer).catch_unwind()) => heard,
+                () = cut.made() => return,
+            };
             drop(ear);
             let Ok(Ok(said)) = heard else { return };
             let duration_ms = voice.shared.clock.now().since(began).as_millis();
@@ -113,8 +111,8 @@ impl Letterbox {
     pub fn stray(&self, incident: IncidentId, command: &Command) -> Option<Vec<u8>> {
         let answer = match command {
             Command::AnsweredLate(late) => late.clone(),
-            // A look is made anew by whoever has the work now.
-            Command::Performed(performed) if !performed.attempt.check => {
+            // A look is made anew by whoever has the work now, and that nobody knows is known there already.
+            Command::Performed(performed) if !performed.attempt.check && !matches!(performed.result, Err(Failure::Unknown(_))) => {
                 let why = format!("its node {} had lost the work to another one", self.node);
                 LateAnswer { performed: performed.clone(), why }
             }

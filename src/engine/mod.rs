@@ -4,6 +4,7 @@ pub mod archive;
 pub mod brief;
 pub mod clock;
 pub mod commit;
+pub mod cut;
 pub mod error;
 pub mod gate;
 mod inbox;

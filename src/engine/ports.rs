@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::action::Spec;
 use crate::domain::decide::command::Failure;
@@ -59,6 +60,39 @@ pub struct Call {
     pub timeout: Duration,
     /// Where an answer is left that may still come when that time is over.
     pub late: Late,
+    /// Made when somebody cancels its run.
+    pub cut: Cut,
+}
+
+/// Cuts an attempt off. Whoever performs it ends it then, as cleanly and as soon as it can be ended, and says what is known of it;
+/// what is not ended within a few seconds is dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Cut(Arc<CancellationToken>);
+
+impl Cut {
+    pub(super) fn of(token: Arc<CancellationToken>) -> Self {
+        Self(token)
+    }
+
+    /// One that was made before anything began.
+    pub fn already() -> Self {
+        let cut = Self::default();
+        cut.make();
+        cut
+    }
+
+    pub fn make(&self) {
+        self.0.cancel();
+    }
+
+    pub fn is_made(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Returns once it is made.
+    pub async fn made(&self) {
+        self.0.cancelled().await;
+    }
 }
 
 /// An answer that is still on its way.

@@ -195,8 +195,7 @@ impl Runtime {
     /// Writes down what another node has left. True once it is out of the inbox, also where nobody knows its incident any more.
     pub(super) async fn record_from_inbox(&self, id: DeliveryId, incident: IncidentId, command: Command) -> bool {
         let (done, answer) = oneshot::channel();
-        let put =
-            Put { incident, actor: Actor::engine(), command, settles: None, from_inbox: Some(id), request: None, done: Some(done) };
+        let put = Put { incident, actor: Actor::engine(), command, settles: None, from_inbox: Some(id), request: None, done: Some(done) };
         self.hand_in(Work::Put(put)).is_ok() && matches!(answer.await, Ok(Ok(_) | Err(EngineError::NotFound)))
     }
 

@@ -16,14 +16,13 @@ use crate::domain::decide::command::{Command, Effect, Failure, Performed, Told, 
 use crate::domain::id::IncidentId;
 use crate::domain::settings::SignalQuery;
 use crate::domain::time::{Span, Timestamp};
-use crate::domain::timeline::Actor;
 use crate::engine::brief::{Attempt, Brief, Telling};
 use crate::engine::late::Voice;
-use crate::engine::ports::{Call, Delivered, Late, Message, Verdict};
+use crate::engine::ports::{ActionError, Call, Cut, Delivered, Late, Message, Verdict};
 use crate::engine::pulse::Beat;
 use crate::engine::shared::Shared;
 use crate::engine::store::{Job, Journal};
-use crate::engine::work::{Asked, Item, Put, Work};
+use crate::engine::work::{Asked, Item, Work};
 
 /// Timers further away than this stay on disk until they come near.
 const HORIZON: Span = Span::hours(1);
@@ -37,6 +36,8 @@ const MESSAGES: usize = 4;
 const LOOK_AGAIN: Span = Span::seconds(1);
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 const MEASURE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long whoever performs an attempt may take to end it once it is cut off.
+const CUT_WITHIN: Duration = Duration::from_secs(10);
 
 /// A word to the worker from outside.
 pub enum Nudge {
@@ -257,6 +258,10 @@ impl Worker {
             if permit.is_none() || closing.is_cancelled() {
                 return hand.release(&job);
             }
+            if let Some(deed) = brief.as_ref().and_then(Brief::deed).filter(|deed| deed.cut.is_made()) {
+                let result = Err(Failure::Barred("its run was cancelled before it began".to_owned()));
+                return hand.put(&job, Command::Performed(Performed { attempt: deed.reference.clone(), result, duration_ms: 0 }));
+            }
             // The last look before it begins: what is held is told back, and waits where everything else waits.
             if let Some(attempt) = brief.as_ref().and_then(Brief::destroys).filter(|_| hand.shared.is_held()) {
                 return hand.put(&job, Command::Withheld(attempt.clone()));
@@ -288,6 +293,19 @@ impl Worker {
         }
         self.jobs.drain().for_each(|(_, asked)| self.hand.release(&asked.job));
     }
+}
+
+/// Somebody has cancelled its run: whoever performs it ends it and says what is known; one that changes nothing is simply dropped.
+async fn unless_cut(deed: impl Future<Output = Result<Value, ActionError>>, attempt: &Attempt) -> Result<Value, ActionError> {
+    tokio::pin!(deed);
+    tokio::select! {
+        biased;
+        answer = &mut deed => return answer,
+        () = attempt.cut.made() => {}
+    }
+    let patience = if attempt.destructive { CUT_WITHIN } else { Duration::ZERO };
+    let cut_off = || ActionError::Unknown("cut off on request; it may have happened".to_owned());
+    tokio::time::timeout(patience, deed).await.unwrap_or_else(|_| Err(cut_off()))
 }
 
 /// What is said of a job whose action or channel panicked; the panic itself is in the log.
@@ -408,6 +426,7 @@ impl Hand {
             params: attempt.params.clone(),
             timeout,
             late: late.clone(),
+            cut: attempt.cut.clone(),
         };
         if attempt.reference.check {
             return match tokio::time::timeout(timeout, action.check(&call)).await {
@@ -418,7 +437,7 @@ impl Hand {
             };
         }
         let deed = async { if attempt.reference.undo { action.undo(&call).await } else { action.perform(&call).await } };
-        match tokio::time::timeout(timeout, deed).await {
+        match tokio::time::timeout(timeout, unless_cut(deed, attempt)).await {
             Ok(answer) => answer.map_err(Failure::from),
             // Its step says what that means: a setting may have been made, a read is merely asked again.
             Err(_) => Err(Failure::Unknown(format!("no answer within {}", attempt.timeout))),
@@ -487,7 +506,15 @@ impl Hand {
         let text = query.query.render(scope).map_err(|error| error.to_string())?;
         let action = self.shared.hands().actions.get("prometheus.query").cloned().ok_or("there is no action prometheus.query")?;
         let target = self.shared.rulebook().targets.get(&query.target).cloned();
-        let call = Call { key: "signal".to_owned(), attempt: 1, target, params: json!({"query": text}), timeout: MEASURE_TIMEOUT, late: Late::default() };
+        let call = Call {
+            key: "signal".to_owned(),
+            attempt: 1,
+            target,
+            params: json!({"query": text}),
+            timeout: MEASURE_TIMEOUT,
+            late: Late::default(),
+            cut: Cut::default(),
+        };
         let output = action.perform(&call).await.map_err(|error| error.to_string())?;
         Ok(output.get("value").and_then(Value::as_f64))
     }

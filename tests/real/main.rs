@@ -10,6 +10,7 @@ mod examples;
 mod failover;
 mod hold;
 mod inbox;
+mod late;
 mod load;
 mod migrate;
 mod nodes;

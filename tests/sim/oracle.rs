@@ -116,7 +116,8 @@ impl Oracle {
         if let Event::StepSucceeded { at, .. } = &entry.event
             && !at.undo
         {
-            let awaited = of(at).is_some_and(|step| step.attempt == at.attempt && !step.status.is_over() && step.status != StepStatus::InDoubt);
+            let awaited =
+                of(at).is_some_and(|step| step.attempt == at.attempt && !step.status.is_over() && step.status != StepStatus::InDoubt);
             self.record.demand(awaited, || format!("#{}: attempt {} of {} was over and succeeded", before.number, at.attempt, at.step));
         }
         if let Event::StepAnsweredLate { at, .. } = &entry.event {

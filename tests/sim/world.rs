@@ -54,10 +54,16 @@ enum Fate {
     Retry,
     Fatal,
     Barred,
-    Lost { happened: bool },
-    Silent { happened: bool },
+    Lost {
+        happened: bool,
+    },
+    Silent {
+        happened: bool,
+    },
     /// Its answer comes when its time is over.
-    Late { happened: bool },
+    Late {
+        happened: bool,
+    },
 }
 
 impl Fate {

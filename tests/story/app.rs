@@ -72,6 +72,8 @@ pub struct World {
     held: Mutex<BTreeSet<String>>,
     /// Actions whose answer comes when their time is over: once they are let go.
     late: Mutex<BTreeSet<String>>,
+    /// Actions that end when they are cut off.
+    obedient: Mutex<BTreeSet<String>>,
     /// Actions and channels that panic, once each.
     pub broken: Mutex<BTreeSet<String>>,
     let_go: tokio::sync::Notify,
@@ -251,6 +253,12 @@ impl App {
     /// From now on an action gives up waiting, and its answer comes once it is let go.
     pub fn is_late(&self, action: &str) {
         self.world.late.lock().expect("no panics").insert(action.to_owned());
+        self.holds(action);
+    }
+
+    /// From now on an action is asked and gives no answer, until it is let go or cut off.
+    pub fn holds_until_cut_off(&self, action: &str) {
+        self.world.obedient.lock().expect("no panics").insert(action.to_owned());
         self.holds(action);
     }
 
@@ -566,8 +574,12 @@ impl Action for Recorder {
             }));
             return Err(ActionError::Unknown("it took too long".to_owned()));
         }
-        self.world.until_let_go(self.spec.name).await;
-        answer
+        let obeys = self.world.obedient.lock().expect("no panics").contains(self.spec.name);
+        tokio::select! {
+            biased;
+            () = self.world.until_let_go(self.spec.name) => answer,
+            () = call.cut.made(), if obeys => Err(ActionError::Unknown("cut off on request; it may have happened".to_owned())),
+        }
     }
 
     async fn check(&self, call: &Call) -> Verdict {

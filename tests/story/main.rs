@@ -6,6 +6,7 @@ mod app;
 mod backtest;
 mod brakes;
 mod crashes;
+mod cut;
 mod escalation;
 mod flapping;
 mod fuzz;

@@ -97,7 +97,7 @@ impl Turn<'_, '_> {
 
     /// What came of an attempt whose run was cancelled meanwhile: it is told, and taken back when that is its time.
     pub(super) fn performed_late(&mut self, performed: Performed) {
-        let AttemptRef { run: id, step, attempt, .. } = performed.attempt.clone();
+        let AttemptRef { run: id, step, attempt, check, .. } = performed.attempt.clone();
         let Some(run) = self.state.runs.get(&id) else { return };
         let current = run.steps.get(&step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt);
         if !current {
@@ -110,6 +110,13 @@ impl Turn<'_, '_> {
             Ok(output) => {
                 self.emit_engine(Event::StepSucceeded { at, title, output, duration_ms });
                 if step.undo == Undo::OnFailure { self.undo_due(id, &step.id) } else { self.undo_later(id, &step) }
+            }
+            // Nobody knows, and what can be taken back is; for the rest its step says what that means, as it would have before.
+            Err(Failure::Unknown(_)) if step.undo == Undo::Never && !check && step.looks_first() => {
+                self.ask(Effect::Perform { attempt: AttemptRef { check: true, ..performed.attempt } });
+            }
+            Err(Failure::Unknown(reason)) if step.undo == Undo::Never && step.asks_when_cut_off() => {
+                self.doubt(id, &step, attempt, reason);
             }
             Err(Failure::Unknown(reason)) => {
                 self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms, unsure: true });

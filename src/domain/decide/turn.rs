@@ -3,6 +3,7 @@
 
 use crate::domain::decide::command::{Command, Due, Effect, Refusal, Wake};
 use crate::domain::decide::outbox::Letter;
+use crate::domain::id::RunId;
 use crate::domain::incident::Incident;
 use crate::domain::limits::{Ledger, Spent};
 use crate::domain::settings::Rulebook;
@@ -19,6 +20,8 @@ pub struct Decision {
     pub effects: Vec<Due>,
     /// Destructive attempts that it starts, as the limits count them.
     pub spent: Vec<Spent>,
+    /// Runs that somebody has cancelled: what is under way of them is cut off.
+    pub cut: Vec<RunId>,
 }
 
 /// What deciding may look at besides the incident.

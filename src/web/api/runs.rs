@@ -208,7 +208,8 @@ async fn retold(web: &WebState, incident: &Incident, id: RunId) -> Result<Json<R
     Ok(Json(RunBody::new(incident, &run, &web.runtime.rulebook())))
 }
 
-/// Ends the run; the step under way is let end.
+/// Ends the run and cuts off what is under way of it: a request is dropped, a program ended, a query cancelled. Where nobody knows then
+/// whether that took effect, its step says so.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", tag = "runs", params(("id" = String, Path)), request_body = Note,
     responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn cancel(

@@ -11,6 +11,7 @@ pub mod process;
 pub mod prometheus;
 pub mod recorder;
 pub mod reynard;
+pub mod slow;
 pub mod smtp;
 pub mod wait;
 pub mod wire;

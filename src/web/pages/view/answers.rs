@@ -59,6 +59,8 @@ pub struct PastView {
 pub struct Doubt {
     pub sent: Option<Moment>,
     pub attempt: u32,
+    /// Whether its run is over: it is neither run again nor skipped any more.
+    pub over: bool,
     pub evidence: Vec<AttemptView>,
 }
 
@@ -104,8 +106,13 @@ pub fn approval(run: &Run, state: &StepState, lens: Lens) -> Option<ApprovalView
 }
 
 pub fn doubt(run: &Run, state: &StepState, lens: Lens) -> Option<Doubt> {
-    let open = !run.status.is_over() && state.status == StepStatus::InDoubt;
-    open.then(|| Doubt { sent: state.started_at.map(|at| lens.moment(at)), attempt: state.attempt, evidence: Vec::new() })
+    let doubtful = state.status == StepStatus::InDoubt;
+    doubtful.then(|| Doubt {
+        sent: state.started_at.map(|at| lens.moment(at)),
+        attempt: state.attempt,
+        over: run.status.is_over(),
+        evidence: Vec::new(),
+    })
 }
 
 /// The steps of the shown runs that wait for somebody's word: run and step.
