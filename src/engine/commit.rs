@@ -66,6 +66,8 @@ pub struct Writer {
     backlog: VecDeque<Backlog>,
     /// Another node writes now: nothing that memory holds counts any more.
     fenced: bool,
+    /// A commit was not made: what the ledger has counted for it is not true.
+    unsure: bool,
     /// What was due and not settled when a commit turned out to be made although its answer was lost, until the next one is made.
     unsettled: Option<BTreeSet<i64>>,
     /// Attempts that a shutdown found not begun, until that is on disk.
@@ -123,6 +125,7 @@ impl Writer {
             seal: resumed.seal,
             backlog: VecDeque::new(),
             fenced: false,
+            unsure: false,
             unsettled: None,
             released: Vec::new(),
         }
@@ -246,7 +249,7 @@ impl Writer {
     }
 
     async fn commit_all(&mut self, load: &Load, now: Timestamp) -> Result<Draft, Fault> {
-        if self.shared.is_failing() {
+        if self.shared.is_failing() || self.unsure {
             // The commit that failed may have been made all the same: what it asked for must not wait until somebody stumbles over it.
             self.catch_up().await?;
         }
@@ -257,10 +260,13 @@ impl Writer {
         draft.batch.first_position = self.last_position + 1;
         draft.batch.first_delivery = self.last_delivery + 1;
         draft.batch.deliveries = load.deliveries.iter().map(|arrival| arrival.row.clone()).collect();
-        let counters = (self.last_number, self.last_job, self.ledger.clone());
-        // Whatever fails from here on, memory must not keep what the disk does not have.
+        let (counters, shadowed) = ((self.last_number, self.last_job), self.ledger.shadowed.len());
+        // Whatever fails from here on, memory must not keep what the disk does not have. The ledger grows with what is open, so no
+        // copy of it is kept for that: it is counted anew from the disk before anything else is decided.
         if let Err(error) = self.draft_and_commit(load, &rulebook, now, &mut draft).await {
-            (self.last_number, self.last_job, self.ledger) = counters;
+            (self.last_number, self.last_job) = counters;
+            self.ledger.shadowed.truncate(shadowed);
+            self.unsure = true;
             for id in &draft.touched {
                 self.incidents.forget(*id);
             }
@@ -500,7 +506,7 @@ impl Writer {
         let Some(cached) = self.incidents.get_mut(id) else { return Ok(Ok(())) };
         let world = World { rulebook, ledger: &mut self.ledger, now, next_number: self.last_number + 1 };
         let first = draft.touched.insert(id);
-        // What a panic leaves half done is touched: it is forgotten with all of this commit, and the ledger is as it was before.
+        // What a panic leaves half done is touched: it is forgotten with all of this commit, and the ledger is counted anew.
         let decided = catch_unwind(AssertUnwindSafe(|| decide(Arc::make_mut(&mut cached.state), actor, command, world)));
         match decided.map_err(|_| Fault::Panic(id))? {
             Ok(decision) => self.take(id, decision, draft),
@@ -729,7 +735,10 @@ impl Writer {
         let resumed = self.journal.resume(self.shared.clock.now()).await?;
         // Letting go moves no number, but it does change the seal; and a hold that concerned no incident is known only by itself.
         self.seal = resumed.seal;
+        let shadowed = std::mem::take(&mut self.ledger.shadowed);
         self.ledger = ledger_of(&resumed, &self.shared.rulebook());
+        self.ledger.shadowed = shadowed;
+        self.unsure = false;
         let behind =
             resumed.last_position > self.last_position || resumed.last_job > self.last_job || resumed.last_delivery > self.last_delivery;
         if !behind {
