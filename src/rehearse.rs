@@ -21,7 +21,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::StepRef;
 use crate::engine::brief::Attempt;
 use crate::engine::clock::SystemClock;
-use crate::engine::ports::{ActionError, Call, Clock};
+use crate::engine::ports::{Call, Clock, Cut, Late};
 use crate::engine::wire;
 use crate::rehearsal::answer::{Answer, Outcome, Verdict, World, Written, step_of};
 use crate::rehearsal::simulation::{Given, Simulation, simulate as play};
@@ -217,15 +217,13 @@ impl World for Looking {
             target: attempt.target.clone(),
             params: attempt.params.clone(),
             timeout: attempt.timeout.to_std(),
+            late: Late::default(),
+            cut: Cut::default(),
         };
         let begun = std::time::Instant::now();
         let looked = self.runtime.block_on(async { tokio::time::timeout(call.timeout, action.perform(&call)).await });
         let result = match looked {
-            Ok(Ok(output)) => Ok(output),
-            Ok(Err(ActionError::Retry(why))) => Err(Failure::Retry(why)),
-            Ok(Err(ActionError::Fatal(why))) => Err(Failure::Fatal(why)),
-            Ok(Err(ActionError::Barred(why))) => Err(Failure::Barred(why)),
-            Ok(Err(ActionError::Unknown(why))) => Err(Failure::Unknown(why)),
+            Ok(answer) => answer.map_err(Failure::from),
             Err(_) => Err(Failure::Unknown(format!("no answer within {}", attempt.timeout))),
         };
         let after = Span(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));

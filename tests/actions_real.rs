@@ -20,7 +20,7 @@ use reynard::channel::email::Email;
 use reynard::domain::action::TargetKind;
 use reynard::domain::secret::Secret;
 use reynard::domain::settings::{EmailSettings, Target};
-use reynard::engine::ports::{Action, ActionError, Call, Delivered, Message, Sender};
+use reynard::engine::ports::{Action, ActionError, Call, Cut, Delivered, Late, Message, Sender};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool};
@@ -101,7 +101,15 @@ impl Orders {
             headers: BTreeMap::new(),
             extra: BTreeMap::new(),
         };
-        Call { key: "run:protect:1".to_owned(), attempt: 1, target: Some(target), params, timeout: Duration::from_secs(60) }
+        Call {
+            key: "run:protect:1".to_owned(),
+            attempt: 1,
+            target: Some(target),
+            params,
+            timeout: Duration::from_secs(60),
+            late: Late::default(),
+            cut: Cut::default(),
+        }
     }
 
     async fn items(&self) -> i64 {
@@ -370,7 +378,15 @@ async fn a_certificate_nobody_vouches_for_is_refused_before_anything_is_sent() {
         extra: BTreeMap::new(),
     };
     let params = json!({ "method": "POST" });
-    let call = Call { key: "run:step:1".to_owned(), attempt: 1, target: Some(target), params, timeout: Duration::from_secs(10) };
+    let call = Call {
+        key: "run:step:1".to_owned(),
+        attempt: 1,
+        target: Some(target),
+        params,
+        timeout: Duration::from_secs(10),
+        late: Late::default(),
+        cut: Cut::default(),
+    };
     let error = HttpRequest::new(Http::new(Egress::default())).perform(&call).await.unwrap_err();
     println!("{error}");
     assert!(matches!(&error, ActionError::Retry(text) if text.contains("certificate")), "{error:?}");

@@ -12,16 +12,18 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command as Process};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::action::params;
 use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec};
 use crate::domain::settings::Command;
 use crate::domain::time::Span;
-use crate::engine::ports::{Action, ActionError, Call};
+use crate::engine::ports::{Action, ActionError, Call, Cut};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const LARGEST_OUTPUT: usize = 64 << 10;
+/// How long one that is cut off may take to end by itself.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// How long a child that has ended may leave its output open through children of its own.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -76,7 +78,7 @@ impl Action for CommandRun {
         let command = self.commands.get(&params.command).ok_or_else(|| fatal(format!("no command is called {}", params.command)))?;
         let arguments = arguments(command, &params.params)?;
         let limit = command.timeout.to_std().min(call.timeout.saturating_sub(Duration::from_millis(500)).max(call.timeout / 2));
-        answer(command, run(command, &arguments, limit).await?)
+        answer(command, run(command, &arguments, (limit, &call.cut)).await?)
     }
 }
 
@@ -125,31 +127,62 @@ fn fill(command: &Command, argument: &str, given: &BTreeMap<String, String>) -> 
     Ok(filled + rest)
 }
 
-async fn run(command: &Command, arguments: &[String], limit: Duration) -> Result<Ended, ActionError> {
+async fn run(command: &Command, arguments: &[String], (limit, cut): (Duration, &Cut)) -> Result<Ended, ActionError> {
     let mut child = spawn(command, arguments)?;
     // Whatever way this future ends, its whole process group ends with it.
     let mut group = Group::of(&child);
     let (done, finished) = watch::channel(false);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let waiting = async {
-        let status = timeout(limit, child.wait()).await;
+        let end = until_it_ends(&mut child, &group, (limit, cut)).await;
         // At once, for the readers below wait for the whole group.
-        if status.is_ok() {
-            group.leave()
-        } else {
+        if matches!(end, End::Stopped(_)) {
             group.kill()
+        } else {
+            group.leave()
         }
         let _ = done.send(true);
-        status
+        end
     };
-    let (status, stdout, stderr) = tokio::join!(waiting, tail(stdout, finished.clone()), tail(stderr, finished));
-    let Ok(status) = status else {
-        let _ = child.wait().await;
-        let limit = Span(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
-        return Err(ActionError::Unknown(format!("{} was stopped after {limit}; it may have done part of its work", command.name)));
-    };
-    let status = status.map_err(|error| ActionError::Unknown(format!("{}: its end was not seen: {error}", command.name)))?;
-    Ok(Ended { status, stdout, stderr })
+    let (end, stdout, stderr) = tokio::join!(waiting, tail(stdout, finished.clone()), tail(stderr, finished));
+    let unknown = |how: String| Err(ActionError::Unknown(format!("{} {how}; it may have done part of its work", command.name)));
+    match end {
+        End::ByItself(Ok(status)) => Ok(Ended { status, stdout, stderr }),
+        End::OnRequest(Ok(status)) if status.success() => Ok(Ended { status, stdout, stderr }),
+        End::OnRequest(Ok(status)) => unknown(format!("was ended on request ({status})")),
+        End::ByItself(Err(error)) | End::OnRequest(Err(error)) => {
+            Err(ActionError::Unknown(format!("{}: its end was not seen: {error}", command.name)))
+        }
+        End::Stopped(how) => {
+            let _ = child.wait().await;
+            unknown(how)
+        }
+    }
+}
+
+/// How a program came to its end.
+enum End {
+    ByItself(std::io::Result<ExitStatus>),
+    /// It was asked to, and did.
+    OnRequest(std::io::Result<ExitStatus>),
+    /// It is to be killed, and why.
+    Stopped(String),
+}
+
+/// One that is cut off is asked to end, and has a few seconds for that.
+async fn until_it_ends(child: &mut Child, group: &Group, (limit, cut): (Duration, &Cut)) -> End {
+    let within = |limit: Duration| Span(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+    tokio::select! {
+        biased;
+        status = child.wait() => return End::ByItself(status),
+        () = sleep(limit) => return End::Stopped(format!("was stopped after {}", within(limit))),
+        () = cut.made() => {}
+    }
+    group.asks_to_end();
+    match timeout(ENDS_WITHIN, child.wait()).await {
+        Ok(status) => End::OnRequest(status),
+        Err(_) => End::Stopped(format!("did not end within {} when it was asked to, and was stopped", within(ENDS_WITHIN))),
+    }
 }
 
 fn spawn(command: &Command, arguments: &[String]) -> Result<Child, ActionError> {
@@ -181,6 +214,13 @@ impl Group {
     /// The leader has ended and its number may be given to others: do not touch it any more.
     fn leave(&mut self) {
         self.0 = None;
+    }
+
+    /// By SIGTERM, which it may use to leave things in order.
+    fn asks_to_end(&self) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
     }
 
     fn kill(&mut self) {
@@ -296,6 +336,26 @@ mod tests {
         let _ = timeout(Duration::from_millis(300), perform(&action, json!({}))).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert!(!running("sleep\x004712"));
+    }
+
+    #[tokio::test]
+    async fn one_that_is_cut_off_may_leave_things_in_order_and_says_what_is_known() {
+        let cut_off = async |script: &str| {
+            let action = action("/bin/sh", &["-c", script], "");
+            let call = http_call(TargetKind::Http, "", json!({ "command": "it", "params": {} }));
+            let cut = async {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                call.cut.make();
+            };
+            tokio::join!(action.perform(&call), cut).0
+        };
+        let error = cut_off("sleep 4713").await.unwrap_err();
+        assert!(matches!(&error, ActionError::Unknown(text) if text.contains("on request (signal: 15")), "{error}");
+        assert!(!running("sleep\x004713"));
+        // It takes the hint, and ends well: that is known.
+        let output = cut_off("trap 'echo tidied; exit 0' TERM; sleep 4714 & wait").await.unwrap();
+        assert_eq!(output["stdout"], "tidied\n");
+        assert!(!running("sleep\x004714"));
     }
 
     #[tokio::test]

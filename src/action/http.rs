@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::action::egress::Egress;
 use crate::domain::settings::Target;
-use crate::engine::ports::{ActionError, Call};
+use crate::engine::ports::{ActionError, Call, Coming};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const LARGEST_REPLY: usize = 1 << 20;
@@ -74,15 +74,50 @@ impl Http {
     }
 }
 
-/// Sends it under the call's key and attempt, and reads the answer whatever its status.
-pub async fn send(request: RequestBuilder, call: &Call, deed: Deed) -> Result<Reply, ActionError> {
-    let whom = call.target.as_ref().map_or("the address", |target| target.name.as_str());
-    let key = HeaderValue::from_str(&call.key).map_err(|_| fatal("the step's key cannot be a header".to_owned()))?;
-    let request = request.header("idempotency-key", key).header("reynard-attempt", call.attempt).timeout(shortened(call.timeout));
-    match receive(request).await {
-        Ok(reply) => Ok(reply),
-        Err(error) => Err(fault(whom, &error, deed)),
+/// Asks for something, under the call's key and attempt, and reads the answer whatever its status.
+pub async fn ask(request: RequestBuilder, call: &Call) -> Result<Reply, ActionError> {
+    let request = under_key(request, call)?.timeout(shortened(call.timeout));
+    tokio::select! {
+        biased;
+        reply = receive(request) => reply.map_err(|error| fault(whom(call), &error, Deed::Read)),
+        () = call.cut.made() => Err(ActionError::Retry(format!("{}: cut off on request, while it was only asked", whom(call)))),
     }
+}
+
+/// Sends a change, under the call's key and attempt; `judge` says what its answer means. One that takes longer than there is time
+/// may arrive all the same: what it answers in the end is listened for, and nothing more is done.
+pub async fn change(
+    request: RequestBuilder,
+    call: &Call,
+    judge: impl Fn(&Reply) -> Result<Value, ActionError> + Send + 'static,
+) -> Result<Value, ActionError> {
+    let (request, to) = (under_key(request, call)?, whom(call).to_owned());
+    let mut answer: Coming = Box::pin(async move {
+        match receive(request).await {
+            Ok(reply) => judge(&reply),
+            Err(error) => Err(fault(&to, &error, Deed::Write)),
+        }
+    });
+    let in_time = tokio::select! {
+        biased;
+        in_time = tokio::time::timeout(shortened(call.timeout), &mut answer) => in_time,
+        () = call.cut.made() => {
+            return Err(ActionError::Unknown(format!("{}: cut off on request; it may have happened", whom(call))));
+        }
+    };
+    in_time.unwrap_or_else(|_| {
+        call.late.may_come(answer);
+        Err(ActionError::Unknown(format!("{} did not answer: it took too long", whom(call))))
+    })
+}
+
+fn whom(call: &Call) -> &str {
+    call.target.as_ref().map_or("the address", |target| target.name.as_str())
+}
+
+fn under_key(request: RequestBuilder, call: &Call) -> Result<RequestBuilder, ActionError> {
+    let key = HeaderValue::from_str(&call.key).map_err(|_| fatal("the step's key cannot be a header".to_owned()))?;
+    Ok(request.header("idempotency-key", key).header("reynard-attempt", call.attempt))
 }
 
 /// The headers a playbook may set: not the ones that say where a request ends or whom it is for.
@@ -255,13 +290,22 @@ pub mod tests {
     use super::*;
     use crate::domain::action::TargetKind;
     use crate::domain::secret::Secret;
+    use crate::engine::ports::{Cut, Late};
 
     /// A call on a target of `kind` at `url`.
     pub fn call(kind: TargetKind, url: &str, params: Value) -> Call {
         let headers = BTreeMap::from([("Authorization".to_owned(), Secret::new("Bearer s3cret"))]);
         let extra = BTreeMap::from([("repository".to_owned(), "acme/orders".to_owned())]);
         let target = Target { name: "thing".to_owned(), kind, service: None, url: Secret::new(url), headers, extra };
-        Call { key: "run:step:1".to_owned(), attempt: 1, target: Some(target), params, timeout: Duration::from_secs(5) }
+        Call {
+            key: "run:step:1".to_owned(),
+            attempt: 1,
+            target: Some(target),
+            params,
+            timeout: Duration::from_secs(5),
+            late: Late::default(),
+            cut: Cut::default(),
+        }
     }
 
     /// The clients without any egress.

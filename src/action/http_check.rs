@@ -7,7 +7,7 @@ use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::action::http::{self, Deed, Http, Reply};
+use crate::action::http::{self, Http, Reply};
 use crate::action::http_request::Expect;
 use crate::action::params;
 use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
@@ -65,7 +65,7 @@ impl HttpCheck {
 
     async fn ask(&self, call: &Call) -> Result<(Params, Reply), ActionError> {
         let params: Params = params::read(call)?;
-        let reply = http::send(self.request(call, &params)?, call, Deed::Read).await?;
+        let reply = http::ask(self.request(call, &params)?, call).await?;
         Ok((params, reply))
     }
 }

@@ -115,11 +115,16 @@ impl Action for HttpRequest {
         let params: Params = params::read(call)?;
         let method = method(params.method.as_deref())?;
         let deed = Deed::of(&method);
-        let reply = http::send(self.request(call, method, &params)?, call, deed).await?;
-        if params.expect.holds(&reply) {
-            return Ok(json!({ "status": reply.status, "headers": reply.shown_headers(), "body": reply.output() }));
+        let request = self.request(call, method, &params)?;
+        let (target, expect) = (params::target(call)?.name.clone(), params.expect);
+        let judge = move |reply: &Reply| match expect.holds(reply) {
+            true => Ok(json!({ "status": reply.status, "headers": reply.shown_headers(), "body": reply.output() })),
+            false => Err(http::refusal(&target, reply, deed)),
+        };
+        match deed {
+            Deed::Read => judge(&http::ask(request, call).await?),
+            Deed::Write => http::change(request, call, judge).await,
         }
-        Err(http::refusal(&params::target(call)?.name, &reply, deed))
     }
 }
 

@@ -10,6 +10,8 @@ use crate::action::params;
 use crate::engine::ports::{ActionError, Call};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long ending a session from another one may take.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// Where the call's target is.
 pub fn options(call: &Call) -> Result<PgConnectOptions, ActionError> {
@@ -34,6 +36,47 @@ pub async fn connect_to_change(call: &Call) -> Result<PgConnection, ActionError>
     let mut connection = connect(call).await?;
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(|error| fault(call, &error, ActionError::Retry))?;
     Ok(connection)
+}
+
+/// A session on the server, so that it can be ended from another one.
+pub struct Session {
+    id: i32,
+    began: String,
+}
+
+pub async fn session(call: &Call, connection: &mut PgConnection) -> Result<Session, ActionError> {
+    const QUERY: &str = "select pid, backend_start::text from pg_stat_activity where pid = pg_backend_pid()";
+    let found: (i32, String) =
+        sqlx::query_as(QUERY).fetch_one(connection).await.map_err(|error| fault(call, &error, ActionError::Retry))?;
+    Ok(Session { id: found.0, began: found.1 })
+}
+
+/// Does something in a session that ends when it is cut off or has no time left: a query that nobody waits for would go on.
+pub async fn while_it_may<T>(call: &Call, session: Session, work: impl Future<Output = Result<T, ActionError>>) -> Result<T, ActionError> {
+    let why = tokio::select! {
+        biased;
+        done = work => return done,
+        () = call.cut.made() => "cut off on request",
+        () = tokio::time::sleep(call.timeout.saturating_sub(ENDING).max(call.timeout / 2)) => "it took too long",
+    };
+    let ended = match tokio::time::timeout(ENDING, end(call, &session)).await {
+        Ok(Ok(true)) => "its session was ended",
+        _ => "its session could not be ended",
+    };
+    let whom = &params::target(call)?.name;
+    Err(ActionError::Unknown(format!("{whom}: {why}, {ended}; part of it may have happened")))
+}
+
+/// True if it is gone, by our hand or by itself.
+async fn end(call: &Call, session: &Session) -> Result<bool, ActionError> {
+    const END: &str = "
+        select coalesce(bool_and(pg_terminate_backend(pid)), true)
+          from pg_stat_activity
+         where pid = $1
+           and backend_start = $2::timestamptz";
+    let mut connection = connect(call).await?;
+    let ended = sqlx::query_scalar(END).bind(session.id).bind(&session.began).fetch_one(&mut connection).await;
+    ended.map_err(|error| fault(call, &error, ActionError::Retry))
 }
 
 /// What an error means; `lost` is what a connection that broke means.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::action::params;
-use crate::action::postgres::{connect_to_change, fault, may_end_sessions};
+use crate::action::postgres::{connect_to_change, fault, may_end_sessions, session, while_it_may};
 use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
 use crate::domain::time::Span;
 use crate::engine::ports::{Action, ActionError, Call};
@@ -60,10 +60,14 @@ impl Action for PostgresPoolReset {
     async fn perform(&self, call: &Call) -> Result<Value, ActionError> {
         let params: Params = params::read(call)?;
         let mut connection = connect_to_change(call).await?;
-        may_end_sessions(call, &mut connection, false).await?;
-        let seconds = params.idle_for.to_std().as_secs_f64();
-        let ended = sqlx::query_scalar(END_IDLE).bind(seconds).bind(params.application).fetch_one(&mut connection).await;
-        let ended: i64 = ended.map_err(|error| fault(call, &error, ActionError::Unknown))?;
+        let session = session(call, &mut connection).await?;
+        let work = async {
+            may_end_sessions(call, &mut connection, false).await?;
+            let seconds = params.idle_for.to_std().as_secs_f64();
+            let ended = sqlx::query_scalar(END_IDLE).bind(seconds).bind(params.application).fetch_one(&mut connection).await;
+            ended.map_err(|error| fault(call, &error, ActionError::Unknown))
+        };
+        let ended: i64 = while_it_may(call, session, work).await?;
         Ok(json!({ "terminated": ended }))
     }
 }

@@ -20,7 +20,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::time::{Instant, sleep};
 
 use crate::action::params;
-use crate::action::postgres::{connect, connect_to_change, fault, may_end_sessions, options};
+use crate::action::postgres::{connect, connect_to_change, fault, may_end_sessions, options, session, while_it_may};
 use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
 use crate::engine::ports::{Action, ActionError, Call};
 
@@ -128,12 +128,17 @@ impl PostgresReadOnly {
     async fn set(&self, call: &Call, scope: Scope, read_only: bool) -> Result<Value, ActionError> {
         self.is_not_own(call, scope)?;
         let mut connection = connect_to_change(call).await?;
-        is_possible(call, &mut connection, scope, read_only).await?;
-        let terminated = match scope {
-            Scope::Database => set_database(call, &mut connection, read_only).await?,
-            Scope::System => set_system(call, &mut connection, read_only).await?,
+        let session = session(call, &mut connection).await?;
+        let work = async {
+            is_possible(call, &mut connection, scope, read_only).await?;
+            let terminated = match scope {
+                Scope::Database => set_database(call, &mut connection, read_only).await?,
+                Scope::System => set_system(call, &mut connection, read_only).await?,
+            };
+            verify(call, &mut connection, scope, read_only).await.map_err(half_done)?;
+            Ok(terminated)
         };
-        verify(call, &mut connection, scope, read_only).await.map_err(half_done)?;
+        let terminated = while_it_may(call, session, work).await?;
         let scope = if scope == Scope::System { "system" } else { "database" };
         Ok(json!({ "scope": scope, "read_only": read_only, "terminated": terminated, "verified": true }))
     }

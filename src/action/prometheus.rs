@@ -50,7 +50,7 @@ impl Samples {
 pub async fn query(http: &Http, call: &Call, query: &str) -> Result<Samples, ActionError> {
     let target = params::target(call)?;
     let request = http.to_target(target, Method::GET, "api/v1/query")?.query(&[("query", query)]);
-    read(&target.name, &http::send(request, call, Deed::Read).await?)
+    read(&target.name, &http::ask(request, call).await?)
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,7 @@ use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::action::http::{self, Deed, Http};
+use crate::action::http::{self, Deed, Http, Reply};
 use crate::action::params;
 use crate::domain::action::{Field, OnInterrupt, Param, ParamType, Performer, Spec, TargetKind};
 use crate::engine::ports::{Action, ActionError, Call};
@@ -64,7 +64,7 @@ impl TicketCreate {
         }
         let newest = [("state", "all"), ("sort", "created"), ("direction", "desc"), ("per_page", "100")];
         let request = self.request(call, Method::GET, params)?.query(&newest);
-        let reply = http::send(request, call, Deed::Read).await?;
+        let reply = http::ask(request, call).await?;
         if !reply.is_success() {
             return Err(http::refusal(&params::target(call)?.name, &reply, Deed::Read));
         }
@@ -88,11 +88,13 @@ impl Action for TicketCreate {
         }
         let body = format!("{}\n\n{}", params.body, mark(call));
         let issue = json!({ "title": params.title, "body": body, "labels": params.labels });
-        let reply = http::send(self.request(call, Method::POST, &params)?.json(&issue), call, Deed::Write).await?;
-        if !reply.is_success() {
-            return Err(http::refusal(&params::target(call)?.name, &reply, Deed::Write));
-        }
-        Ok(answer(&reply.json().unwrap_or_default()))
+        let request = self.request(call, Method::POST, &params)?.json(&issue);
+        let tracker = params::target(call)?.name.clone();
+        let judge = move |reply: &Reply| match reply.is_success() {
+            true => Ok(answer(&reply.json().unwrap_or_default())),
+            false => Err(http::refusal(&tracker, reply, Deed::Write)),
+        };
+        http::change(request, call, judge).await
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::domain::decide::command::AttemptRef;
 use crate::domain::id::RunId;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Entry, Event, Outcome};
 
 /// One attempt: its intent was on disk before it was sent, its outcome after.
@@ -24,6 +24,15 @@ pub struct Attempted {
     /// `succeeded`, `failed`, `in_doubt`, `undone`; `running` while there is no answer.
     pub status: &'static str,
     pub answer: Option<String>,
+    /// What it answered when nobody waited any more, which changed nothing.
+    pub late: Option<Late>,
+}
+
+/// An answer that came too late to count, and may tell all the same what happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    pub at: Timestamp,
+    pub said: String,
 }
 
 /// The attempts of one step, the first one first.
@@ -44,10 +53,19 @@ pub fn attempts(entries: &[Entry], run: RunId, step: &str) -> Vec<Attempted> {
                 ended_at: None,
                 status: "running",
                 answer: None,
+                late: None,
             });
             continue;
         }
         let known = told.iter_mut().rev().find(|known| known.attempt == at.attempt && known.undo == at.undo);
+        if let Event::StepAnsweredLate { check, answer, duration_ms, why, .. } = &entry.event {
+            let what = if *check { "its check answered" } else { "answered" };
+            let said = format!("{what} after {}, when {why}: {}", Span(*duration_ms), answer.in_words());
+            if let Some(known) = known {
+                known.late = Some(Late { at: entry.at, said });
+            }
+            continue;
+        }
         if let (Some(known), Some((status, answer))) = (known, outcome(entry)) {
             (known.status, known.answer, known.ended_at) = (status, answer, Some(entry.at));
         }

@@ -308,7 +308,7 @@ impl Incident {
             }
             Event::AutomationHeld { since, playbook: None, .. } => self.held_since = Some(since.unwrap_or(at)),
             Event::AutomationReleased { playbook: None, .. } => self.held_since = None,
-            Event::Commented { .. } | Event::Recovered { .. } => {}
+            Event::Commented { .. } | Event::Recovered { .. } | Event::StepAnsweredLate { .. } => {}
             other => {
                 if let Some(run) = other.run().and_then(|run| self.runs.get_mut(&run)) {
                     run.apply(at, other);

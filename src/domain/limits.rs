@@ -108,8 +108,9 @@ impl fmt::Display for Gauge {
     }
 }
 
-/// Every destructive attempt started within the longest window, oldest first.
-#[derive(Clone, Debug, Default)]
+/// Every destructive attempt started within the longest window, oldest first, and what else deciding looks at beside the incident. It grows
+/// with what is open, and is never copied.
+#[derive(Debug, Default)]
 pub struct Ledger {
     spent: VecDeque<Spent>,
     /// Runs that have begun and not ended, by playbook.

@@ -17,6 +17,7 @@ pub mod hold;
 pub mod id;
 pub mod incident;
 pub mod labels;
+pub mod late;
 pub mod limits;
 pub mod mitigation;
 pub mod next;

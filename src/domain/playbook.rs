@@ -294,6 +294,16 @@ impl Step {
         self.when.as_ref().is_some_and(|when| when.reads(name))
     }
 
+    /// Whether a look says what became of an attempt that was cut off.
+    pub fn looks_first(&self) -> bool {
+        self.on_interrupt == OnInterrupt::Check && self.check.is_some()
+    }
+
+    /// Whether only a person can say that.
+    pub fn asks_when_cut_off(&self) -> bool {
+        matches!(self.on_interrupt, OnInterrupt::Ask | OnInterrupt::Check)
+    }
+
     /// The step that one item of this step's list is.
     pub fn item(&self, visit: u32) -> Self {
         let title = format!("{}, item {visit}", self.title);

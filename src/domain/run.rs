@@ -256,6 +256,8 @@ impl Run {
     /// Folds one fact in; facts about other runs never arrive here.
     pub fn apply(&mut self, at: Timestamp, event: &Event) {
         match event {
+            // It changes nothing.
+            Event::StepAnsweredLate { .. } => return,
             Event::StepStarted { at: step, .. } if step.undo => self.undo_started(step),
             Event::StepStarted { at: step, .. } => self.step_started(at, step, event),
             Event::StepSucceeded { at: step, title, output, .. } => {
@@ -287,7 +289,7 @@ impl Run {
             }
             Event::StepInDoubt { at: step, title, reason } => {
                 self.ended(at, step, title, StepStatus::InDoubt, Some(reason));
-                self.status = RunStatus::Waiting;
+                self.goes_on(RunStatus::Waiting);
             }
             Event::StepSettled { at: step, title, outcome, note } => {
                 let status = match outcome {
@@ -295,7 +297,7 @@ impl Run {
                     Outcome::Failed => StepStatus::Failed,
                 };
                 self.ended(at, step, title, status, Some(note)).failed = *outcome == Outcome::Failed;
-                self.status = RunStatus::Running;
+                self.goes_on(RunStatus::Running);
             }
             Event::StepUndone { at: step, title, .. } => self.undone(at, step, title),
             Event::LimitHit { step, limit, why, held_by, .. } => {

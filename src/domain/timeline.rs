@@ -12,6 +12,7 @@ use crate::domain::escalation::DEFAULT;
 use crate::domain::hold::AUTOMATION_IS_HELD;
 use crate::domain::id::{DeliveryId, RunId};
 use crate::domain::labels::Labels;
+use crate::domain::late::Answer;
 use crate::domain::playbook::Otherwise;
 use crate::domain::priority::Priority;
 use crate::domain::time::{Span, Timestamp};
@@ -228,6 +229,20 @@ pub enum Event {
         outcome: Outcome,
         note: String,
     },
+    /// An attempt has answered for which nobody waited any more. It is written down for whoever is asked what became of it, and
+    /// changes nothing.
+    StepAnsweredLate {
+        at: StepRef,
+        title: String,
+        /// Whether it was a look, the step's `check:`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        check: bool,
+        answer: Answer,
+        /// From when it was sent.
+        duration_ms: u64,
+        /// Why nobody waited any more.
+        why: String,
+    },
     StepUndone {
         at: StepRef,
         title: String,
@@ -412,6 +427,7 @@ impl Event {
             Self::StepSkipped { .. } | Self::StepShadowed { .. } => "step_skipped",
             Self::StepInDoubt { .. } => "step_in_doubt",
             Self::StepSettled { .. } => "step_settled",
+            Self::StepAnsweredLate { .. } => "step_answered_late",
             Self::StepUndone { .. } => "step_undone",
             Self::RunRetried { .. } => "run_retried",
             Self::RunSucceeded { .. } => "run_succeeded",
@@ -448,6 +464,7 @@ impl Event {
             | Self::StepShadowed { at, .. }
             | Self::StepInDoubt { at, .. }
             | Self::StepSettled { at, .. }
+            | Self::StepAnsweredLate { at, .. }
             | Self::StepUndone { at, .. }
             | Self::RunRetried { at, .. } => Some(at),
             _ => None,
@@ -479,6 +496,7 @@ impl Event {
             Self::StepSucceeded { duration_ms, .. }
             | Self::StepFailed { duration_ms, .. }
             | Self::StepUndone { duration_ms, .. }
+            | Self::StepAnsweredLate { duration_ms, .. }
             | Self::RunSucceeded { duration_ms, .. } => Some(*duration_ms),
             _ => None,
         }
@@ -534,6 +552,15 @@ impl Event {
             }
             Self::StepSettled { title, outcome: Outcome::Failed, note, .. } => {
                 format!("{actor} says \"{title}\" did not take effect{}", tail(note))
+            }
+            Self::StepAnsweredLate { at, title, check, answer, duration_ms, why } => {
+                let what = match (at.undo, check) {
+                    (true, _) => "Taking back, attempt",
+                    (_, true) => "A check of attempt",
+                    _ => "Attempt",
+                };
+                let (attempt, after, said) = (at.attempt, Span(*duration_ms), answer.in_words());
+                format!("{what} {attempt} of \"{title}\" answered after {after}, when {why}; that changes nothing: {said}")
             }
             Self::StepUndone { title, left_to: Some(number), .. } => {
                 format!("\"{title}\" stays in force: incident {number} needs it too and takes it back when it is over")

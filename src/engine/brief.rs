@@ -8,6 +8,7 @@ use crate::domain::incident::{Incident, NotificationStatus};
 use crate::domain::playbook::Step;
 use crate::domain::settings::{Rulebook, Target};
 use crate::domain::time::Span;
+use crate::engine::ports::Cut;
 
 /// A job with all it takes to do it.
 #[derive(Clone, Debug)]
@@ -21,9 +22,24 @@ pub enum Brief {
 impl Brief {
     /// The attempt, if it changes things and is neither a look nor an undo: that is what a hold stops.
     pub fn destroys(&self) -> Option<&AttemptRef> {
+        self.deed().filter(|attempt| attempt.destructive).map(|attempt| &attempt.reference)
+    }
+
+    /// The attempt, if it is neither a look nor an undo: those are let end whatever becomes of their run.
+    pub fn deed(&self) -> Option<&Attempt> {
         let Self::Perform(attempt) = self else { return None };
         let AttemptRef { undo, check, .. } = attempt.reference;
-        (attempt.destructive && !undo && !check).then_some(&attempt.reference)
+        (!undo && !check).then_some(attempt)
+    }
+
+    /// Has it end when its run is cancelled, if that is for it.
+    pub fn cut_by(mut self, cut: impl FnOnce() -> Cut) -> Self {
+        if self.deed().is_some()
+            && let Self::Perform(attempt) = &mut self
+        {
+            attempt.cut = cut();
+        }
+        self
     }
 }
 
@@ -39,6 +55,8 @@ pub struct Attempt {
     pub timeout: Span,
     pub key: String,
     pub destructive: bool,
+    /// Made when somebody cancels its run.
+    pub cut: Cut,
 }
 
 /// A message to send.
@@ -86,6 +104,7 @@ fn perform(incident: &Incident, rulebook: &Rulebook, reference: &AttemptRef) -> 
         timeout: step.timeout,
         destructive: step.destructive,
         key: reference.key(),
+        cut: Cut::default(),
     })
 }
 

@@ -12,12 +12,13 @@ use uuid::Uuid;
 use crate::domain::autonomy::Record;
 use crate::domain::breaker::Breakers;
 use crate::domain::chain::{Digest, Stored};
-use crate::domain::decide::command::{Command, Effect, Refusal, Wake};
+use crate::domain::decide::command::{AttemptRef, Command, Effect, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
 use crate::domain::hold::Holds;
 use crate::domain::id::{IncidentId, RunId};
 use crate::domain::incident::{AlertCounts, Incident};
 use crate::domain::limits::{LONGEST_WINDOW, Ledger};
+use crate::domain::run::RunStatus;
 use crate::domain::settings::Rulebook;
 use crate::domain::targets::Heir;
 use crate::domain::time::{Span, Timestamp};
@@ -28,6 +29,7 @@ use crate::engine::incidents::Incidents;
 use crate::engine::intake::Key;
 use crate::engine::load::{Arrival, Backlog, Load, Waiting, give_up};
 use crate::engine::narrate::narrate;
+use crate::engine::ports::Cut;
 use crate::engine::pulse::Beat;
 use crate::engine::request::Named;
 use crate::engine::shared::Shared;
@@ -64,6 +66,8 @@ pub struct Writer {
     backlog: VecDeque<Backlog>,
     /// Another node writes now: nothing that memory holds counts any more.
     fenced: bool,
+    /// A commit was not made: what the ledger has counted for it is not true.
+    unsure: bool,
     /// What was due and not settled when a commit turned out to be made although its answer was lost, until the next one is made.
     unsettled: Option<BTreeSet<i64>>,
     /// Attempts that a shutdown found not begun, until that is on disk.
@@ -89,6 +93,8 @@ pub(super) struct Draft {
     pub(super) batch: Batch,
     pub(super) touched: BTreeSet<IncidentId>,
     alerts: BTreeMap<IncidentId, BTreeSet<String>>,
+    /// Runs that are cancelled: what is under way of them is cut off once this is committed.
+    cut: Vec<RunId>,
     /// Playbooks of which a run has ended, so that the next in line may begin.
     ended: BTreeSet<String>,
     /// One for each command, in order.
@@ -119,6 +125,7 @@ impl Writer {
             seal: resumed.seal,
             backlog: VecDeque::new(),
             fenced: false,
+            unsure: false,
             unsettled: None,
             released: Vec::new(),
         }
@@ -242,7 +249,7 @@ impl Writer {
     }
 
     async fn commit_all(&mut self, load: &Load, now: Timestamp) -> Result<Draft, Fault> {
-        if self.shared.is_failing() {
+        if self.shared.is_failing() || self.unsure {
             // The commit that failed may have been made all the same: what it asked for must not wait until somebody stumbles over it.
             self.catch_up().await?;
         }
@@ -253,10 +260,13 @@ impl Writer {
         draft.batch.first_position = self.last_position + 1;
         draft.batch.first_delivery = self.last_delivery + 1;
         draft.batch.deliveries = load.deliveries.iter().map(|arrival| arrival.row.clone()).collect();
-        let counters = (self.last_number, self.last_job, self.ledger.clone());
-        // Whatever fails from here on, memory must not keep what the disk does not have.
+        let (counters, shadowed) = ((self.last_number, self.last_job), self.ledger.shadowed.len());
+        // Whatever fails from here on, memory must not keep what the disk does not have. The ledger grows with what is open, so no
+        // copy of it is kept for that: it is counted anew from the disk before anything else is decided.
         if let Err(error) = self.draft_and_commit(load, &rulebook, now, &mut draft).await {
-            (self.last_number, self.last_job, self.ledger) = counters;
+            (self.last_number, self.last_job) = counters;
+            self.ledger.shadowed.truncate(shadowed);
+            self.unsure = true;
             for id in &draft.touched {
                 self.incidents.forget(*id);
             }
@@ -390,6 +400,7 @@ impl Writer {
             return Ok(());
         }
         draft.batch.settled.extend(put.settles);
+        draft.batch.answers.extend(put.from_inbox);
         if let Some(occurrence) = put.command.occurrence() {
             // It stands under the incident that it may open.
             self.incidents.visit(occurrence.key(), Incident::blank(put.incident));
@@ -495,7 +506,7 @@ impl Writer {
         let Some(cached) = self.incidents.get_mut(id) else { return Ok(Ok(())) };
         let world = World { rulebook, ledger: &mut self.ledger, now, next_number: self.last_number + 1 };
         let first = draft.touched.insert(id);
-        // What a panic leaves half done is touched: it is forgotten with all of this commit, and the ledger is as it was before.
+        // What a panic leaves half done is touched: it is forgotten with all of this commit, and the ledger is counted anew.
         let decided = catch_unwind(AssertUnwindSafe(|| decide(Arc::make_mut(&mut cached.state), actor, command, world)));
         match decided.map_err(|_| Fault::Panic(id))? {
             Ok(decision) => self.take(id, decision, draft),
@@ -512,6 +523,7 @@ impl Writer {
     /// Puts a decision into the commit in the making.
     fn take(&mut self, id: IncidentId, decision: Decision, draft: &mut Draft) {
         draft.batch.spent.extend(decision.spent);
+        draft.cut.extend(decision.cut);
         for due in decision.effects {
             self.last_job += 1;
             let started = matches!(due.effect, Effect::Perform { .. });
@@ -587,6 +599,7 @@ impl Writer {
 
     /// Tells live pages and the worker what is true now.
     fn publish(&mut self, draft: &Draft, rulebook: &Rulebook) {
+        draft.cut.iter().for_each(|run| self.shared.cuts.make(*run));
         let mut last: BTreeMap<IncidentId, Change> = BTreeMap::new();
         for (position, (id, entry)) in (draft.batch.first_position..).zip(&draft.batch.entries) {
             let number = self.incidents.get(*id).map_or(0, |cached| cached.state.number);
@@ -613,7 +626,7 @@ impl Writer {
             .iter()
             .map(|job| {
                 let brief = (job.due_at <= now).then(|| self.incidents.get(job.incident)).flatten();
-                Asked { job: job.clone(), brief: brief.and_then(|cached| brief_of(&cached.state, rulebook, &job.effect)) }
+                Asked { job: job.clone(), brief: brief.and_then(|cached| self.brief_of(&cached.state, rulebook, job)) }
             })
             .collect();
         if !asked.is_empty() {
@@ -722,7 +735,10 @@ impl Writer {
         let resumed = self.journal.resume(self.shared.clock.now()).await?;
         // Letting go moves no number, but it does change the seal; and a hold that concerned no incident is known only by itself.
         self.seal = resumed.seal;
+        let shadowed = std::mem::take(&mut self.ledger.shadowed);
         self.ledger = ledger_of(&resumed, &self.shared.rulebook());
+        self.ledger.shadowed = shadowed;
+        self.unsure = false;
         let behind =
             resumed.last_position > self.last_position || resumed.last_job > self.last_job || resumed.last_delivery > self.last_delivery;
         if !behind {
@@ -768,10 +784,19 @@ impl Writer {
     async fn brief(&mut self, job: &Job) -> Result<Option<Brief>, StoreError> {
         let rulebook = self.shared.rulebook();
         if let Some(cached) = self.incidents.get(job.incident) {
-            return Ok(brief_of(&cached.state, &rulebook, &job.effect));
+            return Ok(self.brief_of(&cached.state, &rulebook, job));
         }
         let loaded = self.journal.load(&[job.incident]).await?;
-        Ok(loaded.first().and_then(|(_, state)| brief_of(state, &rulebook, &job.effect)))
+        Ok(loaded.first().and_then(|(_, state)| self.brief_of(state, &rulebook, job)))
+    }
+
+    /// A brief is made here alone, between two commits: a run that is cancelled before is seen, and one that is cancelled later
+    /// cuts off what it is for.
+    fn brief_of(&self, state: &Incident, rulebook: &Rulebook, job: &Job) -> Option<Brief> {
+        let brief = brief_of(state, rulebook, &job.effect)?;
+        let Effect::Perform { attempt: AttemptRef { run, .. } } = &job.effect else { return Some(brief) };
+        let cancelled = state.runs.get(run).is_some_and(|run| run.status == RunStatus::Cancelled);
+        Some(brief.cut_by(|| if cancelled { Cut::already() } else { self.shared.cuts.of(*run) }))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Takes over what nodes that stand by have taken in: a delivery in the inbox is worked like one that came here, in one commit with
-//! its leaving the inbox. Knows no database.
+//! Takes over what other nodes have left: a delivery in the inbox is worked like one that came here, and a late answer is written
+//! down, each in one commit with its leaving the inbox. Knows no database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
+use crate::engine::late;
 use crate::engine::runtime::Runtime;
 use crate::engine::store::{Delivery, Inbox};
 use crate::engine::wire;
@@ -45,6 +46,9 @@ async fn take_out(runtime: &Runtime, waiting: Vec<Delivery>) -> Duration {
 
 async fn take(runtime: &Runtime, delivery: Delivery) -> bool {
     let id = delivery.id;
+    if let Some((incident, command)) = late::read(&delivery) {
+        return runtime.record_from_inbox(id, incident, command).await;
+    }
     // It was read when it came. A version that cannot read it any more keeps it all the same.
     let parsed = wire::parse(&delivery.body).unwrap_or_else(|error| {
         tracing::error!(delivery = %id, %error, "A delivery from the inbox cannot be read any more; it is kept as it came");

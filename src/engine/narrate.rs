@@ -28,7 +28,7 @@ fn level(event: &Event) -> Level {
             Level::INFO
         }
         Event::Classified { .. } | Event::PriorityChanged { .. } | Event::RunSucceeded { .. } | Event::RunCancelled { .. } => Level::INFO,
-        Event::RunRetried { .. } | Event::StepSettled { .. } | Event::StepUndone { .. } => Level::INFO,
+        Event::RunRetried { .. } | Event::StepSettled { .. } | Event::StepUndone { .. } | Event::StepAnsweredLate { .. } => Level::INFO,
         _ => Level::DEBUG,
     }
 }

@@ -1,12 +1,17 @@
 //! What the engine needs of the outer rooms, as traits: a clock, actions, channels.
 //! Knows none of their implementations.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::action::Spec;
+use crate::domain::decide::command::Failure;
 use crate::domain::settings::Target;
 use crate::domain::time::{Span, Timestamp};
 
@@ -53,6 +58,66 @@ pub struct Call {
     pub params: Value,
     /// What remains of the step's timeout; the engine also enforces it from outside.
     pub timeout: Duration,
+    /// Where an answer is left that may still come when that time is over.
+    pub late: Late,
+    /// Made when somebody cancels its run.
+    pub cut: Cut,
+}
+
+/// Cuts an attempt off. Whoever performs it ends it then, as cleanly and as soon as it can be ended, and says what is known of it;
+/// what is not ended within a few seconds is dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Cut(Arc<CancellationToken>);
+
+impl Cut {
+    pub(super) fn of(token: Arc<CancellationToken>) -> Self {
+        Self(token)
+    }
+
+    /// One that was made before anything began.
+    pub fn already() -> Self {
+        let cut = Self::default();
+        cut.make();
+        cut
+    }
+
+    pub fn make(&self) {
+        self.0.cancel();
+    }
+
+    pub fn is_made(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Returns once it is made.
+    pub async fn made(&self) {
+        self.0.cancelled().await;
+    }
+}
+
+/// An answer that is still on its way.
+pub type Coming = BoxFuture<'static, Result<Value, ActionError>>;
+
+/// Takes an answer that may still come when an attempt's time is over. Whoever leaves one here does nothing any more but wait for
+/// it: the attempt is over, and what it says changes nothing.
+#[derive(Clone, Default)]
+pub struct Late(Arc<Mutex<Option<Coming>>>);
+
+impl Late {
+    pub fn may_come(&self, answer: Coming) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    }
+
+    /// What was left, once.
+    pub fn take(&self) -> Option<Coming> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Late")
+    }
 }
 
 /// Why an attempt did not succeed. The texts go onto the timeline: no secrets in them.
@@ -70,6 +135,17 @@ pub enum ActionError {
     /// It may have happened: the answer was lost after the deed was sent.
     #[error("{0}")]
     Unknown(String),
+}
+
+impl From<ActionError> for Failure {
+    fn from(error: ActionError) -> Self {
+        match error {
+            ActionError::Retry(reason) => Self::Retry(reason),
+            ActionError::Fatal(reason) => Self::Fatal(reason),
+            ActionError::Barred(reason) => Self::Barred(reason),
+            ActionError::Unknown(reason) => Self::Unknown(reason),
+        }
+    }
 }
 
 /// What a look says of a deed whose answer was lost. The texts go onto the timeline: no secrets in them.

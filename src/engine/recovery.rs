@@ -45,5 +45,5 @@ async fn late(journal: &dyn Journal, now: Timestamp) -> Result<Vec<Job>, StoreEr
 }
 
 fn put(incident: IncidentId, command: Command, settles: Option<i64>) -> Put {
-    Put { incident, actor: Actor::engine(), command, settles, request: None, done: None }
+    Put { incident, actor: Actor::engine(), command, settles, from_inbox: None, request: None, done: None }
 }

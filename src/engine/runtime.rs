@@ -17,6 +17,7 @@ use crate::domain::watch::Fault;
 use crate::engine::commit::Writer;
 use crate::engine::error::EngineError;
 use crate::engine::inbox;
+use crate::engine::late::{Letterbox, Voice};
 use crate::engine::metrics::Metrics;
 use crate::engine::ports::Clock;
 use crate::engine::recovery;
@@ -150,7 +151,8 @@ impl Runtime {
             writer.recover(put, shared.pulse.begin());
         }
         resume_deliveries(&mut writer, shared, &resumed);
-        let worker = Worker::new(journal, shared.clone(), queue.clone(), nudges.downgrade());
+        let letterbox = self.inbox.clone().map(|inbox| Letterbox { inbox, node: self.node.clone() });
+        let worker = Worker::new(journal, shared.clone(), Voice::new(shared.clone(), letterbox), (queue.clone(), nudges.downgrade()));
         let writer = tokio::spawn(watched(writer.work(items), shared.clone()));
         let worker = tokio::spawn(worker.work(asks, nudged));
         let keeper = tokio::spawn(retention::keep(shared.clone(), queue.downgrade()));
@@ -188,6 +190,13 @@ impl Runtime {
         let room = self.room.clone().acquire_many_owned(kib(&delivery.body)).await.map_err(|_| overloaded())?;
         let (row, says) = self.row(delivery, parsed, true);
         self.work(row, says, room).await.unwrap_or_else(|| Err(self.nobody()))
+    }
+
+    /// Writes down what another node has left. True once it is out of the inbox, also where nobody knows its incident any more.
+    pub(super) async fn record_from_inbox(&self, id: DeliveryId, incident: IncidentId, command: Command) -> bool {
+        let (done, answer) = oneshot::channel();
+        let put = Put { incident, actor: Actor::engine(), command, settles: None, from_inbox: Some(id), request: None, done: Some(done) };
+        self.hand_in(Work::Put(put)).is_ok() && matches!(answer.await, Ok(Ok(_) | Err(EngineError::NotFound)))
     }
 
     fn row(&self, delivery: Delivery, parsed: wire::Parsed, from_inbox: bool) -> (Arc<DeliveryRow>, Said) {
@@ -234,7 +243,7 @@ impl Runtime {
             let asked = asked.unwrap_or_else(|| digest(&format!("{command:?}")));
             Named { key: format!("{id}/{actor}/{key}"), asked }
         });
-        let put = Put { incident: id, actor, command, settles: None, request, done: Some(done) };
+        let put = Put { incident: id, actor, command, settles: None, from_inbox: None, request, done: Some(done) };
         self.hand_in(Work::Put(put)).map_err(|unheard| self.why(unheard))?;
         answer.await.map_err(|_| self.nobody())?
     }

@@ -22,5 +22,5 @@ pub fn changed(before: &Rulebook, after: &Rulebook, now: Timestamp) -> Vec<Put> 
 
 fn put(occurrence: Occurrence) -> Put {
     let incident = occurrence.incident();
-    Put { incident, actor: Actor::engine(), command: Command::Plan(occurrence), settles: None, request: None, done: None }
+    Put { incident, actor: Actor::engine(), command: Command::Plan(occurrence), settles: None, from_inbox: None, request: None, done: None }
 }

@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 use crate::domain::settings::Rulebook;
 use crate::domain::time::Timestamp;
 use crate::domain::watch::{Check, Fault};
+use crate::engine::cut::Cuts;
 use crate::engine::gate::Gate;
 use crate::engine::metrics::Metrics;
 use crate::engine::ports::{Action, Brake, Clock, Heart, Sender};
@@ -51,6 +52,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// What every attempt that changes things passes before it begins.
     pub gate: Gate,
+    /// What ends the attempts of a run that is cancelled.
+    pub cuts: Cuts,
     rulebook: RwLock<Arc<Rulebook>>,
     hands: RwLock<Hands>,
     health: RwLock<Health>,
@@ -68,6 +71,7 @@ impl Shared {
             pulse: Pulse::default(),
             metrics,
             gate: Gate::default(),
+            cuts: Cuts::default(),
             rulebook: RwLock::new(rulebook),
             hands: RwLock::new(hands),
             health: RwLock::default(),

@@ -80,6 +80,8 @@ pub struct Batch {
     pub deliveries: Vec<Arc<DeliveryRow>>,
     /// The position of the first delivery among all.
     pub first_delivery: i64,
+    /// What leaves the inbox though it is no delivery: other nodes' late answers.
+    pub answers: Vec<DeliveryId>,
     /// Deliveries are worked in the order they were stored, so the last one's position says it of all before.
     pub worked_up_to: Option<i64>,
     pub entries: Vec<(IncidentId, Entry)>,
@@ -119,6 +121,12 @@ impl Batch {
         runs.filter(|(id, run)| spoken_of.contains(&(*id, run.id))).collect()
     }
 
+    /// What it takes out of the inbox.
+    pub fn taken(&self) -> Vec<DeliveryId> {
+        let kept = self.deliveries.iter().filter(|row| row.from_inbox).map(|row| row.delivery.id);
+        kept.chain(self.answers.iter().copied()).collect()
+    }
+
     /// The rows that its entries are. One without a link is kept all the same: no fact is lost over it.
     pub fn log(&self) -> Vec<LogRow<'_>> {
         let links = self.links.iter().map(Some).chain(std::iter::repeat(None));
@@ -136,6 +144,7 @@ impl Batch {
 
     pub fn is_empty(&self) -> bool {
         self.deliveries.is_empty()
+            && self.answers.is_empty()
             && self.worked_up_to.is_none()
             && self.entries.is_empty()
             && self.incidents.is_empty()

@@ -60,6 +60,8 @@ pub struct Put {
     pub command: Command,
     /// The job that asked; settled in the same commit.
     pub settles: Option<i64>,
+    /// Where it lay in the inbox: the commit takes it out of there.
+    pub from_inbox: Option<DeliveryId>,
     /// A person's idempotency key, and what it was used for.
     pub request: Option<Named>,
     pub done: Option<oneshot::Sender<Result<u64, EngineError>>>,

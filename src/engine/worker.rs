@@ -13,15 +13,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::domain::decide::command::{Command, Effect, Failure, Performed, Told, ToldOutcome};
+use crate::domain::id::IncidentId;
 use crate::domain::settings::SignalQuery;
 use crate::domain::time::{Span, Timestamp};
-use crate::domain::timeline::Actor;
 use crate::engine::brief::{Attempt, Brief, Telling};
-use crate::engine::ports::{ActionError, Call, Delivered, Message, Verdict};
+use crate::engine::late::Voice;
+use crate::engine::ports::{ActionError, Call, Cut, Delivered, Late, Message, Verdict};
 use crate::engine::pulse::Beat;
 use crate::engine::shared::Shared;
 use crate::engine::store::{Job, Journal};
-use crate::engine::work::{Asked, Item, Put, Work};
+use crate::engine::work::{Asked, Item, Work};
 
 /// Timers further away than this stay on disk until they come near.
 const HORIZON: Span = Span::hours(1);
@@ -35,6 +36,8 @@ const MESSAGES: usize = 4;
 const LOOK_AGAIN: Span = Span::seconds(1);
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 const MEASURE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long whoever performs an attempt may take to end it once it is cut off.
+const CUT_WITHIN: Duration = Duration::from_secs(10);
 
 /// A word to the worker from outside.
 pub enum Nudge {
@@ -88,19 +91,20 @@ struct Hand {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Item>,
     nudges: mpsc::WeakUnboundedSender<Nudge>,
+    voice: Voice,
 }
 
 impl Worker {
     pub fn new(
         journal: Arc<dyn Journal>,
         shared: Arc<Shared>,
-        queue: mpsc::Sender<Item>,
-        nudges: mpsc::WeakUnboundedSender<Nudge>,
+        voice: Voice,
+        (queue, nudges): (mpsc::Sender<Item>, mpsc::WeakUnboundedSender<Nudge>),
     ) -> Self {
         let closing = CancellationToken::new();
         Self {
             journal,
-            hand: Hand { shared, queue, nudges },
+            hand: Hand { shared, queue, nudges, voice },
             due: BTreeSet::new(),
             jobs: HashMap::new(),
             under_way: BTreeSet::new(),
@@ -254,6 +258,10 @@ impl Worker {
             if permit.is_none() || closing.is_cancelled() {
                 return hand.release(&job);
             }
+            if let Some(deed) = brief.as_ref().and_then(Brief::deed).filter(|deed| deed.cut.is_made()) {
+                let result = Err(Failure::Barred("its run was cancelled before it began".to_owned()));
+                return hand.put(&job, Command::Performed(Performed { attempt: deed.reference.clone(), result, duration_ms: 0 }));
+            }
             // The last look before it begins: what is held is told back, and waits where everything else waits.
             if let Some(attempt) = brief.as_ref().and_then(Brief::destroys).filter(|_| hand.shared.is_held()) {
                 return hand.put(&job, Command::Withheld(attempt.clone()));
@@ -287,6 +295,19 @@ impl Worker {
     }
 }
 
+/// Somebody has cancelled its run: whoever performs it ends it and says what is known; one that changes nothing is simply dropped.
+async fn unless_cut(deed: impl Future<Output = Result<Value, ActionError>>, attempt: &Attempt) -> Result<Value, ActionError> {
+    tokio::pin!(deed);
+    tokio::select! {
+        biased;
+        answer = &mut deed => return answer,
+        () = attempt.cut.made() => {}
+    }
+    let patience = if attempt.destructive { CUT_WITHIN } else { Duration::ZERO };
+    let cut_off = || ActionError::Unknown("cut off on request; it may have happened".to_owned());
+    tokio::time::timeout(patience, deed).await.unwrap_or_else(|_| Err(cut_off()))
+}
+
 /// What is said of a job whose action or channel panicked; the panic itself is in the log.
 fn fell_over(effect: &Effect) -> Command {
     let reason = || "Reynard made a mistake while it was under way; the log has more".to_owned();
@@ -312,14 +333,10 @@ async fn wait(clock: Arc<dyn crate::engine::ports::Clock>, at: Option<Timestamp>
 impl Hand {
     /// Hands the writer a command that settles the job; the worker hears when it is committed.
     fn put(&self, job: &Job, command: Command) {
-        let (done, answer) = oneshot::channel();
-        let put = Put { incident: job.incident, actor: Actor::engine(), command, settles: Some(job.id), request: None, done: Some(done) };
-        let item = Item { work: Work::Put(put), beat: self.shared.pulse.begin() };
-        let (queue, nudges, id) = (self.queue.clone(), self.nudges.clone(), job.id);
+        let (voice, queue, nudges) = (self.voice.clone(), self.queue.clone(), self.nudges.clone());
+        let (incident, id, beat) = (job.incident, job.id, self.shared.pulse.begin());
         tokio::spawn(async move {
-            if queue.send(item).await.is_ok() {
-                let _ = answer.await;
-            }
+            voice.says(Some(queue), incident, (command, Some(id)), beat).await;
             if let Some(nudges) = nudges.upgrade() {
                 let _ = nudges.send(Nudge::Over(id));
             }
@@ -352,7 +369,7 @@ impl Hand {
 
     async fn command_of(&self, job: &Job, brief: Option<Brief>) -> Command {
         match brief {
-            Some(Brief::Perform(attempt)) => self.perform(*attempt).await,
+            Some(Brief::Perform(attempt)) => self.perform(job.incident, *attempt).await,
             Some(Brief::Send(telling)) => self.send(*telling, &job.effect).await,
             Some(Brief::Measure(scope)) => self.measure(scope).await,
             // Its reason is gone: the job is settled by a command that nothing follows from.
@@ -382,14 +399,17 @@ impl Hand {
         }
     }
 
-    async fn perform(&self, attempt: Attempt) -> Command {
-        let began = self.shared.clock.now();
-        let result = self.try_action(&attempt).await;
+    async fn perform(&self, incident: IncidentId, attempt: Attempt) -> Command {
+        let (began, late) = (self.shared.clock.now(), Late::default());
+        let result = self.try_action(&attempt, &late).await;
+        if let Some(answer) = late.take().filter(|_| matches!(result, Err(Failure::Unknown(_)))) {
+            self.voice.listens(self.queue.downgrade(), incident, (&attempt, began), answer);
+        }
         let duration_ms = self.shared.clock.now().since(began).as_millis();
         Command::Performed(Performed { attempt: attempt.reference, result, duration_ms })
     }
 
-    async fn try_action(&self, attempt: &Attempt) -> Result<Value, Failure> {
+    async fn try_action(&self, attempt: &Attempt, late: &Late) -> Result<Value, Failure> {
         // What cannot be begun did not happen; but a check that cannot be begun says nothing of the step it looks after.
         let impossible = if attempt.reference.check { Failure::Unknown } else { Failure::Fatal };
         if let Some(name) = &attempt.missing_target {
@@ -405,6 +425,8 @@ impl Hand {
             target: attempt.target.clone(),
             params: attempt.params.clone(),
             timeout,
+            late: late.clone(),
+            cut: attempt.cut.clone(),
         };
         if attempt.reference.check {
             return match tokio::time::timeout(timeout, action.check(&call)).await {
@@ -415,12 +437,8 @@ impl Hand {
             };
         }
         let deed = async { if attempt.reference.undo { action.undo(&call).await } else { action.perform(&call).await } };
-        match tokio::time::timeout(timeout, deed).await {
-            Ok(Ok(output)) => Ok(output),
-            Ok(Err(ActionError::Retry(reason))) => Err(Failure::Retry(reason)),
-            Ok(Err(ActionError::Fatal(reason))) => Err(Failure::Fatal(reason)),
-            Ok(Err(ActionError::Barred(reason))) => Err(Failure::Barred(reason)),
-            Ok(Err(ActionError::Unknown(reason))) => Err(Failure::Unknown(reason)),
+        match tokio::time::timeout(timeout, unless_cut(deed, attempt)).await {
+            Ok(answer) => answer.map_err(Failure::from),
             // Its step says what that means: a setting may have been made, a read is merely asked again.
             Err(_) => Err(Failure::Unknown(format!("no answer within {}", attempt.timeout))),
         }
@@ -488,7 +506,15 @@ impl Hand {
         let text = query.query.render(scope).map_err(|error| error.to_string())?;
         let action = self.shared.hands().actions.get("prometheus.query").cloned().ok_or("there is no action prometheus.query")?;
         let target = self.shared.rulebook().targets.get(&query.target).cloned();
-        let call = Call { key: "signal".to_owned(), attempt: 1, target, params: json!({"query": text}), timeout: MEASURE_TIMEOUT };
+        let call = Call {
+            key: "signal".to_owned(),
+            attempt: 1,
+            target,
+            params: json!({"query": text}),
+            timeout: MEASURE_TIMEOUT,
+            late: Late::default(),
+            cut: Cut::default(),
+        };
         let output = action.perform(&call).await.map_err(|error| error.to_string())?;
         Ok(output.get("value").and_then(Value::as_f64))
     }

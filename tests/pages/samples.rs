@@ -17,6 +17,7 @@ use reynard::domain::hold::{Hand, Hold};
 use reynard::domain::id::{DeliveryId, IncidentId, RunId};
 use reynard::domain::incident::{AlertMark, Incident};
 use reynard::domain::labels::Labels;
+use reynard::domain::late::Answer;
 use reynard::domain::playbook::{OnFailure, Otherwise, Playbook, PlaybookLimits, Retry, Step, Trigger, Undo};
 use reynard::domain::priority::Priority;
 use reynard::domain::settings::Rulebook;
@@ -83,6 +84,14 @@ pub fn every_kind() -> Sample {
         Event::StepSkipped { at: at.clone(), title: title.clone(), reason: reason.clone() },
         Event::StepInDoubt { at: at.clone(), title: title.clone(), reason: reason.clone() },
         Event::StepSettled { at: at.clone(), title: title.clone(), outcome: Outcome::Succeeded, note: String::new() },
+        Event::StepAnsweredLate {
+            at: at.clone(),
+            title: title.clone(),
+            check: false,
+            answer: Answer::Succeeded { output: serde_json::json!({ "status": 200 }) },
+            duration_ms: 31_000,
+            why: "its timeout of 10s had passed".to_owned(),
+        },
         Event::StepUndone { at: at.clone(), title: title.clone(), output: Value::Null, duration_ms: 12, left_to: None },
         Event::LimitHit {
             run,

@@ -12,6 +12,7 @@ mod examples;
 mod failover;
 mod hold;
 mod inbox;
+mod late;
 mod leases;
 mod ledger;
 mod limits;

@@ -17,7 +17,7 @@ use reynard::domain::run::RunStatus;
 use reynard::domain::time::Timestamp;
 use reynard::domain::timeline::Entry;
 use reynard::domain::trouble::NAMING;
-use reynard::engine::store::{AlertRow, Batch, DeliveryRow, Job, Resumed, StoreError};
+use reynard::engine::store::{AlertRow, Batch, Delivery, DeliveryRow, Job, Resumed, StoreError};
 
 #[derive(Default)]
 pub struct Tables {
@@ -38,6 +38,8 @@ pub struct Tables {
     pub holds: Holds,
     records: BTreeMap<String, Record>,
     pub requests: BTreeSet<String>,
+    /// What other nodes have left for the writer.
+    pub inbox: Vec<Delivery>,
 }
 
 impl Tables {
@@ -69,6 +71,8 @@ impl Tables {
 
     pub fn apply(&mut self, batch: &Batch, now: Timestamp) {
         self.deliveries.extend(batch.deliveries.iter().cloned());
+        let taken = batch.taken();
+        self.inbox.retain(|left| !taken.contains(&left.id));
         self.worked_up_to = batch.worked_up_to.unwrap_or(self.worked_up_to);
         self.last_commit_at = now;
         self.seal = batch.seal.unwrap_or(self.seal);

@@ -12,7 +12,7 @@ use reynard::domain::playbook::RECOVERED;
 use reynard::domain::run::{Run, StepStatus};
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
-use reynard::domain::timeline::{Entry, Event};
+use reynard::domain::timeline::{Entry, Event, StepRef};
 use reynard::engine::store::Batch;
 
 use crate::disk::Tables;
@@ -104,9 +104,28 @@ impl Oracle {
             }
             _ => {}
         }
+        self.judge_answer(&before, entry);
         let mut folded = before;
         folded.apply(entry);
         self.folded.insert(id, folded);
+    }
+
+    /// What an attempt answers counts while somebody waits for it, and never afterwards.
+    fn judge_answer(&self, before: &Incident, entry: &Entry) {
+        let of = |at: &StepRef| before.runs.get(&at.run).and_then(|run| run.steps.get(&at.step));
+        if let Event::StepSucceeded { at, .. } = &entry.event
+            && !at.undo
+        {
+            let awaited =
+                of(at).is_some_and(|step| step.attempt == at.attempt && !step.status.is_over() && step.status != StepStatus::InDoubt);
+            self.record.demand(awaited, || format!("#{}: attempt {} of {} was over and succeeded", before.number, at.attempt, at.step));
+        }
+        if let Event::StepAnsweredLate { at, .. } = &entry.event {
+            let mut folded = before.clone();
+            folded.apply(entry);
+            folded.seq = before.seq;
+            self.record.demand(folded == *before, || format!("#{}: a late answer of {} changes something", before.number, at.step));
+        }
     }
 
     /// A rung of the ladder is told when it is due: not before, not much later than can be excused, and not two at once.

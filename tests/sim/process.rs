@@ -50,7 +50,8 @@ impl Process {
     pub fn new(stage: Arc<Stage>, who: Who, life: Arc<Life>, machine: Arc<Machine>, cut_off_until: Arc<AtomicI64>) -> Self {
         let clock = Arc::new(ProcessClock::new(machine, life.clone(), stage.planted == Some(Bug::BelievesTheMachine)));
         let session = Arc::new(Session::new(stage.clone(), who, life.clone(), clock.clone(), cut_off_until.clone()));
-        let runtime = Runtime::idle(parts(&stage, who, &life, &session, &clock));
+        let runtime = Runtime::idle(parts(&stage, who, &life, &session, &clock)).named(&format!("node {}", who.node));
+        let runtime = if stage.nodes > 1 { runtime.sharing(session.clone()) } else { runtime };
         let node = (stage.nodes > 1).then(|| Node::new(runtime.clone(), session.clone()));
         Self { stage, who, life, clock, cut_off_until, session, runtime, node }
     }

@@ -59,6 +59,8 @@ pub struct Stage {
     pub lease: Mutex<Row>,
     /// Rings when the lease is given back.
     pub released: Notify,
+    /// Rung when a node has left something for the writer.
+    pub left: Notify,
     pub seen: Mutex<Seen>,
     /// Whether somebody was told that automation is held, and nobody has wished otherwise since.
     pub held: AtomicBool,
@@ -89,7 +91,7 @@ impl Stage {
         let settings = house::draw(&chance);
         let oracle = Mutex::new(Oracle::new(record.clone(), weather.clone(), Arc::new(settings.rulebook.clone())));
         let doors = Mutex::new(vec![None; nodes]);
-        let (bound, messages, tables, lease, released, seen, held, releases, active, turns) = Default::default();
+        let (bound, messages, tables, lease, released, left, seen, held, releases, active, turns) = Default::default();
         Self {
             chance,
             truth,
@@ -103,6 +105,7 @@ impl Stage {
             kept: None,
             lease,
             released,
+            left,
             seen,
             held,
             releases,

@@ -10,7 +10,8 @@ use reynard::domain::id::IncidentId;
 use reynard::domain::incident::Incident;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::engine::ports::Clock;
-use reynard::engine::store::{Batch, Holder, Job, Journal, Lease, Resumed, StoreError};
+use reynard::engine::store::{Batch, Delivery, Holder, Inbox, Job, Journal, Lease, Resumed, StoreError};
+use reynard::engine::wire;
 use tokio::time::Instant;
 
 use crate::clock::ProcessClock;
@@ -25,6 +26,9 @@ use crate::stage::Stage;
 const PROMPT: Span = Span(100);
 /// How long after the last grant a holder of the lease may still begin something, as in `store/postgres/lease.rs`.
 const SURE_FOR: Duration = Duration::from_secs(7);
+
+/// How long a look into an empty inbox lasts, if nothing is put in.
+const LOOKS_EVERY: Duration = Duration::from_secs(30);
 
 pub struct Session {
     stage: Arc<Stage>,
@@ -332,6 +336,32 @@ impl Lease for Session {
         self.stage.lease().release(self.who, epoch);
         self.stage.released.notify_waiters();
         Ok(())
+    }
+}
+
+/// Late answers alone: whoever posts to a node that stands by is sent to the other one, and posts there.
+#[async_trait]
+impl Inbox for Session {
+    async fn put(&self, left: &Delivery) -> Result<(), StoreError> {
+        let parsed = wire::parse(&left.body);
+        if parsed.is_ok() {
+            return Err(self.unavailable("a node that stands by takes no delivery here"));
+        }
+        self.reads().await?;
+        self.stage.record.line(|| format!("node {}: leaves a late answer", self.who.node));
+        self.tables().inbox.push(left.clone());
+        self.stage.left.notify_waiters();
+        Ok(())
+    }
+
+    async fn waiting(&self, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+        // Looked for four times a second, for hours: looks that can see nothing are left out.
+        let left = self.stage.left.notified();
+        if self.tables().inbox.is_empty() {
+            let _ = tokio::time::timeout(LOOKS_EVERY, left).await;
+        }
+        self.reads().await?;
+        Ok(self.tables().inbox.iter().take(limit as usize).cloned().collect())
     }
 }
 

@@ -54,8 +54,16 @@ enum Fate {
     Retry,
     Fatal,
     Barred,
-    Lost { happened: bool },
-    Silent { happened: bool },
+    Lost {
+        happened: bool,
+    },
+    Silent {
+        happened: bool,
+    },
+    /// Its answer comes when its time is over.
+    Late {
+        happened: bool,
+    },
 }
 
 impl Fate {
@@ -69,12 +77,13 @@ impl Fate {
             4 => Self::Barred,
             5..=6 => Self::Lost { happened: stage.chance.one_in(2) },
             7 => Self::Silent { happened: stage.chance.one_in(2) },
+            8 => Self::Late { happened: stage.chance.one_in(2) },
             _ => Self::Well,
         }
     }
 
     fn happens(self) -> bool {
-        matches!(self, Self::Well | Self::Lost { happened: true } | Self::Silent { happened: true })
+        matches!(self, Self::Well | Self::Lost { happened: true } | Self::Silent { happened: true } | Self::Late { happened: true })
     }
 }
 
@@ -104,7 +113,7 @@ impl Doer {
         }
     }
 
-    async fn answers(&self, fate: Fate) -> Result<Value, ActionError> {
+    async fn answers(&self, call: &Call, fate: Fate) -> Result<Value, ActionError> {
         self.life.place().await;
         self.stage.takes_time().await;
         self.life.place().await;
@@ -115,7 +124,24 @@ impl Doer {
             Fate::Barred => Err(ActionError::Barred("not here".to_owned())),
             Fate::Lost { .. } => Err(ActionError::Unknown("the answer was lost".to_owned())),
             Fate::Silent { .. } => std::future::pending().await,
+            Fate::Late { happened } => self.answers_late(call, happened).await,
         }
+    }
+
+    /// Gives up waiting in time, as an action does, and leaves the answer to come.
+    async fn answers_late(&self, call: &Call, happened: bool) -> Result<Value, ActionError> {
+        let (stage, life) = (self.stage.clone(), self.life.clone());
+        let after = Duration::from_millis(stage.chance.below(120_000));
+        let name = format!("{} attempt {}", call.key, call.attempt);
+        call.late.may_come(Box::pin(async move {
+            tokio::time::sleep(after).await;
+            life.place().await;
+            stage.record.line(|| format!("world: answers {name} late"));
+            if happened { Ok(json!({"done": true})) } else { Err(ActionError::Fatal("no".to_owned())) }
+        }));
+        tokio::time::sleep(call.timeout / 2).await;
+        self.life.place().await;
+        Err(ActionError::Unknown("it took too long".to_owned()))
     }
 
     fn place_of(call: &Call, spec: &Spec) -> String {
@@ -135,7 +161,7 @@ impl Doer {
                 seen.in_force.entry(Self::place_of(call, &self.spec)).or_default().insert(call.key.clone());
             }
         }
-        self.answers(fate).await
+        self.answers(call, fate).await
     }
 }
 
@@ -159,7 +185,7 @@ impl Action for Doer {
         let of = call.key.trim_end_matches(":check");
         match fate {
             Fate::Silent { .. } => std::future::pending().await,
-            Fate::Lost { .. } | Fate::Barred => Verdict::CannotTell("nobody answers".to_owned()),
+            Fate::Lost { .. } | Fate::Late { .. } | Fate::Barred => Verdict::CannotTell("nobody answers".to_owned()),
             _ if self.seen().effects.contains_key(of) => Verdict::Confirmed(json!({"seen": true})),
             _ => Verdict::Denied("it is not there".to_owned()),
         }
@@ -171,7 +197,7 @@ impl Action for Doer {
         if fate.happens() {
             self.seen().in_force.remove(&Self::place_of(call, &self.spec));
         }
-        self.answers(fate).await
+        self.answers(call, fate).await
     }
 }
 

@@ -2,6 +2,7 @@
 //! SQLite always; PostgreSQL where `REYNARD_REAL=1` says that real servers are wanted (`tests/run` does), at
 //! `REYNARD_TEST_POSTGRES_URL` (a superuser's) or as a server of the test's own.
 
+mod brakes;
 mod databases;
 mod inbox;
 mod lease;

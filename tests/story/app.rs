@@ -70,6 +70,10 @@ pub struct World {
     answers: Mutex<BTreeMap<String, Vec<Result<Value, ActionError>>>>,
     /// Actions that have been asked and do not answer yet.
     held: Mutex<BTreeSet<String>>,
+    /// Actions whose answer comes when their time is over: once they are let go.
+    late: Mutex<BTreeSet<String>>,
+    /// Actions that end when they are cut off.
+    obedient: Mutex<BTreeSet<String>>,
     /// Actions and channels that panic, once each.
     pub broken: Mutex<BTreeSet<String>>,
     let_go: tokio::sync::Notify,
@@ -244,6 +248,23 @@ impl App {
     /// From now on an action is asked and gives no answer, until it is let go.
     pub fn holds(&self, action: &str) {
         self.world.held.lock().expect("no panics").insert(action.to_owned());
+    }
+
+    /// From now on an action gives up waiting, and its answer comes once it is let go.
+    pub fn is_late(&self, action: &str) {
+        self.world.late.lock().expect("no panics").insert(action.to_owned());
+        self.holds(action);
+    }
+
+    /// From now on an action is asked and gives no answer, until it is let go or cut off.
+    pub fn holds_until_cut_off(&self, action: &str) {
+        self.world.obedient.lock().expect("no panics").insert(action.to_owned());
+        self.holds(action);
+    }
+
+    /// From now on its answers come in time again; those that are late are still to come.
+    pub fn is_in_time(&self, action: &str) {
+        self.world.late.lock().expect("no panics").remove(action);
     }
 
     pub fn lets_go(&self, action: &str) {
@@ -545,8 +566,20 @@ impl Action for Recorder {
         let _change = self.spec.destructive.then(|| self.world.changes(call, false));
         let answer = self.answer(call, "");
         self.world.may_fall_over(self.spec.name);
-        self.world.until_let_go(self.spec.name).await;
-        answer
+        if self.world.late.lock().expect("no panics").contains(self.spec.name) {
+            let (world, action) = (self.world.clone(), self.spec.name);
+            call.late.may_come(Box::pin(async move {
+                world.until_let_go(action).await;
+                answer
+            }));
+            return Err(ActionError::Unknown("it took too long".to_owned()));
+        }
+        let obeys = self.world.obedient.lock().expect("no panics").contains(self.spec.name);
+        tokio::select! {
+            biased;
+            () = self.world.until_let_go(self.spec.name) => answer,
+            () = call.cut.made(), if obeys => Err(ActionError::Unknown("cut off on request; it may have happened".to_owned())),
+        }
     }
 
     async fn check(&self, call: &Call) -> Verdict {

@@ -170,7 +170,10 @@ async fn an_answer_that_comes_after_a_person_has_spoken_is_written_down_and_chan
     app.settles().await;
     assert_eq!(app.incident(1).await.runs, before);
     let last = app.sentences(incident.id).await.pop().expect("an entry");
-    assert_eq!(last, "Attempt 1 of \"Restart\" answered late, which changes nothing: it succeeded with {\"status\":200}");
+    assert_eq!(
+        last,
+        "Attempt 1 of \"Restart\" answered after 1m 30s, when the attempt was over already; that changes nothing: it succeeded with status 200"
+    );
     app.assert_fold_is_state(incident.id).await;
 }
 

@@ -13,7 +13,7 @@ use reynard::engine::store::{Holder, Lease, StoreError};
 use crate::app::{App, alert, body};
 
 /// A lease that is always ours; who has it is not what these stories are about.
-struct Ours;
+pub struct Ours;
 
 #[async_trait]
 impl Lease for Ours {

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::domain::action::OnInterrupt;
-use crate::domain::decide::command::{AttemptRef, Effect, Failure, Performed, Wake};
-use crate::domain::decide::outbox::begin_of;
+use crate::domain::decide::command::{AttemptRef, Effect, Failure, LateAnswer, Performed, Wake};
 use crate::domain::decide::paging::pause;
 use crate::domain::decide::turn::Turn;
 use crate::domain::id::RunId;
+use crate::domain::late::Answer;
 use crate::domain::playbook::{OnFailure, Step, Undo};
 use crate::domain::run::{Run, StepStatus};
 use crate::domain::timeline::{Event, StepRef};
+
+/// Why nobody waits for an answer, where neither a timeout nor another node is why.
+const OVER: &str = "the attempt was over already";
 
 impl Turn<'_, '_> {
     pub(super) fn performed(&mut self, performed: Performed) {
@@ -27,7 +30,7 @@ impl Turn<'_, '_> {
         let current =
             run.steps.get(&attempt.step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt.attempt);
         if !current {
-            return self.answered_late(&performed);
+            return self.answered_late(LateAnswer { performed, why: OVER.to_owned() });
         }
         let Some(step) = playbook.step(&attempt.step) else { return };
         if playbook.is_recovery(&step.id) {
@@ -72,31 +75,33 @@ impl Turn<'_, '_> {
         self.wake_at(retry_at, Wake::Step { run, step: Some(step.id.clone()), attempt: attempt + 1 });
     }
 
-    /// Nobody waits for this answer any more: another attempt is under way, or a person has said what happened. It is written down,
-    /// because it may tell that person more, and changes nothing.
-    fn answered_late(&mut self, performed: &Performed) {
-        let AttemptRef { run, step, attempt, check, .. } = &performed.attempt;
-        let Some(state) = self.state.runs.get(run).and_then(|run| run.steps.get(step)).filter(|state| state.attempt >= *attempt) else {
+    /// Nobody waits for this answer any more. It is written down, because it may tell whoever is asked what happened, and changes
+    /// nothing: neither the step nor what was said of it meanwhile.
+    pub(super) fn answered_late(&mut self, LateAnswer { performed, why }: LateAnswer) {
+        let AttemptRef { run, step, attempt, undo, check } = performed.attempt;
+        let Some(state) = self.state.runs.get(&run).and_then(|run| run.steps.get(&step)) else { return };
+        let made = if undo { state.undo_attempt } else { state.attempt };
+        let counts = !undo && !check && state.attempt == attempt && state.status == StepStatus::Succeeded;
+        // One that was never made has no answer; and one that counts already is not told twice.
+        if made < attempt || (counts && performed.result.as_ref() == Ok(&state.output)) {
             return;
+        }
+        let answer = match performed.result {
+            Ok(output) => Answer::Succeeded { output },
+            Err(Failure::Retry(reason) | Failure::Fatal(reason) | Failure::Barred(reason)) => Answer::Failed { reason },
+            Err(Failure::Unknown(reason)) => Answer::Unknown { reason },
         };
-        let what = if *check { "A check of attempt" } else { "Attempt" };
-        let answer = match &performed.result {
-            Ok(Value::Null) => "it succeeded".to_owned(),
-            Ok(output) => format!("it succeeded with {}", begin_of(&output.to_string())),
-            Err(Failure::Retry(why) | Failure::Fatal(why) | Failure::Barred(why)) => format!("it failed: {}", begin_of(why)),
-            Err(Failure::Unknown(why)) => format!("nobody knows: {}", begin_of(why)),
-        };
-        let text = format!("{what} {attempt} of \"{}\" answered late, which changes nothing: {answer}", state.title);
-        self.emit_engine(Event::Commented { text });
+        let (title, at) = (state.title.clone(), StepRef { run, step, attempt, undo });
+        self.emit_engine(Event::StepAnsweredLate { at, title, check, answer, duration_ms: performed.duration_ms, why });
     }
 
     /// What came of an attempt whose run was cancelled meanwhile: it is told, and taken back when that is its time.
     pub(super) fn performed_late(&mut self, performed: Performed) {
-        let AttemptRef { run: id, step, attempt, .. } = performed.attempt.clone();
+        let AttemptRef { run: id, step, attempt, check, .. } = performed.attempt.clone();
         let Some(run) = self.state.runs.get(&id) else { return };
         let current = run.steps.get(&step).is_some_and(|state| state.status == StepStatus::Running && state.attempt == attempt);
         if !current {
-            return self.answered_late(&performed);
+            return self.answered_late(LateAnswer { performed, why: OVER.to_owned() });
         }
         let Some(step) = self.playbook_of(run).and_then(|playbook| playbook.step(&step)) else { return };
         let at = StepRef { run: id, step: step.id.clone(), attempt, undo: false };
@@ -105,6 +110,13 @@ impl Turn<'_, '_> {
             Ok(output) => {
                 self.emit_engine(Event::StepSucceeded { at, title, output, duration_ms });
                 if step.undo == Undo::OnFailure { self.undo_due(id, &step.id) } else { self.undo_later(id, &step) }
+            }
+            // Nobody knows, and what can be taken back is; for the rest its step says what that means, as it would have before.
+            Err(Failure::Unknown(_)) if step.undo == Undo::Never && !check && step.looks_first() => {
+                self.ask(Effect::Perform { attempt: AttemptRef { check: true, ..performed.attempt } });
+            }
+            Err(Failure::Unknown(reason)) if step.undo == Undo::Never && step.asks_when_cut_off() => {
+                self.doubt(id, &step, attempt, reason);
             }
             Err(Failure::Unknown(reason)) => {
                 self.emit_engine(Event::StepFailed { at, title, reason, retry_at: None, duration_ms, unsure: true });

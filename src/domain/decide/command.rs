@@ -58,6 +58,8 @@ pub enum Command {
         run: RunId,
     },
     Performed(Performed),
+    /// An attempt has answered for which nobody waits any more.
+    AnsweredLate(LateAnswer),
     /// Reynard is back: what this incident missed meanwhile.
     Recover(Outage),
     /// The attempt was cut off by a crash.
@@ -167,15 +169,24 @@ impl Command {
 }
 
 /// An attempt's answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Performed {
     pub attempt: AttemptRef,
     pub result: Result<Value, Failure>,
     pub duration_ms: u64,
 }
 
+/// The answer of an attempt for which nobody waits any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LateAnswer {
+    pub performed: Performed,
+    /// Why nobody waits, in words: `its timeout of 10s had passed`.
+    pub why: String,
+}
+
 /// How an attempt failed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Failure {
     Retry(String),
     Fatal(String),

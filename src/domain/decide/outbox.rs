@@ -6,6 +6,7 @@ use crate::domain::decide::turn::Turn;
 use crate::domain::directory::Recipient;
 use crate::domain::escalation::ONLY_WORDS;
 use crate::domain::incident::Status;
+use crate::domain::late::begin_of;
 use crate::domain::time::Span;
 use crate::domain::timeline::Event;
 
@@ -51,13 +52,6 @@ impl Letter {
         }
         true
     }
-}
-
-/// As much of a reason as a message has room for; the whole of it stands on the timeline.
-pub(super) fn begin_of(reason: &str) -> String {
-    const ROOM: usize = 400;
-    let begin: String = reason.chars().take(ROOM).collect();
-    if begin.len() == reason.len() { begin } else { format!("{} …", begin.trim_end()) }
 }
 
 impl Turn<'_, '_> {

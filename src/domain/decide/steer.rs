@@ -20,7 +20,10 @@ impl Turn<'_, '_> {
         self.record(&run, Ended::Left);
         let ended = format!("its scheduled run was cancelled {reason}");
         self.emit(Event::RunCancelled { run: id, playbook: run.playbook.clone(), reason });
+        let open: Vec<RunId> = self.state.runs.values().filter(|run| !run.status.is_over()).map(|run| run.id).collect();
         self.cancel_children(id, "the run that started it was cancelled");
+        let cancelled = open.into_iter().filter(|run| self.state.runs.get(run).is_some_and(|run| run.status.is_over()));
+        self.decision.cut.extend(cancelled.chain([id]));
         self.undo_steps(id, Undo::OnFailure);
         self.settle_after_run();
         self.close_scheduled(&run, &ended);
@@ -28,6 +31,9 @@ impl Turn<'_, '_> {
     }
 
     pub(super) fn settle_step(&mut self, id: RunId, step: &str, outcome: Outcome, note: String) -> Answer {
+        if self.state.runs.get(&id).is_some_and(|run| run.status.is_over()) {
+            return self.settle_afterwards(id, step, outcome, note);
+        }
         let (at, step) = self.step_for_person(id, step, &[StepStatus::InDoubt])?;
         self.emit(Event::StepSettled { at, title: step.title.clone(), outcome, note });
         match outcome {
@@ -36,6 +42,21 @@ impl Turn<'_, '_> {
                 self.advance(id);
             }
             Outcome::Failed => self.after_failure(id, &step),
+        }
+        Ok(())
+    }
+
+    /// Its run is over: nothing goes on from it, but what took effect is known, and taken back when that is its time.
+    fn settle_afterwards(&mut self, id: RunId, path: &str, outcome: Outcome, note: String) -> Answer {
+        let Some(run) = self.state.runs.get(&id) else { return Err(Refusal::UnknownRun) };
+        let Some(state) = run.steps.get(path).filter(|state| state.status == StepStatus::InDoubt) else { return Err(Refusal::RunOver) };
+        let at = StepRef { run: id, step: path.to_owned(), attempt: state.attempt, undo: false };
+        let (title, step) = (state.title.clone(), self.playbook_of(run).and_then(|playbook| playbook.step(path)));
+        self.emit(Event::StepSettled { at, title, outcome, note });
+        match step.filter(|_| outcome == Outcome::Succeeded) {
+            Some(step) if step.undo == Undo::OnFailure => self.undo_due(id, path),
+            Some(step) => self.undo_later(id, &step),
+            None => {}
         }
         Ok(())
     }

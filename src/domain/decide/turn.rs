@@ -3,6 +3,7 @@
 
 use crate::domain::decide::command::{Command, Due, Effect, Refusal, Wake};
 use crate::domain::decide::outbox::Letter;
+use crate::domain::id::RunId;
 use crate::domain::incident::Incident;
 use crate::domain::limits::{Ledger, Spent};
 use crate::domain::settings::Rulebook;
@@ -19,6 +20,8 @@ pub struct Decision {
     pub effects: Vec<Due>,
     /// Destructive attempts that it starts, as the limits count them.
     pub spent: Vec<Spent>,
+    /// Runs that somebody has cancelled: what is under way of them is cut off.
+    pub cut: Vec<RunId>,
 }
 
 /// What deciding may look at besides the incident.
@@ -80,6 +83,7 @@ impl Turn<'_, '_> {
             Command::Plan(occurrence) => self.plan_occurrence(occurrence),
             Command::Proceed { run } => drop(self.proceed(run)),
             Command::Performed(performed) => self.performed(performed),
+            Command::AnsweredLate(late) => self.answered_late(late),
             Command::Recover(outage) => self.recover(&outage),
             Command::Interrupted(attempt) => self.interrupted(&attempt),
             Command::Withheld(attempt) => self.not_begun(&attempt, "automation was held before it began"),

@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use crate::domain::chain::Digest;
-use crate::domain::id::{DeliveryId, IncidentId};
+use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
@@ -383,6 +383,7 @@ async fn write_all(tx: &mut Transaction<'_, Postgres>, batch: &Batch, now: Times
 }
 
 async fn write_deliveries(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result<(), sqlx::Error> {
+    inbox::remove(tx, &batch.taken()).await?;
     let placed: Vec<(i64, &Arc<DeliveryRow>)> = (batch.first_delivery..).zip(&batch.deliveries).collect();
     if placed.is_empty() {
         return Ok(());
@@ -397,8 +398,7 @@ async fn write_deliveries(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> 
         .bind(column(&placed, |(_, row)| row.delivery.body.as_slice()))
         .execute(&mut **tx)
         .await?;
-    let taken: Vec<DeliveryId> = batch.deliveries.iter().filter(|row| row.from_inbox).map(|row| row.delivery.id).collect();
-    inbox::remove(tx, &taken).await
+    Ok(())
 }
 
 async fn write_log(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Result<(), sqlx::Error> {

@@ -8,7 +8,7 @@ use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::MutexGuard;
 
 use crate::domain::chain::Digest;
-use crate::domain::id::{DeliveryId, IncidentId};
+use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
 use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
@@ -317,8 +317,7 @@ async fn write_deliveries(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Re
                 .bind(&d.body)
         })
         .await?;
-    let taken: Vec<DeliveryId> = batch.deliveries.iter().filter(|row| row.from_inbox).map(|row| row.delivery.id).collect();
-    inbox::remove(tx, &taken).await
+    inbox::remove(tx, &batch.taken()).await
 }
 
 async fn write_log(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Result<(), sqlx::Error> {

@@ -110,6 +110,9 @@ pub struct AttemptBody {
     /// `running`, `succeeded`, `failed`, `in_doubt` or `undone`.
     pub status: &'static str,
     pub answer: Option<String>,
+    /// What it answered when nobody waited any more, which changed nothing: when that was, and its words.
+    pub late_at: Option<String>,
+    pub late_answer: Option<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -207,7 +210,8 @@ async fn retold(web: &WebState, incident: &Incident, id: RunId) -> Result<Json<R
     Ok(Json(RunBody::new(incident, &run, &web.runtime.rulebook())))
 }
 
-/// Ends the run; the step under way is let end.
+/// Ends the run and cuts off what is under way of it: a request is dropped, a program ended, a query cancelled. Where nobody knows then
+/// whether that took effect, its step says so.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", tag = "runs", params(("id" = String, Path)), request_body = Note,
     responses((status = 200, body = RunBody), (status = 400, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub async fn cancel(
@@ -390,6 +394,8 @@ impl AttemptBody {
             ended_at: instant(known.ended_at),
             status: known.status,
             answer: known.answer.clone(),
+            late_at: instant(known.late.as_ref().map(|late| late.at)),
+            late_answer: known.late.as_ref().map(|late| late.said.clone()),
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod process;
 pub mod prometheus;
 pub mod recorder;
 pub mod reynard;
+pub mod slow;
 pub mod smtp;
 pub mod target;
 pub mod wait;

@@ -61,6 +61,8 @@ pub struct PastView {
 pub struct Doubt {
     pub sent: Option<Moment>,
     pub attempt: u32,
+    /// Whether its run is over: it is neither run again nor skipped any more.
+    pub over: bool,
     pub evidence: Vec<AttemptView>,
 }
 
@@ -75,6 +77,15 @@ pub struct AttemptView {
     pub word: &'static str,
     pub ended: Option<Moment>,
     pub answer: Option<String>,
+    /// What it said when nobody waited any more, and when.
+    pub late: Option<LateView>,
+}
+
+/// An answer that changed nothing and may tell all the same what happened.
+#[derive(Clone, Debug, Serialize)]
+pub struct LateView {
+    pub at: Moment,
+    pub said: String,
 }
 
 pub fn approval(run: &Run, state: &StepState, lens: Lens) -> Option<ApprovalView> {
@@ -105,8 +116,13 @@ fn sentence(words: &str) -> String {
 }
 
 pub fn doubt(run: &Run, state: &StepState, lens: Lens) -> Option<Doubt> {
-    let open = !run.status.is_over() && state.status == StepStatus::InDoubt;
-    open.then(|| Doubt { sent: state.started_at.map(|at| lens.moment(at)), attempt: state.attempt, evidence: Vec::new() })
+    let doubtful = state.status == StepStatus::InDoubt;
+    doubtful.then(|| Doubt {
+        sent: state.started_at.map(|at| lens.moment(at)),
+        attempt: state.attempt,
+        over: run.status.is_over(),
+        evidence: Vec::new(),
+    })
 }
 
 /// The steps of the shown runs that wait for somebody's word: run and step.
@@ -162,5 +178,6 @@ fn attempt_view(known: &Attempted, lens: Lens) -> AttemptView {
         word: if known.status == "in_doubt" { "no answer" } else { known.status },
         ended: known.ended_at.map(|at| lens.moment(at)),
         answer: known.answer.clone(),
+        late: known.late.as_ref().map(|late| LateView { at: lens.moment(late.at), said: late.said.clone() }),
     }
 }

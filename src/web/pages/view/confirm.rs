@@ -27,6 +27,12 @@ pub struct ConfirmView {
     pub doubtful: bool,
 }
 
+/// What becomes of a step that is under way, and of several.
+const CUT_OFF: (&str, &str) = (
+    "is under way and is cut off: if nobody knows then whether it took effect, it says so.",
+    "are under way and are cut off: if nobody knows then whether one took effect, it says so.",
+);
+
 pub fn cancel_view(incident: &Incident, run: &Run, rulebook: &Rulebook) -> ConfirmView {
     let plan = plan_of(run, rulebook);
     let named = |wanted: &[StepStatus]| -> Vec<String> {
@@ -40,7 +46,7 @@ pub fn cancel_view(incident: &Incident, run: &Run, rulebook: &Rulebook) -> Confi
     if run.status.is_over() {
         sentences.push("It is over already: there is nothing left to cancel.".to_owned());
     }
-    sentences.extend(sentence(&named(&[StepStatus::Running]), "is under way and ends by itself.", "are under way and end by themselves."));
+    sentences.extend(sentence(&named(&[StepStatus::Running]), CUT_OFF.0, CUT_OFF.1));
     let doubtful = "stays in doubt: nobody knows whether it took effect.";
     sentences.extend(sentence(&named(&[StepStatus::InDoubt]), doubtful, "stay in doubt: nobody knows whether they took effect."));
     sentences.extend(sentence(&named(&[StepStatus::Waiting]), "waits and is not tried again.", "wait and are not tried again."));

@@ -59,6 +59,7 @@ pub fn face(event: &Event) -> Face {
         Event::StepShadowed { .. } => ("skip", "would have", "calm", Machine),
         Event::StepInDoubt { .. } => ("doubt", "in doubt", "doubt", Machine),
         Event::StepSettled { .. } => ("person", "settled", "calm", People),
+        Event::StepAnsweredLate { .. } => ("clock", "answered late", "calm", Machine),
         Event::StepUndone { .. } => ("undo", "undone", "calm", Machine),
         Event::RunRetried { .. } => ("again", "tried again", "wait", Machine),
         Event::RunSucceeded { verified: true, .. } => ("check", "verified", "good", Machine),

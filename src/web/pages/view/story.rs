@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::domain::incident::Incident;
+use crate::domain::late::Answer;
 use crate::domain::run::StepStatus;
 use crate::domain::settings::Rulebook;
 use crate::domain::time::Timestamp;
@@ -249,6 +250,7 @@ fn detail(event: &Event) -> Value {
         }
         Event::StepStarted { params, .. } | Event::ApprovalRequested { params, .. } | Event::StepShadowed { params, .. } => params.clone(),
         Event::StepSucceeded { output, .. } | Event::StepUndone { output, .. } => output.clone(),
+        Event::StepAnsweredLate { answer: Answer::Succeeded { output }, .. } => output.clone(),
         Event::NotificationQueued { text: Some(text), .. } => Value::String(text.clone()),
         Event::NotificationSent { reply, .. } if !reply.is_empty() => Value::String(reply.clone()),
         _ => Value::Null,
