@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{backtest, backup, check, export, fire, hold, init, migrate, rearm, restore, schema, serve, simulate, test, verify};
+use crate::cli::{
+    backtest, backup, check, export, fire, hold, init, migrate, password, rearm, restore, schema, serve, simulate, test, verify,
+};
 use crate::terminal;
 
 /// Alerts in, classified, repaired by durable playbooks, escalated to people, told on one timeline.
@@ -41,6 +43,8 @@ enum Verb {
     Release(hold::Release),
     /// Let a playbook change things again that had failed too often in a row.
     Rearm(rearm::Args),
+    /// Make the line that gives a person a password to sign in with.
+    Password(password::Args),
     /// Look whether the log adds up to the state and nobody has been at it.
     Verify(verify::Args),
     /// Tell one incident as Markdown or JSON.
@@ -68,6 +72,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Hold(args)) => hold::hold(&args),
         Some(Verb::Release(args)) => hold::release(&args),
         Some(Verb::Rearm(args)) => rearm::run(&args),
+        Some(Verb::Password(args)) => password::run(&args),
         Some(Verb::Verify(args)) => verify::run(&args),
         Some(Verb::Export(args)) => export::run(&args),
         Some(Verb::Migrate(args)) => migrate::run(&args),
