@@ -133,7 +133,7 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
         .with_context(|| format!("cannot listen on {}; is another Reynard running? --listen takes another address", settings.listen))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let databases::Opened { journal, reads, revisions, lease, inbox } = databases::open(&settings.database_url, &name(address)).await?;
+    let databases::Opened { journal, reads, revisions, lease, inbox, .. } = databases::open(&settings.database_url, &name(address)).await?;
     let rulebook = Arc::new(settings.rulebook.clone());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     if ahead == Ahead::Refused {
