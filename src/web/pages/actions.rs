@@ -71,6 +71,9 @@ pub async fn on_step(
     let deed = format!("{verb}:{run}:{step}");
     let who = visitor.signed(fields.by.as_deref());
     let wish = step_wish(run, step, &verb, &fields).and_then(|command| {
+        if ["approve", "reject"].contains(&verb.as_str()) {
+            visitor.caller.demand_person().map_err(|no| format!("Not done: {}.", no.detail))?;
+        }
         if who.is_none() && ["approve", "reject", "settle"].contains(&verb.as_str()) {
             return Err("Say who you are: your name stands behind it.".to_owned());
         }
