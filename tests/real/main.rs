@@ -18,6 +18,7 @@ mod pair;
 mod parts;
 mod parts_work;
 mod reload;
+mod sign_in;
 mod signals;
 mod whole_chain;
 
