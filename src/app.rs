@@ -133,7 +133,8 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
         .with_context(|| format!("cannot listen on {}; is another Reynard running? --listen takes another address", settings.listen))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let databases::Opened { journal, reads, revisions, lease, inbox } = databases::open(&settings.database_url, &name(address)).await?;
+    let databases::Opened { journal, reads, revisions, sessions, lease, inbox } =
+        databases::open(&settings.database_url, &name(address)).await?;
     let rulebook = Arc::new(settings.rulebook.clone());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     if ahead == Ahead::Refused {
@@ -156,8 +157,15 @@ pub async fn serve_until_stopped(place: Place, ahead: Ahead) -> anyhow::Result<(
     let drafts = Arc::new(Drafts::new(engine.settings.clone()));
     let _ = state.desk.set(drafts.clone());
     state.releasing.follow(engine.settings.hold.release_token.clone());
-    let (sources, hosts, releasing) = (state.sources.clone(), state.hosts.clone(), state.releasing.clone());
-    let doors = Doors { sources, hosts, drafts, releasing };
+    let _ = state.sessions.set(sessions);
+    let doors = Doors {
+        sources: state.sources.clone(),
+        hosts: state.hosts.clone(),
+        drafts,
+        releasing: state.releasing.clone(),
+        sign_in: state.sign_in.clone(),
+    };
+    doors.people_follow(&engine.settings);
     let loader = Arc::new(Loader::new(place.clone(), runtime.clone(), journal, doors));
     let _ = state.library.set(Library { files: Arc::new(Shelf { loader: loader.clone(), revisions: revisions.clone() }), revisions });
     let web = tokio::spawn(serve(listener, router(state, pages::router::routes()), closing.clone(), WEB_GRACE));

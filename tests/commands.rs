@@ -445,3 +445,41 @@ fn a_test_that_fails_shows_the_timeline_and_where_it_is_another() {
     assert_eq!(tested("tests: [ { name: x } ]", "text").0, Some(2));
     assert_eq!(tested(&story("timline: []"), "text").0, Some(2));
 }
+
+/// Makes a line from what is piped in; the exit code, and what it said where.
+fn password(folder: &Path, piped: &str) -> (Option<i32>, String, String) {
+    let mut command = reynard(folder, &["password"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    io::Write::write_all(&mut child.stdin.take().expect("a pipe"), piped.as_bytes()).expect("it reads");
+    let said = child.wait_with_output().expect("it ends");
+    (said.status.code(), String::from_utf8_lossy(&said.stdout).into_owned(), String::from_utf8_lossy(&said.stderr).into_owned())
+}
+
+#[test]
+fn a_password_is_made_into_the_line_that_the_settings_take() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, line, _) = password(folder.path(), "correct horse battery staple\n");
+    assert_eq!(code, Some(0), "{line}");
+    assert!(line.starts_with("password: \"$argon2id$") && line.lines().count() == 1 && !line.contains("horse"), "{line}");
+    let (_, again, _) = password(folder.path(), "correct horse battery staple");
+    assert_ne!(line, again, "each has a salt of its own");
+    let settings = |line: &str| format!("server: {{ sign_in: all }}\npeople:\n  ana:\n    email: ana@example.com\n    {line}\n");
+    std::fs::write(folder.path().join("reynard.yaml"), settings(line.trim())).expect("written");
+    let said = run(folder.path(), &["check"]);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    std::fs::write(folder.path().join("reynard.yaml"), settings("password: hunter2hunter2")).expect("written");
+    let said = run(folder.path(), &["check"]);
+    let words = String::from_utf8_lossy(&said.stdout).into_owned() + &String::from_utf8_lossy(&said.stderr);
+    assert!(!said.status.success() && words.contains("bad-password") && words.contains("reynard.yaml:5"), "{words}");
+}
+
+#[test]
+fn silly_passwords_and_none_at_all_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for silly in ["short\n", "password1234\n", "\n"] {
+        let (code, line, why) = password(folder.path(), silly);
+        assert_eq!((code, line.as_str()), (Some(1), ""), "{why}");
+        assert!(why.contains("not taken"), "{why}");
+    }
+    assert_eq!(password(folder.path(), "").0, Some(2));
+}

@@ -10,7 +10,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("engine", &["domain"]),
     ("config", &["domain"]),
-    ("store", &["domain", "engine::archive", "engine::nodes", "engine::ports", "engine::revisions", "engine::store"]),
+    ("store", &["domain", "engine::archive", "engine::nodes", "engine::ports", "engine::revisions", "engine::sessions", "engine::store"]),
     ("action", &["domain", "engine::ports"]),
     ("channel", &["domain", "engine::ports"]),
     (
@@ -24,6 +24,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "engine::ports",
             "engine::store",
             "engine::revisions",
+            "engine::sessions",
             "engine::metrics",
         ],
     ),

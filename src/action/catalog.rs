@@ -96,6 +96,7 @@ mod tests {
             channels: BTreeMap::new(),
             commands: BTreeMap::new(),
             hold: Default::default(),
+            sign_in: Default::default(),
             heartbeat: None,
             egress: Vec::new(),
             rulebook: Rulebook::default(),

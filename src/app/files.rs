@@ -14,11 +14,14 @@ use crate::app::{Place, hands, keep_revisions, overrule, read_files, report};
 use crate::carried;
 use crate::config::files::Files;
 use crate::config::load::Loaded;
+use crate::domain::settings::Settings;
+use crate::domain::sign_in::Mode;
 use crate::engine::runtime::Runtime;
 use crate::engine::store::Journal;
 use crate::rehearse::Drafts;
 use crate::web::hosts::Hosts;
 use crate::web::releasing::Releasing;
+use crate::web::sign_in::passwords::SignIn;
 use crate::web::state::Sources;
 
 /// Editors write a file in several strokes; reading waits for the last.
@@ -30,6 +33,18 @@ pub(super) struct Doors {
     pub hosts: Hosts,
     pub drafts: Arc<Drafts>,
     pub releasing: Releasing,
+    pub sign_in: SignIn,
+}
+
+impl Doors {
+    /// Who may come in as whom. Where anybody may as anybody, it is said how to change that.
+    pub fn people_follow(&self, settings: &Settings) {
+        let exposed = !settings.listen.ip().to_canonical().is_loopback();
+        if exposed && settings.sign_in.mode() == Mode::Optional {
+            tracing::info!("Whoever reaches {} may act under any name; `reynard password` gives people passwords", settings.listen);
+        }
+        self.sign_in.follow(settings.sign_in.clone(), exposed);
+    }
 }
 
 /// Brings files into force.
@@ -112,6 +127,7 @@ impl Loader {
                 self.doors.hosts.follow(settings.listen.ip(), &settings.public_url, &settings.hosts);
                 self.doors.drafts.replace(settings.clone());
                 self.doors.releasing.follow(settings.hold.release_token.clone());
+                self.doors.people_follow(&settings);
                 self.runtime.reload(settings.rulebook, hands);
                 self.doors.sources.replace(settings.sources);
                 tracing::info!(playbooks, "Loaded the changed files");

@@ -18,6 +18,9 @@ pub struct Hold {
     /// Cancel the runs under way, too; what has begun ends by itself.
     #[arg(long)]
     cancel: bool,
+    /// One of `tokens` in reynard.yaml, where acts ask for a sign-in.
+    #[arg(long, env = "REYNARD_API_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     #[command(flatten)]
     at: At,
 }
@@ -33,7 +36,7 @@ pub struct Release {
     /// Leave out what waits for the release, rather than begin it.
     #[arg(long)]
     skip_waiting: bool,
-    /// hold.release_token of reynard.yaml, where one is set.
+    /// hold.release_token of reynard.yaml, where one is set or people sign in.
     #[arg(long, env = "REYNARD_RELEASE_TOKEN", hide_env_values = true)]
     token: Option<String>,
     #[command(flatten)]
@@ -52,7 +55,7 @@ struct At {
 
 pub fn hold(args: &Hold) -> anyhow::Result<ExitCode> {
     let wish = json!({ "reason": args.reason, "cancel": args.cancel, "by": args.at.by });
-    super::block_on(put(&args.at, "hold", &wish, None))
+    super::block_on(put(&args.at, "hold", &wish, args.token.as_deref()))
 }
 
 pub fn release(args: &Release) -> anyhow::Result<ExitCode> {
@@ -80,6 +83,9 @@ async fn put(at: &At, verb: &str, wish: &Value, token: Option<&str>) -> anyhow::
     let said: Value = answer.json().await.unwrap_or_default();
     if !status.is_success() {
         terminal::say(format!("{status} {}", said["detail"].as_str().unwrap_or_default()));
+        if verb == "hold" {
+            terminal::say("A file named HOLD beside the database holds automation, too, and asks for nothing.");
+        }
         return Ok(ExitCode::from(1));
     }
     terminal::say(format!("Automation is {}.", said["automation"].as_str().unwrap_or("?")));

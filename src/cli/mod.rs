@@ -9,6 +9,7 @@ pub mod fire;
 pub mod hold;
 pub mod init;
 pub mod migrate;
+pub mod password;
 mod progress;
 pub mod rearm;
 pub mod restore;

@@ -19,6 +19,9 @@ pub struct Args {
     /// Who says so.
     #[arg(long, env = "USER", default_value = "operator")]
     by: String,
+    /// One of `tokens` in reynard.yaml, where acts ask for a sign-in.
+    #[arg(long, env = "REYNARD_API_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// The server.
     #[arg(long, env = "REYNARD_URL", default_value = "http://127.0.0.1:5001")]
     url: String,
@@ -35,8 +38,11 @@ async fn send(args: &Args) -> anyhow::Result<ExitCode> {
     let path = address.path_segments_mut().ok();
     path.context("the address has no path")?.pop_if_empty().extend(["api", "v1", "playbooks", &args.playbook, "rearm"]);
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
-    let asked = client.post(address).json(&json!({ "note": args.reason, "by": args.by })).send().await;
-    let answer = asked.with_context(|| format!("nobody answers at {base}; start one with: reynard serve"))?;
+    let mut request = client.post(address).json(&json!({ "note": args.reason, "by": args.by }));
+    if let Some(token) = &args.token {
+        request = request.bearer_auth(token);
+    }
+    let answer = request.send().await.with_context(|| format!("nobody answers at {base}; start one with: reynard serve"))?;
     let good = answer.status().is_success();
     if good {
         terminal::say(format!("{} may change things again", args.playbook));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cli::{
-    backtest, backup, check, export, fire, hold, init, migrate, rearm, restore, schema, serve, shadow, simulate, test, verify,
+    backtest, backup, check, export, fire, hold, init, migrate, password, rearm, restore, schema, serve, shadow, simulate, test, verify,
 };
 use crate::terminal;
 
@@ -45,6 +45,8 @@ enum Verb {
     Rearm(rearm::Args),
     /// Tell what automation would have done, were it not in shadow.
     Shadow(shadow::Args),
+    /// Make the line that gives a person a password to sign in with.
+    Password(password::Args),
     /// Look whether the log adds up to the state and nobody has been at it.
     Verify(verify::Args),
     /// Tell one incident as Markdown or JSON.
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Release(args)) => hold::release(&args),
         Some(Verb::Rearm(args)) => rearm::run(&args),
         Some(Verb::Shadow(args)) => shadow::run(&args),
+        Some(Verb::Password(args)) => password::run(&args),
         Some(Verb::Verify(args)) => verify::run(&args),
         Some(Verb::Export(args)) => export::run(&args),
         Some(Verb::Migrate(args)) => migrate::run(&args),

@@ -48,6 +48,7 @@ codes! {
     BadExpression => "A condition that cannot be understood.",
     BadTemplate => "A text with `{{ … }}` holes that cannot be understood.",
     BadPattern => "A regular expression that cannot be understood.",
+    BadPassword => "A password that is not the hash of one.",
     BadMatcher => "An Alertmanager matcher that cannot be understood.",
     MissingSecret => "`${env:…}` or `${file:…}` stands for nothing.",
     MisplacedSecret => "`${…}` where its text would be seen.",

@@ -22,6 +22,7 @@ pub mod schema;
 pub mod scope;
 pub mod secrets;
 pub mod settings;
+pub mod sign_in;
 pub mod signals;
 pub mod sources;
 pub mod steps;

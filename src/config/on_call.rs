@@ -1,4 +1,4 @@
-//! The `people:` and `on_call:` sections: who there is, how they are reached, who is on call when. Knows no clock.
+//! The `people:` and `on_call:` sections: who there is, how they are reached and sign in, who is on call when. Knows no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,17 +6,29 @@ use crate::config::channels;
 use crate::config::diagnostic::Code;
 use crate::config::names::{self, Names};
 use crate::config::reader::{At, Name};
+use crate::config::secrets::Secrets;
+use crate::config::sign_in;
 use crate::config::suggest;
 use crate::domain::cron::Cron;
 use crate::domain::directory::{NotifyRule, ON_CALL, Person};
 use crate::domain::on_call::{Rotation, Schedule};
+use crate::domain::password::PasswordHash;
 use crate::domain::settings::{Channel, ChannelKind};
 use crate::domain::time::{Span, Timestamp};
 
-/// Every person by name. Without a `notify:` of their own, they are told by every channel that can reach them.
-pub fn people(at: At<'_>, names: &Names, channels: &BTreeMap<String, Channel>) -> BTreeMap<String, Person> {
-    let people = at.entries().into_iter().filter_map(|(key, at)| person(key, at, names, channels));
-    people.map(|person| (person.name.clone(), person)).collect()
+/// Passwords by person; none of one that is not the hash of one.
+pub type Passwords = BTreeMap<String, Option<PasswordHash>>;
+
+/// Every person by name, and who has a password. Without a `notify:` of their own, they are told by every channel that can reach them.
+pub fn people(
+    at: At<'_>,
+    names: &Names,
+    channels: &BTreeMap<String, Channel>,
+    secrets: &dyn Secrets,
+) -> (BTreeMap<String, Person>, Passwords) {
+    let mut passwords = Passwords::new();
+    let people = at.entries().into_iter().filter_map(|(key, at)| person(key, at, (names, channels), (secrets, &mut passwords)));
+    (people.map(|person| (person.name.clone(), person)).collect(), passwords)
 }
 
 /// `on_call:`, every schedule by name.
@@ -27,9 +39,17 @@ pub fn schedules(at: At<'_>, names: &Names) -> BTreeMap<String, Schedule> {
     entries.into_iter().filter_map(|(key, at)| schedule(key, at, names)).collect()
 }
 
-fn person(key: Name<'_>, at: At<'_>, names: &Names, channels: &BTreeMap<String, Channel>) -> Option<Person> {
+fn person(
+    key: Name<'_>,
+    at: At<'_>,
+    (names, channels): (&Names, &BTreeMap<String, Channel>),
+    (secrets, passwords): (&dyn Secrets, &mut Passwords),
+) -> Option<Person> {
     let name = own_name(key, names);
     let fields = at.fields()?;
+    if let (Some(at), Some(name)) = (fields.optional("password"), &name) {
+        passwords.insert(name.clone(), sign_in::password(at, secrets));
+    }
     let email = fields.optional("email").and_then(channels::mailbox);
     let slack = fields.optional("slack").and_then(At::words).map(str::to_owned);
     let rules = fields.optional("notify").map(At::list);

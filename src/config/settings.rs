@@ -12,6 +12,7 @@ use crate::config::names::Names;
 use crate::config::on_call;
 use crate::config::reader::{At, Document, Fields};
 use crate::config::secrets::{self, NoSecrets, Secrets};
+use crate::config::sign_in;
 use crate::config::signals;
 use crate::config::sources;
 use crate::config::targets;
@@ -22,6 +23,7 @@ use crate::domain::database;
 use crate::domain::directory::Directory;
 use crate::domain::secret::Secret;
 use crate::domain::settings::{Automation, HoldSettings, Rulebook, Settings};
+use crate::domain::sign_in::{Mode, SignInSettings};
 
 const DATABASE: &str = "sqlite://data/reynard.db";
 const PORT: u16 = 5001;
@@ -46,10 +48,14 @@ pub fn shipped(specs: &Specs) -> Settings {
 
 fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secrets) -> Settings {
     let server = fields.optional("server").and_then(server).unwrap_or_else(|| Server::at(default_listen()));
-    let Server { listen, public_url, hosts, node_url } = server;
+    let Server { listen, public_url, hosts, node_url, sign_in: wanted } = server;
     let database_url = fields.optional("database").and_then(|at| database(at, secrets)).unwrap_or_else(|| Secret::new(DATABASE));
     let channels = fields.optional("channels").map(|at| channels::read(at, secrets)).unwrap_or_default();
-    let people = fields.optional("people").map(|at| on_call::people(at, names, &channels)).unwrap_or_default();
+    let (people, passwords) = fields.optional("people").map(|at| on_call::people(at, names, &channels, secrets)).unwrap_or_default();
+    let tokens = fields.optional("tokens").map(|at| (at, sign_in::tokens(at, names, secrets)));
+    if let (Some((at, Mode::Acts | Mode::All)), true, None) = (wanted, passwords.is_empty(), &tokens) {
+        at.error_help(Code::BadValue, "nobody could sign in", "give people a password: `reynard password` makes the line");
+    }
     let schedules = fields.optional("on_call").map(|at| on_call::schedules(at, names)).unwrap_or_default();
     let (sources, watchdogs) = fields.optional("sources").map(|at| sources::read(at, secrets)).unwrap_or_default();
     let (heartbeat, watch) = fields.optional("watch").and_then(|at| watch::read(at, secrets)).unwrap_or_default();
@@ -81,6 +87,11 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
         egress: fields.optional("egress").map(egress).unwrap_or_default(),
         heartbeat,
         hold: fields.optional("hold").and_then(|at| hold(at, secrets)).unwrap_or_default(),
+        sign_in: SignInSettings {
+            wanted: wanted.map(|(_, mode)| mode),
+            passwords: passwords.into_iter().filter_map(|(person, hash)| Some((person, hash?))).collect(),
+            tokens: tokens.map(|(_, tokens)| tokens).unwrap_or_default(),
+        },
         rulebook,
     };
     fields.finish();
@@ -88,25 +99,27 @@ fn sections(fields: Fields<'_>, names: &Names, specs: &Specs, secrets: &dyn Secr
 }
 
 /// The `server:` section.
-struct Server {
+struct Server<'a> {
     listen: SocketAddr,
     public_url: String,
     hosts: Vec<String>,
     node_url: Option<String>,
+    sign_in: Option<(At<'a>, Mode)>,
 }
 
-impl Server {
+impl Server<'_> {
     fn at(listen: SocketAddr) -> Self {
-        Self { listen, public_url: public_url(listen), hosts: Vec::new(), node_url: None }
+        Self { listen, public_url: public_url(listen), hosts: Vec::new(), node_url: None, sign_in: None }
     }
 }
 
-fn server(at: At<'_>) -> Option<Server> {
+fn server(at: At<'_>) -> Option<Server<'_>> {
     let fields = at.fields()?;
     let listen = fields.optional("listen").and_then(listen).unwrap_or_else(default_listen);
     let url = fields.optional("public_url").and_then(web_url);
     let node_url = fields.optional("node_url").and_then(web_url);
     let hosts = fields.optional("hosts").map(At::one_or_many).unwrap_or_default();
+    let sign_in = fields.optional("sign_in").and_then(|at| Some((at, at.one_of(&sign_in::MODES)?)));
     fields.finish();
     let mut hosts: Vec<String> = hosts.into_iter().filter_map(host).collect();
     // Where names are held to, other nodes must be let in by the one they use.
@@ -114,7 +127,7 @@ fn server(at: At<'_>) -> Option<Server> {
     if !hosts.is_empty() || listen.ip().is_loopback() {
         hosts.extend(own);
     }
-    Some(Server { public_url: url.unwrap_or_else(|| public_url(listen)), hosts, node_url, listen })
+    Some(Server { public_url: url.unwrap_or_else(|| public_url(listen)), hosts, node_url, sign_in, listen })
 }
 
 /// A name as it stands in an address, without scheme, port and path.
@@ -410,6 +423,18 @@ mod tests {
             ("watch: { every: 0s }", "bad-value 1:17-19 write for example 1m"),
             ("watch: { heartbeat: 'ftp://x' }", "bad-value 1:21-30 it begins with http:// or https://"),
             ("sources: [ { name: a, token: x, watchdog: { within: 0s } } ]", "bad-value 1:53-55 write for example 1m"),
+            (
+                "people: { ana: { email: a@b, password: hunter2hunter2 } }\nchannels: { mail: { kind: email, smtp: 'smtp://h', from: a@b } }",
+                "bad-password 1:40-54 make one with `reynard password`, and paste the line that it prints",
+            ),
+            ("server: { sign_in: act }", "bad-value 1:20-23 did you mean \"acts\"?"),
+            ("server: { sign_in: acts }", "bad-value 1:20-24 give people a password: `reynard password` makes the line"),
+            ("tokens: [ { name: ci, token: short } ]", "bad-value 1:30-35 make one with `openssl rand -hex 32`"),
+            ("tokens: [ { name: ci, token: '0123456789abcdef', person: anna } ]", "unknown-name 1:58-62"),
+            (
+                "people: { ci: { email: a@b } }\ntokens: [ { name: ci, token: '0123456789abcdef' } ]\nchannels: { mail: { kind: email, smtp: 'smtp://h', from: a@b } }",
+                "duplicate-name 2:19-21 call it otherwise, and say `person:` whose it is",
+            ),
             ("hold: { files: x }", "unknown-field 1:9-14 did you mean \"file\"?"),
             ("hold: { release_token: '' }", "bad-value 1:24-26"),
             ("automation: liv", "bad-value 1:13-16 did you mean \"live\"?"),

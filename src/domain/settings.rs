@@ -15,6 +15,7 @@ use crate::domain::labels::Labels;
 use crate::domain::limits::GlobalLimits;
 use crate::domain::playbook::Playbook;
 use crate::domain::secret::Secret;
+use crate::domain::sign_in::SignInSettings;
 use crate::domain::time::Span;
 use crate::domain::watch::{WatchSettings, Watchdog};
 
@@ -203,7 +204,7 @@ pub struct EmailSettings {
 pub struct HoldSettings {
     /// While there is such a file, automation is held; none: `HOLD` beside the database.
     pub file: Option<String>,
-    /// What whoever releases must show; without one, this machine alone may.
+    /// What whoever releases must show, unless people sign in; without one, this machine alone may.
     pub release_token: Option<Secret>,
 }
 
@@ -230,6 +231,7 @@ pub struct Settings {
     /// Hosts that `http.*` and `tcp.connect` may reach without a target (`egress: { allow: [...] }`).
     pub egress: Vec<Regex>,
     pub hold: HoldSettings,
+    pub sign_in: SignInSettings,
     /// Where somebody outside is told that all is well.
     pub heartbeat: Option<Secret>,
     pub rulebook: Rulebook,

@@ -39,6 +39,7 @@ pub struct Metrics {
     automation_held: Gauge,
     watch: Family<CheckLabels, Gauge>,
     heartbeats: Family<OutcomeLabels, Counter>,
+    sign_ins: Family<OutcomeLabels, Counter>,
     nodes: NodeMetrics,
     timer_lag: Histogram,
     delivery_to_first_step: Histogram,
@@ -69,6 +70,7 @@ impl Metrics {
             automation_held: Gauge::default(),
             watch: Family::default(),
             heartbeats: Family::default(),
+            sign_ins: Family::default(),
             nodes: NodeMetrics::default(),
             timer_lag: Buckets::Seconds.new_metric(),
             delivery_to_first_step: Buckets::Seconds.new_metric(),
@@ -100,6 +102,7 @@ impl Metrics {
         registry.register("automation_held", "1 while somebody, a file or the settings hold automation", self.automation_held.clone());
         registry.register("watch_faults", "What the last look at itself found wrong, by what was looked at", self.watch.clone());
         registry.register("heartbeats", "Words to somebody outside that all is well, by how they went", self.heartbeats.clone());
+        registry.register("sign_ins", "Passwords that were tried, by what became of it", self.sign_ins.clone());
         self.nodes.register(registry);
         registry.register("timer_lag_seconds", "How late timers were carried out", self.timer_lag.clone());
         let first_step = "From receiving a delivery to beginning the first step it caused";
@@ -174,6 +177,11 @@ impl Metrics {
     /// `sent` or `failed`.
     pub fn heartbeat(&self, outcome: &'static str) {
         self.heartbeats.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// `signed_in`, `refused`, `throttled` or `unavailable`.
+    pub fn sign_in(&self, outcome: &'static str) {
+        self.sign_ins.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// The nodes that share the database, and how late the work is.

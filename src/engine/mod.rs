@@ -25,6 +25,7 @@ mod retention;
 pub mod revisions;
 pub mod runtime;
 pub mod schedule;
+pub mod sessions;
 pub mod shared;
 pub mod store;
 pub mod switch;

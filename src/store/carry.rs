@@ -23,7 +23,7 @@ const ROWS: usize = 1_000;
 const BYTES: usize = 4 << 20;
 
 /// What each database keeps for itself.
-const NOT_CARRIED: [&str; 4] = ["_sqlx_migrations", "lease", "nodes", "sqlite_sequence"];
+const NOT_CARRIED: [&str; 5] = ["_sqlx_migrations", "lease", "nodes", "sessions", "sqlite_sequence"];
 /// What a server that was once started on the target has left there. It is written over.
 const MAY_BE_THERE: [&str; 3] = ["meta", "revisions", "editions"];
 

@@ -7,6 +7,7 @@ use crate::domain::database::is_postgres;
 use crate::domain::secret::Secret;
 use crate::engine::archive::Archive;
 use crate::engine::revisions::Revisions;
+use crate::engine::sessions::Sessions;
 use crate::engine::store::{Inbox, Journal, Lease, Reads};
 use crate::store::postgres::archive::PostgresArchive;
 use crate::store::postgres::open::PostgresStore;
@@ -18,6 +19,7 @@ pub struct Opened {
     pub journal: Arc<dyn Journal>,
     pub reads: Arc<dyn Reads>,
     pub revisions: Arc<dyn Revisions>,
+    pub sessions: Arc<dyn Sessions>,
     /// None where only one process can have the database.
     pub lease: Option<Arc<dyn Lease>>,
     pub inbox: Arc<dyn Inbox>,
@@ -40,12 +42,26 @@ pub enum OpenError {
 pub async fn open(url: &Secret, node: &str) -> Result<Opened, OpenError> {
     if let Some(path) = sqlite_path(url.expose()) {
         let store = Arc::new(SqliteStore::open(Path::new(path)).await?);
-        return Ok(Opened { journal: store.clone(), reads: store.clone(), revisions: store.clone(), lease: None, inbox: store });
+        return Ok(Opened {
+            journal: store.clone(),
+            reads: store.clone(),
+            revisions: store.clone(),
+            sessions: store.clone(),
+            lease: None,
+            inbox: store,
+        });
     }
     if is_postgres(url.expose()) {
         let store = Arc::new(PostgresStore::open(url.expose(), node).await?);
         let lease: Arc<dyn Lease> = store.clone();
-        return Ok(Opened { journal: store.clone(), reads: store.clone(), revisions: store.clone(), lease: Some(lease), inbox: store });
+        return Ok(Opened {
+            journal: store.clone(),
+            reads: store.clone(),
+            revisions: store.clone(),
+            sessions: store.clone(),
+            lease: Some(lease),
+            inbox: store,
+        });
     }
     Err(OpenError::UnknownKind)
 }

@@ -15,6 +15,7 @@ use crate::domain::timeline::Actor;
 use crate::engine::request::{self, digest};
 use crate::engine::store::IncidentName;
 use crate::web::problem::Problem;
+use crate::web::sign_in::caller::{Caller, Proof};
 
 /// The header that names the person acting.
 pub const ACTOR: &str = "reynard-actor";
@@ -22,6 +23,7 @@ pub const ACTOR: &str = "reynard-actor";
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 const LONGEST_NAME: usize = 64;
+const NOT_SHOWN: &str = "whoever goes by that name signs in on the page, or has a token of `tokens` in reynard.yaml";
 const LONGEST_KEY: usize = 255;
 
 /// `{id}` of an incident: the UUID or the short number.
@@ -96,6 +98,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Wish<T> {
 /// Who asks, and under which idempotency key.
 pub struct Asking {
     name: Option<String>,
+    caller: Caller,
     /// The key, good for one address: the same key elsewhere is another request.
     pub request: Option<request::Request>,
 }
@@ -104,9 +107,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Asking {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
         let key = header(parts, IDEMPOTENCY_KEY, LONGEST_KEY)?;
         let request = key.map(|key| request::Request::from(format!("{} {key}", parts.uri.path()).as_str()));
-        Ok(Self { name: header(parts, ACTOR, LONGEST_NAME)?, request })
+        Ok(Self { name: header(parts, ACTOR, LONGEST_NAME)?, caller, request })
     }
 }
 
@@ -117,15 +121,36 @@ impl Asking {
         self
     }
 
-    /// The person: the header's name, else the body's `by`, else `api`.
+    /// The person who is shown to ask; where nobody has to show anything the header's name, else the body's `by`, else `api`.
     pub fn actor(&self, by: Option<String>) -> Result<Actor, Problem> {
+        let said = self.said(by)?;
+        match (self.caller.name(), &self.caller.proof) {
+            (Some(name), _) => Ok(Actor::Person(name.to_owned())),
+            (None, Some(Proof::Release)) => {
+                let said = said.map(|name| format!("{name}, by the release token"));
+                Ok(Actor::Person(said.unwrap_or_else(|| "the release token".to_owned())))
+            }
+            _ => {
+                let name = said.unwrap_or_else(|| "api".to_owned());
+                if self.caller.may_say(&name) { Ok(Actor::Person(name)) } else { Err(Problem::sign_in(NOT_SHOWN)) }
+            }
+        }
+    }
+
+    /// The same where it has to be a person.
+    pub fn person(&self, by: Option<String>) -> Result<Actor, Problem> {
+        self.caller.demand_person()?;
+        self.actor(by)
+    }
+
+    /// The name that somebody gives.
+    fn said(&self, by: Option<String>) -> Result<Option<String>, Problem> {
         let name = self.name.clone().or(by).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
         match name {
             Some(name) if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) => {
                 Err(Problem::unreadable(format!("a person's name has at most {LONGEST_NAME} letters and no control characters")))
             }
-            Some(name) => Ok(Actor::Person(name)),
-            None => Ok(Actor::Person("api".to_owned())),
+            name => Ok(name),
         }
     }
 }

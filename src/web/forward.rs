@@ -1,11 +1,12 @@
 //! Sends people's acts on to the node that does the work, while this one stands by: whichever node a page is open on, its buttons
 //! work. Knows no act.
 
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, ORIGIN, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -14,9 +15,11 @@ use axum::response::{IntoResponse, Response};
 use crate::web::problem::Problem;
 use crate::web::router::MAX_TEXT;
 use crate::web::state::WebState;
+use crate::web::webhook::is_direct;
 
 /// Says that a node has sent this on; nobody sends it on again, so that two nodes who each believe in the other end at once.
 const SENT_ON: HeaderName = HeaderName::from_static("reynard-sent-on");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 
@@ -34,7 +37,7 @@ const NOT_SENT_ON: [HeaderName; 7] = [
 pub async fn sent_on(State(web): State<WebState>, request: Request, next: Next) -> Response {
     let Some(node) = web.runtime.health().standing_by.filter(|_| is_act(&request)) else { return next.run(request).await };
     let Some(url) = web.runtime.active_url() else { return next.run(request).await };
-    match send(&url, request).await {
+    match send(&url, marked(request)).await {
         Ok(answer) => answer,
         Err(cause) => {
             tracing::warn!(active = node, url, cause, "An act could not be sent on to the active node");
@@ -45,11 +48,25 @@ pub async fn sent_on(State(web): State<WebState>, request: Request, next: Next) 
     }
 }
 
-/// Deliveries are taken here, reads are answered here, and who somebody says they are stays in their browser.
+/// Deliveries are taken here, reads are answered here, and who somebody is stays between this node, their browser and the database.
 fn is_act(request: &Request) -> bool {
     let path = request.uri().path();
     let changes = ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    changes && path != "/" && path != "/me" && !path.starts_with("/api/v1/webhooks/") && !request.headers().contains_key(SENT_ON)
+    let here = ["/", "/sign-in", "/sign-out", "/me"].contains(&path) || path.starts_with("/me/") || path.starts_with("/api/v1/webhooks/");
+    changes && !here && !request.headers().contains_key(SENT_ON)
+}
+
+/// The other node must not take this one for the person's own machine. What shows who they are goes with the request, and that node
+/// looks at it itself: it believes no word of this one about it.
+fn marked(mut request: Request) -> Request {
+    if is_direct(request.headers(), request.extensions()) {
+        return request;
+    }
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_string());
+    if let Ok(peer) = peer.unwrap_or_else(|| "unknown".to_owned()).parse() {
+        request.headers_mut().append(FORWARDED_FOR, peer);
+    }
+    request
 }
 
 async fn send(url: &str, request: Request) -> Result<Response, String> {
@@ -81,4 +98,36 @@ fn client() -> Result<&'static reqwest::Client, String> {
         builder.connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN).build().map_err(|error| error.to_string())
     });
     made.as_ref().map_err(Clone::clone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_came_from_elsewhere_is_not_taken_for_this_machine_by_the_other_node() {
+        let sent = |peer: &str, forwarded: Option<&str>| {
+            let peer: SocketAddr = peer.parse().expect("an address");
+            let mut request = Request::builder().method("POST").uri("/automation/release").extension(ConnectInfo(peer));
+            if let Some(forwarded) = forwarded {
+                request = request.header(FORWARDED_FOR, forwarded);
+            }
+            let request = marked(request.body(Body::empty()).expect("a request"));
+            let said = request.headers().get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or_default().to_owned());
+            said.collect::<Vec<_>>()
+        };
+        assert_eq!(sent("127.0.0.1:9", None), [""; 0]);
+        assert_eq!(sent("192.0.2.7:9", None), ["192.0.2.7"]);
+        assert_eq!(sent("127.0.0.1:9", Some("203.0.113.5")), ["203.0.113.5", "127.0.0.1"]);
+    }
+
+    #[test]
+    fn signing_in_and_out_is_done_where_one_is() {
+        let is_sent =
+            |method: &str, path: &str| is_act(&Request::builder().method(method).uri(path).body(Body::empty()).expect("a request"));
+        for path in ["/sign-in", "/sign-out", "/me", "/me/sessions", "/", "/api/v1/webhooks/alertmanager"] {
+            assert!(!is_sent("POST", path), "{path}");
+        }
+        assert!(is_sent("POST", "/automation/release") && is_sent("PUT", "/api/v1/playbooks/x") && !is_sent("GET", "/incidents"));
+    }
 }

@@ -14,7 +14,11 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use crate::domain::sign_in::Mode;
+use crate::engine::sessions::Session;
 use crate::engine::store::Change;
+use crate::web::sign_in::caller::Caller;
+use crate::web::sign_in::sessions::still_holds;
 use crate::web::state::WebState;
 
 /// How often a page hears that it is not forgotten.
@@ -22,7 +26,8 @@ const PING: Duration = Duration::from_secs(15);
 /// How many missed changes are told one by one; more, and the page is told to look at everything.
 const MISSED: u32 = 200;
 
-pub async fn stream(State(web): State<WebState>, headers: HeaderMap) -> impl IntoResponse {
+pub async fn stream(State(web): State<WebState>, caller: Caller, headers: HeaderMap) -> impl IntoResponse {
+    let session = caller.session().filter(|_| caller.mode == Mode::All).cloned();
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse::<i64>().ok());
     // Listen first, then ask what was missed: nothing falls between.
     let changes = web.runtime.changes();
@@ -30,7 +35,7 @@ pub async fn stream(State(web): State<WebState>, headers: HeaderMap) -> impl Int
         Some(position) => missed(&web, position).await,
         None => (Vec::new(), 0),
     };
-    let feed = Feed { web, changes, missed: missed.into_iter(), last, ping: pings(), over: false };
+    let feed = Feed { web, changes, missed: missed.into_iter(), last, ping: pings(), session, over: false };
     ([(header::CACHE_CONTROL, "no-cache"), (header::HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(events(feed)))
 }
 
@@ -41,6 +46,8 @@ struct Feed {
     /// The position last told, so that nothing is told twice.
     last: i64,
     ping: Interval,
+    /// Without which nobody may listen.
+    session: Option<Session>,
     over: bool,
 }
 
@@ -87,7 +94,13 @@ async fn next(feed: &mut Feed) -> Option<Event> {
                 Err(RecvError::Lagged(_)) => return Some(everything()),
                 Err(RecvError::Closed) => return None,
             },
-            _ = feed.ping.tick() => return Some(Event::default().event("ping").data("1")),
+            _ = feed.ping.tick() => {
+                if let Some(session) = &feed.session && !still_holds(&feed.web, session).await {
+                    feed.over = true;
+                    return Some(Event::default().event("bye").data("signed out"));
+                }
+                return Some(Event::default().event("ping").data("1"));
+            }
         }
     }
 }

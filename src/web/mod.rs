@@ -14,6 +14,7 @@ pub mod record;
 pub mod releasing;
 pub mod router;
 pub mod serve;
+pub mod sign_in;
 pub mod state;
 pub mod webhook;
 

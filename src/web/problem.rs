@@ -23,7 +23,11 @@ pub struct Problem {
     pub id: Uuid,
     /// What a program needs to know besides, by name.
     more: Map<String, Value>,
+    /// What to show where nothing good was shown.
+    challenge: &'static str,
 }
+
+const TOKEN_OR_PASSWORD: &str = "Bearer, Basic realm=\"reynard\"";
 
 /// The shape of `application/problem+json`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -48,7 +52,7 @@ pub struct ProblemBody {
 
 impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), id: Uuid::new_v4(), more: Map::new() }
+        Self { status, detail: detail.into(), id: Uuid::new_v4(), more: Map::new(), challenge: TOKEN_OR_PASSWORD }
     }
 
     /// Says more to programs; what cannot be said is left out.
@@ -74,6 +78,11 @@ impl Problem {
         let detail = "this needs the token of a source in reynard.yaml, as \"Authorization: Bearer …\" or as the password of basic \
                       authentication; without sources only this machine itself may post";
         Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// Nobody has shown who they are. A browser that is asked for a password of its own (`Basic`) would put up a window for it.
+    pub fn sign_in(detail: &str) -> Self {
+        Self { challenge: "Bearer", ..Self::new(StatusCode::UNAUTHORIZED, detail) }
     }
 
     /// Try again soon. `cause` is for the log alone.
@@ -136,7 +145,7 @@ impl IntoResponse for Problem {
         };
         let headers = [(CONTENT_TYPE, "application/problem+json"), (CACHE_CONTROL, "no-store")];
         let advice = match self.status {
-            StatusCode::UNAUTHORIZED => Some([(WWW_AUTHENTICATE, "Bearer, Basic realm=\"reynard\"")]),
+            StatusCode::UNAUTHORIZED => Some([(WWW_AUTHENTICATE, self.challenge)]),
             StatusCode::SERVICE_UNAVAILABLE => Some([(RETRY_AFTER, "2")]),
             _ => None,
         };

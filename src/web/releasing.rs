@@ -1,5 +1,5 @@
-//! Who may release automation: whoever shows the token, or without one whoever is at this machine.
-//! Knows no sign-in of people; a name is a name.
+//! Who may release automation where nobody can sign in: whoever shows the token, or without one whoever is at this machine.
+//! Where people can, `sign_in/caller.rs` says it, and the token still does.
 
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,14 +28,18 @@ impl Releasing {
         self.0.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    pub fn admit(&self, from: &Origin, typed: Option<&str>) -> Result<(), Problem> {
+    /// Whether this is the token, where there is one.
+    pub fn is_token(&self, shown: &str) -> bool {
         let wanted = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(wanted) = wanted else {
+        wanted.is_some_and(|wanted| Sha256::digest(shown).as_slice().ct_eq(Sha256::digest(wanted.expose()).as_slice()).into())
+    }
+
+    pub fn admit(&self, from: &Origin, typed: Option<&str>) -> Result<(), Problem> {
+        if !self.needs_token() {
             return if from.here { Ok(()) } else { Err(Problem::new(StatusCode::FORBIDDEN, ELSEWHERE)) };
-        };
+        }
         let shown = typed.filter(|typed| !typed.is_empty()).or(from.token.as_deref()).unwrap_or_default();
-        let same: bool = Sha256::digest(shown).as_slice().ct_eq(Sha256::digest(wanted.expose()).as_slice()).into();
-        if same { Ok(()) } else { Err(Problem::new(StatusCode::UNAUTHORIZED, TOKEN)) }
+        if self.is_token(shown) { Ok(()) } else { Err(Problem::new(StatusCode::UNAUTHORIZED, TOKEN)) }
     }
 }
 

@@ -22,6 +22,7 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 use crate::web::api::{acts, automation, deliveries, health, incidents, metrics, nodes, on_call, openapi, playbooks, revisions, runs};
 use crate::web::forward;
 use crate::web::problem::Problem;
+use crate::web::sign_in::guard;
 use crate::web::state::WebState;
 use crate::web::webhook;
 
@@ -39,6 +40,7 @@ pub fn router(state: WebState, pages: Router<WebState>) -> Router {
         .layer(CompressionLayer::new())
         .merge(bounded(api()).merge(webhooks()))
         .layer(from_fn_with_state(state.clone(), forward::sent_on))
+        .layer(from_fn_with_state(state.clone(), guard::known))
         .layer(CsrfLayer::new().with_rejection_response(foreign))
         .layer(from_fn_with_state(state.clone(), by_its_name))
         .layer(CatchPanicLayer::custom(panicked))

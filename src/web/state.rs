@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::settings::Source;
 use crate::engine::metrics::Metrics;
 use crate::engine::runtime::Runtime;
+use crate::engine::sessions::Sessions;
 use crate::web::hosts::Hosts;
 use crate::web::library::Library;
 use crate::web::releasing::Releasing;
+use crate::web::sign_in::passwords::SignIn;
 
 /// Deliveries being read at once, in KiB; what comes on top is asked to come again.
 const INTAKE_KIB: usize = 256 * 1024;
@@ -39,6 +41,8 @@ pub struct Parts {
     pub hosts: Hosts,
     /// What releasing automation takes; this machine alone may, until it is told.
     pub releasing: Releasing,
+    /// Who may come in as whom; nobody has to show anything, until it is told.
+    pub sign_in: SignIn,
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server shuts down; streams end on it.
     pub closing: CancellationToken,
@@ -48,13 +52,25 @@ pub struct Parts {
     pub library: OnceLock<Library>,
     /// Set once, where there are files to look at.
     pub desk: OnceLock<Arc<dyn Desk>>,
+    /// Set once, where there is a database to keep them in.
+    pub sessions: OnceLock<Arc<dyn Sessions>>,
 }
 
 impl WebState {
     pub fn new(runtime: Runtime, sources: Vec<Source>, metrics: Arc<Metrics>, closing: CancellationToken) -> Self {
-        let (sources, hosts, releasing) = (Sources::new(sources), Hosts::default(), Releasing::default());
-        let (intake, library, desk) = (Semaphore::new(INTAKE_KIB), OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Parts { runtime, sources, hosts, releasing, metrics, closing, intake, library, desk }))
+        Self(Arc::new(Parts {
+            runtime,
+            sources: Sources::new(sources),
+            hosts: Hosts::default(),
+            releasing: Releasing::default(),
+            sign_in: SignIn::default(),
+            metrics,
+            closing,
+            intake: Semaphore::new(INTAKE_KIB),
+            library: OnceLock::new(),
+            desk: OnceLock::new(),
+            sessions: OnceLock::new(),
+        }))
     }
 }
 

@@ -399,6 +399,14 @@ async fn every_described_address_answers() {
     let (_, description) = get("/api/openapi.json").await;
     let paths = description["paths"].as_object().expect("it has paths");
     assert!(paths.len() >= 31, "{} are described", paths.len());
+    let acknowledge = &description["paths"]["/api/v1/incidents/{id}/acknowledge"]["post"];
+    assert_eq!(acknowledge["security"], json!([{ "token": [] }, { "session": [] }]));
+    assert_eq!(
+        acknowledge["responses"]["401"]["content"]["application/problem+json"]["schema"]["$ref"],
+        "#/components/schemas/ProblemBody"
+    );
+    assert_eq!(description["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    assert_eq!(description["components"]["securitySchemes"]["session"]["in"], "cookie");
     for (path, verbs) in paths {
         let path = path.replace("/runs/{id}", &format!("/runs/{RUN}")).replace("{id}", "2").replace("{source}", "eu");
         for verb in verbs.as_object().expect("it has verbs").keys() {

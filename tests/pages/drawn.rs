@@ -9,6 +9,7 @@ use reynard::web::library::{FileText, Finding};
 use reynard::web::pages::automation::{self, May};
 use reynard::web::pages::incident::Asked;
 use reynard::web::pages::render::html;
+use reynard::web::pages::view::automation::Shows;
 use reynard::web::pages::view::diff::diff_view;
 use reynard::web::pages::view::edit::{EditView, finding_views, verdict};
 use reynard::web::pages::view::face::face;
@@ -63,7 +64,7 @@ fn visitor() -> Visitor {
     visitor
 }
 
-const MAY: May = May { here: true, needs_token: false };
+const MAY: May = May { here: true, needs_token: false, shows: Shows::Nothing };
 
 fn all() -> Fake {
     let mut fake = samples::fake();
@@ -101,7 +102,9 @@ async fn every_sample_is_drawn_and_nothing_slips_through() {
     is_clean(&html("playbooks", &shown).expect("the page is drawn"));
     let shown = automation::look_at_shadow(&fake, &samples::rulebook(), &visitor(), NOW).await.expect("a page");
     is_clean(&html("shadow", &shown).expect("the page is drawn"));
-    for (held, may) in [(false, MAY), (true, MAY), (true, May { here: false, ..MAY }), (true, May { needs_token: true, ..MAY })] {
+    let others = [Shows::SignIn, Shows::Password, Shows::Enough].map(|shows| (true, May { shows, ..MAY }));
+    let first = [(false, MAY), (true, MAY), (true, May { here: false, ..MAY }), (true, May { needs_token: true, ..MAY })];
+    for (held, may) in first.into_iter().chain(others) {
         let fake = Fake { held, ..samples::fake() };
         let shown = automation::look(&fake, &samples::rulebook(), &visitor(), (may, NOW)).await.expect("a page");
         is_clean(&html("automation", &shown).expect("the page is drawn"));

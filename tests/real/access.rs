@@ -46,6 +46,7 @@ async fn pages(reynard: &Reynard) -> Result<Vec<String>> {
         "/playbooks".to_owned(),
         "/automation".to_owned(),
         "/nodes".to_owned(),
+        "/sign-in".to_owned(),
         format!("/runs/{run}/cancel"),
         book.to_owned(),
         format!("{book}/edit"),

@@ -28,6 +28,7 @@ mod recovery;
 mod reload;
 mod selfwatch;
 mod shadow;
+mod sign_in;
 mod signals;
 mod whole_chain;
 

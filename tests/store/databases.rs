@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use reynard::domain::secret::Secret;
 use reynard::engine::revisions::Revisions;
+use reynard::engine::sessions::Sessions;
 use reynard::engine::store::{Holder, Inbox, Journal, Reads};
 use reynard::store::catalog;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -18,6 +19,7 @@ pub struct Database {
     pub journal: Arc<dyn Journal>,
     pub reads: Arc<dyn Reads>,
     pub revisions: Arc<dyn Revisions>,
+    pub sessions: Arc<dyn Sessions>,
     pub inbox: Arc<dyn Inbox>,
 }
 
@@ -27,8 +29,8 @@ impl Database {
         if let Some(lease) = &opened.lease {
             assert_eq!(lease.take(true).await.expect("the lease is asked for"), Holder::Us);
         }
-        let catalog::Opened { journal, reads, revisions, inbox, .. } = opened;
-        Self { name, url, journal, reads, revisions, inbox }
+        let catalog::Opened { journal, reads, revisions, sessions, inbox, .. } = opened;
+        Self { name, url, journal, reads, revisions, sessions, inbox }
     }
 
     /// Closes it and opens it again, as another process would.

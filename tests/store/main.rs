@@ -12,6 +12,7 @@ mod nodes;
 mod parts;
 mod proxy;
 mod revisions;
+mod sessions;
 mod twins;
 mod verbs;
 mod writing;

@@ -24,6 +24,7 @@ mod races;
 mod requests;
 mod retention;
 mod schedule;
+mod sign_in;
 mod starts;
 mod trial;
 mod trouble;

@@ -29,12 +29,10 @@ pub struct Browser {
 
 impl Browser {
     pub fn of(app: &App) -> Self {
-        let state = WebState::new(app.runtime.clone(), Vec::new(), Arc::new(Metrics::new()), Default::default());
-        let _ = state.library.set(Memory::library(&app.runtime.rulebook()));
-        let nowhere = std::path::Path::new("/nonexistent");
-        let mut settings = rehearse::settings(nowhere, nowhere).expect("the shipped ones");
-        settings.rulebook = app.runtime.rulebook().as_ref().clone();
-        let _ = state.desk.set(Arc::new(Drafts::new(settings)));
+        Self::on(state(app))
+    }
+
+    pub fn on(state: WebState) -> Self {
         Self { router: router(state, routes()) }
     }
 
@@ -83,6 +81,17 @@ impl Browser {
         let fields: Vec<String> = fields.collect();
         self.sends(between(form, "action=\"", "\""), &fields.join("&")).await
     }
+}
+
+/// What the router is handed.
+pub fn state(app: &App) -> WebState {
+    let state = WebState::new(app.runtime.clone(), Vec::new(), Arc::new(Metrics::new()), Default::default());
+    let _ = state.library.set(Memory::library(&app.runtime.rulebook()));
+    let nowhere = std::path::Path::new("/nonexistent");
+    let mut settings = rehearse::settings(nowhere, nowhere).expect("the shipped ones");
+    settings.rulebook = app.runtime.rulebook().as_ref().clone();
+    let _ = state.desk.set(Arc::new(Drafts::new(settings)));
+    state
 }
 
 pub fn call(method: &str, path: &str) -> request::Builder {

@@ -31,6 +31,7 @@ pub fn settings() -> Value {
             object(&[], [("schedules", about("Who is on call, by name; `on-call` means the schedule `primary`.", named(schedule())))]),
         ),
         ("people", about("Who there is, by name.", named(person()))),
+        ("tokens", about("What programs show that act over the API.", list(token()))),
         ("channels", about("Ways to tell people, by name.", named(channel()))),
         ("targets", about("The things that playbooks act on, by name.", named(target()))),
         ("commands", about("The only programs that `command.run` may start, by name.", named(command()))),
@@ -50,7 +51,13 @@ fn server() -> Value {
         json!({ "type": "string", "pattern": "^https?://", "description": "How people reach the pages; links in messages begin with it." });
     let hosts = about("Further names that it is called by, without a port.", one_or_many(words_of_text()));
     let node = json!({ "type": "string", "pattern": "^https?://", "description": "How other nodes reach this one." });
-    object(&[], [("listen", listen), ("public_url", url), ("node_url", node), ("hosts", hosts)])
+    let sign_in = words(&[
+        ("optional", "nothing; a name is what one says"),
+        ("acts", "whatever changes something; the default once anybody has a password"),
+        ("all", "reading, too"),
+    ]);
+    let sign_in = about("What needs a person who has signed in, or a token.", sign_in);
+    object(&[], [("listen", listen), ("public_url", url), ("node_url", node), ("hosts", hosts), ("sign_in", sign_in)])
 }
 
 fn source() -> Value {
@@ -106,7 +113,7 @@ fn watchdog() -> Value {
 fn hold() -> Value {
     let fields = [
         ("file", about("Automation is held while this file is there; left out: `HOLD` beside the database.", words_of_text())),
-        ("release_token", about("Who releases automation from elsewhere than this machine must show it.", secret())),
+        ("release_token", about("Who releases automation from elsewhere than this machine must show it, unless they sign in.", secret())),
     ];
     about("What holds all automation, and who lets go of it.", object(&[], fields))
 }
@@ -188,10 +195,20 @@ fn person() -> Value {
     let fields = [
         ("email", words_of_text()),
         ("slack", about("The member id.", words_of_text())),
+        ("password", about("The hash of what they sign in with; `reynard password` makes it.", secret())),
         ("roles", about("What approvals may ask for; no person and no schedule is called so.", one_or_many(words_of_text()))),
         ("notify", about("By which channels, in order; left out: by every channel that reaches them.", list(way))),
     ];
     object(&[], fields)
+}
+
+fn token() -> Value {
+    let fields = [
+        ("name", words_of_text()),
+        ("token", about("Sent as `Authorization: Bearer …`; at least 16 letters.", secret())),
+        ("person", about("Whose program it is: what it does is theirs.", words_of_text())),
+    ];
+    object(&["name", "token"], fields)
 }
 
 fn channel() -> Value {

@@ -1,5 +1,5 @@
 //! Approvals: a step asks for somebody's yes, shows exactly what it will do, and goes on, fails or is skipped by the answer or its lack.
-//! Knows no sign-in: whoever speaks is believed to be who they say they are.
+//! Knows no sign-in: whoever hands in a command has found out whose it is.
 
 use std::sync::Arc;
 

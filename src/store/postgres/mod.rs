@@ -11,3 +11,4 @@ pub mod reads;
 pub mod retention;
 pub mod revisions;
 pub mod rows;
+pub mod sessions;

@@ -90,11 +90,14 @@ pub fn vacate(database: &Path) -> Result<Vacant, OpenError> {
 }
 
 impl Vacant {
-    /// Copies a backup beside the database, with its tables brought up to date.
+    /// Copies a backup beside the database, with its tables brought up to date. Nobody is signed in on it: whoever was may have been
+    /// sent away since.
     pub async fn bring(&self, backup: &Path) -> Result<Copy, BackupError> {
         let copy = copy(backup, &self.database).await?;
         let mut connection = writing(copy.path()).await?;
         bring_up_to_date(&mut connection, copy.path()).await?;
+        let signed_out = sqlx::query("delete from sessions").execute(&mut connection).await;
+        signed_out.map_err(|error| unwritable(copy.path(), &error))?;
         let _ = connection.close().await;
         Ok(copy)
     }

@@ -10,3 +10,4 @@ pub mod reads;
 pub mod retention;
 pub mod revisions;
 pub mod rows;
+pub mod sessions;

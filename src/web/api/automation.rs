@@ -15,6 +15,7 @@ use crate::engine::store::{IncidentName, Reads, StoreError};
 use crate::web::extract::{Asking, Queried, Wish};
 use crate::web::problem::{Problem, ProblemBody};
 use crate::web::releasing::Origin;
+use crate::web::sign_in::caller::Caller;
 use crate::web::state::WebState;
 
 /// The longest reason; it goes into the timeline of every incident that it matters to.
@@ -87,7 +88,8 @@ pub async fn hold(State(web): State<WebState>, asking: Asking, Wish(wish): Wish<
     Ok(Json(body(&web, &holds)))
 }
 
-/// Releases what people hold. Needs a name, and `hold.release_token` or this machine itself.
+/// Releases what people hold: a person who signed in within 12 hours, or `hold.release_token`; where nobody can sign in, this machine
+/// itself, and a name.
 #[utoipa::path(post, path = "/api/v1/automation/release", tag = "automation", request_body = ReleaseWish,
     params(("Reynard-Actor" = Option<String>, Header)),
     responses((status = 200, body = AutomationBody), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
@@ -95,11 +97,15 @@ pub async fn hold(State(web): State<WebState>, asking: Asking, Wish(wish): Wish<
         (status = 503, body = ProblemBody)))]
 pub async fn release(
     State(web): State<WebState>,
-    from: Origin,
+    (from, caller): (Origin, Caller),
     asking: Asking,
     Wish(wish): Wish<ReleaseWish>,
 ) -> Result<Json<AutomationBody>, Problem> {
-    web.releasing.admit(&from, None)?;
+    if caller.offered {
+        caller.may_release(web.runtime.clock.now())?;
+    } else {
+        web.releasing.admit(&from, None)?;
+    }
     let by = named(asking.actor(wish.by)?)?;
     let reason = reason(&wish.reason)?;
     let holds = web.runtime.release(by.name(), reason, wish.waiting == Waiting::Skip).await?;

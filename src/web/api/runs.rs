@@ -306,7 +306,7 @@ pub async fn reject(
 }
 
 async fn act(web: &WebState, id: RunId, asking: Asking, by: Option<String>, command: Command) -> Result<Json<RunBody>, Problem> {
-    let actor = asking.actor(by)?;
+    let actor = if matches!(command, Command::AnswerApproval { .. }) { asking.person(by)? } else { asking.actor(by)? };
     let incident = web.runtime.reads.incident_of_run(id).await?.ok_or_else(|| Problem::missing("run"))?;
     web.runtime.command(incident, actor, command, asking.request).await?;
     let incident = find(web, IncidentName::Id(incident)).await?;

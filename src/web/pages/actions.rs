@@ -74,6 +74,9 @@ pub async fn on_step(
     let visitor = visitor.named(fields.by.as_deref());
     let doubtful = is_in_doubt(&web, id, (run, &step)).await?;
     let wish = step_wish(run, step, &verb, &fields).and_then(|command| {
+        if ["approve", "reject"].contains(&verb.as_str()) {
+            visitor.caller.demand_person().map_err(|no| format!("Not done: {}.", no.detail))?;
+        }
         let answers = ["approve", "reject", "settle"].contains(&verb.as_str()) || (doubtful && ["retry", "skip"].contains(&verb.as_str()));
         if answers && visitor.name.is_none() {
             return Err(NAMELESS.to_owned());

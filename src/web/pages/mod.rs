@@ -13,6 +13,7 @@ pub mod playbook;
 pub mod playbooks;
 pub mod render;
 pub mod router;
+pub mod sign_in;
 pub mod start;
 pub mod view;
 pub mod visitor;

@@ -54,6 +54,17 @@ pub fn page<V: Serialize>(template: &str, page: &Page<V>) -> Response {
     }
 }
 
+/// A page without the shell, for whoever may not see the house yet.
+pub fn bare<V: Serialize>(template: &str, view: &V) -> Response {
+    match TEMPLATES.render(template, view) {
+        Ok(html) => ([(header::CACHE_CONTROL, "no-store")], Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, template, "a page could not be drawn");
+            (axum::http::StatusCode::INTERNAL_SERVER_ERROR, "This page could not be drawn; the API still answers.").into_response()
+        }
+    }
+}
+
 pub fn html<V: Serialize>(template: &str, page: &Page<V>) -> Result<String, String> {
     TEMPLATES.render(template, page).map_err(|error| error.to_string())
 }

@@ -4,10 +4,13 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-use crate::web::pages::{actions, automation, bulk, confirm, incident, incidents, me, nodes, playbook, playbooks, start};
+use crate::web::pages::{actions, automation, bulk, confirm, incident, incidents, me, nodes, playbook, playbooks, sign_in, start};
 use crate::web::router::MAX_TEXT;
 use crate::web::state::WebState;
 use crate::web::{assets, live};
+
+/// A form that is kept over a sign-in is sent once more with the password.
+const MAX_KEPT: usize = MAX_TEXT + 64 * 1024;
 
 pub fn routes() -> Router<WebState> {
     Router::new()
@@ -29,7 +32,10 @@ pub fn routes() -> Router<WebState> {
         .route("/automation/hold", post(automation::hold))
         .route("/automation/release", post(automation::release))
         .route("/nodes", get(nodes::list))
-        .route("/me", post(me::remember))
+        .route("/me", get(me::show).post(me::remember))
+        .route("/me/sessions", post(me::end))
+        .route("/sign-in", get(sign_in::form).post(sign_in::sign_in).layer(DefaultBodyLimit::max(MAX_KEPT)))
+        .route("/sign-out", post(sign_in::sign_out))
         .route("/api/v1/stream", get(live::stream))
         .route("/assets/{name}", get(assets::serve))
 }

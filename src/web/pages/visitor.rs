@@ -1,5 +1,5 @@
-//! Who looks at a page, as far as their browser says: a name, a theme, a time zone, a word left by the last action.
-//! Knows no sign-in; a name here is a courtesy, not a proof.
+//! Who looks at a page: who is shown to, else who their browser says; a theme, a time zone, a word left by the last action.
+//! A name that is only said is a courtesy, not a proof; `Caller` knows where one is asked for.
 
 use std::convert::Infallible;
 
@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use serde::Serialize;
 
 use crate::domain::timeline::Actor;
+use crate::web::sign_in::caller::Caller;
 
 const NAME: &str = "reynard_name";
 const THEME: &str = "reynard_theme";
@@ -23,6 +24,7 @@ const YEAR: u32 = 31_536_000;
 #[derive(Clone, Debug)]
 pub struct Visitor {
     pub name: Option<String>,
+    pub caller: Caller,
     pub theme: &'static str,
     pub zone: chrono_tz::Tz,
     pub notice: Option<Notice>,
@@ -52,6 +54,7 @@ impl Visitor {
     pub fn read(headers: &HeaderMap, back: String) -> Self {
         Self {
             name: cookie(headers, NAME).and_then(|name| valid_name(&name)),
+            caller: Caller::default(),
             theme: theme(&cookie(headers, THEME).unwrap_or_default()),
             zone: cookie(headers, ZONE).and_then(|zone| zone.parse().ok()).unwrap_or(chrono_tz::UTC),
             notice: cookie(headers, NOTICE).and_then(|text| Notice::decode(&text)),
@@ -64,9 +67,23 @@ impl Visitor {
         self.name.as_deref().unwrap_or(NOBODY)
     }
 
-    /// Called as this browser remembers them, else as the form said; nameless when nobody has said who they are.
+    /// The same visitor, as whoever they are shown to be. A name that they would have to show is not theirs.
+    pub fn shown(self, caller: Caller) -> Self {
+        let said = self.name.filter(|name| caller.may_say(name));
+        Self { name: caller.name().map(str::to_owned).or(said), caller, ..self }
+    }
+
+    /// Called as they are shown to be, else as this browser remembers them, else as the form said; nameless when nobody has said who
+    /// they are.
     pub fn named(self, said: Option<&str>) -> Self {
-        Self { name: self.name.clone().or_else(|| said.and_then(valid_name)), ..self }
+        let name = self.name.clone().or_else(|| said.and_then(valid_name).filter(|name| self.caller.may_say(name)));
+        Self { name, ..self }
+    }
+
+    /// Whose name stands behind it where a form asks for one: who is shown to, else the name in the form.
+    pub fn by(&self, said: Option<&str>) -> Option<String> {
+        let shown = self.caller.name().map(str::to_owned);
+        shown.or_else(|| said.and_then(valid_name).filter(|name| self.caller.may_say(name)))
     }
 
     pub fn actor(&self) -> Actor {
@@ -79,7 +96,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         let back = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-        Ok(Self::read(&parts.headers, back))
+        Ok(Self::read(&parts.headers, back).shown(parts.extensions.get::<Caller>().cloned().unwrap_or_default()))
     }
 }
 

@@ -81,6 +81,11 @@ impl Reynard {
         Ok(command.output().await?)
     }
 
+    /// A file of its folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Writes a file of its folder anew.
     pub fn write(&self, path: &str, text: &str) -> Result<()> {
         fs::write(self.folder.path().join(path), text).with_context(|| format!("write {path}"))
@@ -184,6 +189,18 @@ fn serve(folder: &TempDir, environment: &[(String, String)], port: u16) -> Comma
     command.current_dir(folder.path()).envs(environment.iter().cloned());
     command.args(["serve", "--config", "reynard.yaml", "--listen", &format!("127.0.0.1:{port}")]);
     command
+}
+
+/// The line that gives somebody a password, as `reynard password` makes it.
+pub async fn password_line(password: &str) -> Result<String> {
+    let piped = std::process::Stdio::piped;
+    let mut child = tokio::process::Command::new(binary()).arg("password").stdin(piped()).stdout(piped()).stderr(piped()).spawn()?;
+    let mut stdin = child.stdin.take().context("a pipe")?;
+    tokio::io::AsyncWriteExt::write_all(&mut stdin, format!("{password}\n").as_bytes()).await?;
+    drop(stdin);
+    let said = child.wait_with_output().await?;
+    ensure!(said.status.success(), "password: {}", String::from_utf8_lossy(&said.stderr));
+    Ok(String::from_utf8(said.stdout)?.trim().to_owned())
 }
 
 /// The binary under test: the released one where `tests/run` built it, else the one of this test build.

@@ -13,6 +13,18 @@ use crate::web::pages::view::times::{Lens, Moment};
 /// Steps that are listed; the rest are counted.
 const LISTED: usize = 20;
 
+/// What whoever looks has shown of themselves, as far as a release goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// Nobody can sign in: a token is asked for, or to be at this machine.
+    Nothing,
+    /// They can, and have not.
+    SignIn,
+    /// They have, too long ago.
+    Password,
+    Enough,
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub struct AutomationView {
     pub held: bool,
@@ -24,6 +36,9 @@ pub struct AutomationView {
     /// Steps that wait and are not listed.
     pub more: usize,
     pub needs_token: bool,
+    pub needs_sign_in: bool,
+    /// Whether the password is asked for once more.
+    pub needs_password: bool,
     /// Whether whoever looks may release from where they are.
     pub from_elsewhere: bool,
 }
@@ -106,6 +121,7 @@ pub struct Seen<'a> {
     pub rulebook: &'a Rulebook,
     pub needs_token: bool,
     pub here: bool,
+    pub shows: Shows,
 }
 
 pub fn banner(holds: &Holds, lens: Lens) -> Option<Banner> {
@@ -123,8 +139,10 @@ pub fn automation_view(seen: &Seen<'_>, lens: Lens) -> AutomationView {
         by_person: seen.holds.by(Hand::Person).is_some(),
         waiting: waiting.into_iter().take(LISTED).collect(),
         more,
-        needs_token: seen.needs_token,
-        from_elsewhere: !seen.here && !seen.needs_token,
+        needs_token: seen.shows == Shows::Nothing && seen.needs_token,
+        needs_sign_in: seen.shows == Shows::SignIn,
+        needs_password: seen.shows == Shows::Password,
+        from_elsewhere: seen.shows == Shows::Nothing && !seen.here && !seen.needs_token,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::web::assets::href;
 use crate::web::pages::view::automation::{Banner, banner};
 use crate::web::pages::view::story::who;
 use crate::web::pages::view::times::Lens;
-use crate::web::pages::visitor::{Notice, Visitor};
+use crate::web::pages::visitor::{Notice, Visitor, encode};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Shell {
@@ -32,7 +32,14 @@ pub struct Shell {
     pub held: Option<Banner>,
     pub name: String,
     pub named: bool,
+    /// Whether one says one's name here, because nobody has to show it.
+    pub says: bool,
+    pub signed_in: bool,
+    /// Whether people can sign in.
+    pub offered: bool,
+    pub exposed: bool,
     pub back: String,
+    pub back_in_address: String,
     pub key: String,
     pub notice: Option<Notice>,
     pub people: Vec<String>,
@@ -92,7 +99,12 @@ pub fn shell(place: Place, visitor: &Visitor, totals: &Totals, rulebook: &Rulebo
         },
         name: visitor.name().to_owned(),
         named: visitor.name.is_some(),
+        says: visitor.caller.says(),
+        signed_in: visitor.caller.session().is_some(),
+        offered: visitor.caller.offered,
+        exposed: visitor.caller.exposed,
         back: visitor.back.clone(),
+        back_in_address: encode(&visitor.back),
         key: visitor.key.clone(),
         notice: visitor.notice.clone(),
         people: rulebook.directory.people.keys().cloned().collect(),
