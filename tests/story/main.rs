@@ -15,6 +15,7 @@ mod intake;
 mod language;
 mod leases;
 mod library;
+mod lost;
 mod outages;
 mod pages;
 mod playbooks;
