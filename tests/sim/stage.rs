@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::bound::Bound;
 use crate::clock::{Machine, ProcessClock};
 use crate::disk::Tables;
+use crate::grip::{Consents, Grips};
 use crate::house;
 use crate::lease::{Row, Who};
 use crate::life::Life;
@@ -60,6 +61,9 @@ pub struct Stage {
     /// Rings when the lease is given back.
     pub released: Notify,
     pub seen: Mutex<Seen>,
+    /// Changes of targets that are under way.
+    pub grips: Mutex<Grips>,
+    pub consents: Mutex<Consents>,
     /// Whether somebody was told that automation is held, and nobody has wished otherwise since.
     pub held: AtomicBool,
     /// Wishes to release it that were not answered yet.
@@ -90,6 +94,7 @@ impl Stage {
         let oracle = Mutex::new(Oracle::new(record.clone(), weather.clone(), Arc::new(settings.rulebook.clone())));
         let doors = Mutex::new(vec![None; nodes]);
         let (bound, messages, tables, lease, released, seen, held, releases, active, turns) = Default::default();
+        let (grips, consents) = Default::default();
         Self {
             chance,
             truth,
@@ -104,6 +109,8 @@ impl Stage {
             lease,
             released,
             seen,
+            grips,
+            consents,
             held,
             releases,
             nodes,
