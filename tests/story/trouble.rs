@@ -162,21 +162,23 @@ impl App {
             }
             self.settles().await;
         };
-        let time = async {
-            loop {
-                for _ in 0..100 {
-                    tokio::task::yield_now().await;
-                }
-                self.clock.turn(Span(100));
-            }
-        };
         let both = async {
             tokio::select! {
                 () = well => {}
-                () = time => {}
+                () = self.time_passes() => {}
             }
         };
         tokio::time::timeout(std::time::Duration::from_secs(20), both).await.expect("the trouble comes and goes");
+    }
+
+    /// Turns the clock a little at a time, for as long as it is polled.
+    pub async fn time_passes(&self) {
+        loop {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            self.clock.turn(Span(100));
+        }
     }
 }
 
