@@ -68,8 +68,12 @@ pub struct Writer {
     fenced: bool,
     /// A commit was not made: what the ledger has counted for it is not true.
     unsure: bool,
-    /// What was due and not settled when a commit turned out to be made although its answer was lost, until the next one is made.
-    unsettled: Option<BTreeSet<i64>>,
+    /// Jobs whose commands were taken from the queue and are in no commit yet that was answered.
+    in_hand: BTreeSet<i64>,
+    /// Those of them that a commit settled whose answer was lost.
+    settled: BTreeSet<i64>,
+    /// Set from a commit that failed until the disk has said what became of it: until then an end in order has something to wait for.
+    doubt: Option<Beat>,
     /// Attempts that a shutdown found not begun, until that is on disk.
     released: Vec<(Vec<i64>, Beat)>,
 }
@@ -126,7 +130,9 @@ impl Writer {
             backlog: VecDeque::new(),
             fenced: false,
             unsure: false,
-            unsettled: None,
+            in_hand: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            doubt: None,
             released: Vec::new(),
         }
     }
@@ -138,6 +144,7 @@ impl Writer {
 
     /// Says first of all what the end of an earlier life has left undone.
     pub fn recover(&mut self, put: Put, beat: Beat) {
+        self.in_hand.extend(put.settles);
         self.backlog.push_back(Backlog::Put(put, beat));
     }
 
@@ -146,7 +153,7 @@ impl Writer {
         let mut items = Vec::new();
         loop {
             // A database that failed is tried again though nobody sends anything: whoever asks "ready?" waits for the answer.
-            let idle = self.backlog.is_empty() && !self.shared.is_failing();
+            let idle = self.backlog.is_empty() && !self.is_in_doubt();
             if (idle && queue.recv_many(&mut items, BATCH).await == 0) || (queue.is_closed() && queue.is_empty() && items.is_empty()) {
                 return;
             }
@@ -171,7 +178,10 @@ impl Writer {
                 Work::Deliver { row, says, done, room } => {
                     load.deliveries.push(Arrival { row, says, done, beat: item.beat, room });
                 }
-                Work::Put(put) => load.backlog.push(Backlog::Put(put, item.beat)),
+                Work::Put(put) => {
+                    self.in_hand.extend(put.settles);
+                    load.backlog.push(Backlog::Put(put, item.beat));
+                }
                 Work::Throw(throw) => load.backlog.push(Backlog::Throw(throw, item.beat)),
                 Work::Look { done } => {
                     load.held.push(Waiting { done, beat: item.beat });
@@ -187,7 +197,7 @@ impl Writer {
         }
         let idle = load.is_empty() && briefs.is_empty();
         load.released = self.released.iter().flat_map(|(jobs, _)| jobs.iter().copied()).collect();
-        if !load.is_empty() || self.shared.is_failing() {
+        if !load.is_empty() || self.is_in_doubt() {
             self.carry(load).await;
         }
         self.answer_briefs(briefs).await;
@@ -249,7 +259,7 @@ impl Writer {
     }
 
     async fn commit_all(&mut self, load: &Load, now: Timestamp) -> Result<Draft, Fault> {
-        if self.shared.is_failing() || self.unsure {
+        if self.is_in_doubt() || self.unsure {
             // The commit that failed may have been made all the same: what it asked for must not wait until somebody stumbles over it.
             self.catch_up().await?;
         }
@@ -275,13 +285,28 @@ impl Writer {
         self.last_commit_at = now;
         self.seal = draft.batch.seal.unwrap_or(self.seal);
         self.shared.gate.follow(&self.ledger.switch.holds);
-        self.unsettled = None;
+        self.lets_go_of(load);
+        self.doubt = None;
         self.last_position += i64::try_from(draft.batch.entries.len()).unwrap_or(0);
         self.last_delivery += i64::try_from(draft.batch.deliveries.len()).unwrap_or(0);
         self.ledger.forget(now, LONGEST_WINDOW);
         self.shared.committed(now);
         self.publish(&draft, &rulebook);
         Ok(draft)
+    }
+
+    /// Whether a commit has failed and none has been made since. An engine that is closed says nothing of its health any more.
+    fn is_in_doubt(&self) -> bool {
+        self.doubt.is_some() || self.shared.is_failing()
+    }
+
+    /// What it has settled is settled for everybody.
+    fn lets_go_of(&mut self, load: &Load) {
+        let puts = load.backlog.iter().filter_map(|entry| if let Backlog::Put(put, _) = entry { put.settles } else { None });
+        for job in puts {
+            self.in_hand.remove(&job);
+            self.settled.remove(&job);
+        }
     }
 
     async fn draft_and_commit(&mut self, load: &Load, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
@@ -443,7 +468,7 @@ impl Writer {
 
     /// Whether a commit whose answer was lost has settled this job: then what it asks for is done already.
     fn is_settled(&self, job: i64) -> bool {
-        self.unsettled.as_ref().is_some_and(|unsettled| !unsettled.contains(&job))
+        self.settled.contains(&job)
     }
 
     /// Whoever waited for a run that has just ended begins in the same commit, so that no crash can come between.
@@ -674,7 +699,8 @@ impl Writer {
         }
     }
 
-    fn fails(&self, error: &StoreError) {
+    fn fails(&mut self, error: &StoreError) {
+        self.doubt.get_or_insert_with(|| self.shared.pulse.begin());
         if self.shared.is_failing() {
             tracing::debug!(%error, "Commits still fail");
         } else {
@@ -689,6 +715,7 @@ impl Writer {
         match load.split() {
             Ok(parts) => self.carry_each(parts).await,
             Err(poisoned) => {
+                self.lets_go_of(&poisoned);
                 let mistake = EngineError::Mistake(format!("deciding about incident {incident} panicked"));
                 give_up(&mistake, poisoned, &self.shared.metrics);
             }
@@ -706,7 +733,10 @@ impl Writer {
         let parts = if self.catch_up().await.unwrap_or(false) { Ok(vec![load]) } else { load.split() };
         match parts {
             Ok(parts) => self.carry_each(parts).await,
-            Err(poisoned) => give_up(&EngineError::from(error), poisoned, &self.shared.metrics),
+            Err(poisoned) => {
+                self.lets_go_of(&poisoned);
+                give_up(&EngineError::from(error), poisoned, &self.shared.metrics);
+            }
         }
     }
 
@@ -742,10 +772,6 @@ impl Writer {
         let behind =
             resumed.last_position > self.last_position || resumed.last_job > self.last_job || resumed.last_delivery > self.last_delivery;
         if !behind {
-            // What has come due since the disk was found ahead is not settled either: without this its timer would be lost.
-            if self.unsettled.is_some() {
-                self.note_unsettled(&resumed).await?;
-            }
             return Ok(false);
         }
         self.hand_out_after(self.last_job, &resumed).await?;
@@ -764,15 +790,18 @@ impl Writer {
         Ok(true)
     }
 
-    async fn note_unsettled(&mut self, resumed: &Resumed) -> Result<(), StoreError> {
+    /// Of what is in hand, the disk still has what nobody has settled. That stays so until it is in a commit, however many of its
+    /// company are committed before, and whatever comes due meanwhile is none of it.
+    async fn note_settled(&mut self, resumed: &Resumed) -> Result<(), StoreError> {
         let due = self.journal.jobs_due(self.shared.now(), 0, u32::MAX).await?;
-        self.unsettled = Some(due.iter().chain(&resumed.interrupted).map(|job| job.id).collect());
+        let open: BTreeSet<i64> = due.iter().chain(&resumed.interrupted).map(|job| job.id).collect();
+        self.settled = self.in_hand.difference(&open).copied().collect();
         Ok(())
     }
 
     /// Hands the worker the jobs of commits that nobody knew were made; none of them can have been begun.
     async fn hand_out_after(&mut self, last_job: i64, resumed: &Resumed) -> Result<(), StoreError> {
-        self.note_unsettled(resumed).await?;
+        self.note_settled(resumed).await?;
         let mut jobs = self.journal.jobs_due(Timestamp(i64::MAX), last_job, u32::MAX).await?;
         jobs.extend(resumed.interrupted.iter().filter(|job| job.id > last_job).cloned());
         let asked = jobs.into_iter().map(|job| Asked { job, brief: None }).collect();

@@ -14,6 +14,7 @@ use crate::engine::store::DeliveryRow;
 use crate::engine::work::{Put, Said, Throw};
 
 /// Worked before anything new.
+#[allow(clippy::large_enum_variant, reason = "nearly all of it are commands, and each is moved once or twice")]
 pub enum Backlog {
     Said(Said, Beat),
     Put(Put, Beat),

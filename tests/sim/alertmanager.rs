@@ -14,6 +14,9 @@ use crate::stage::Stage;
 
 const NAMES: [&str; 4] = ["ServiceDown", "HighErrorRate", "DatabaseConnectionFailure", "DiskFull"];
 const SERVICES: [&str; 2] = ["orders", "users"];
+/// Targets of each, as the house has them; the first few instances of a service are these.
+const TARGETS: [&[&str]; 2] = [&["orders-db", "orders-admin", "orders-api"], &["users-db", "users-admin"]];
+const INSTANCES_THAT_ARE_TARGETS: u64 = 6;
 
 /// A sender that is not answered for so long hangs up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -219,8 +222,23 @@ fn written(name: usize, service: usize, instance: u64, alert: &Alert, undated: b
         "endsAt": if alert.firing { "0001-01-01T00:00:00Z".to_owned() } else { alert.ended_at.to_rfc3339() },
         "fingerprint": format!("{:016x}", (name * 2 + service) as u64 * 1_000 + instance + 1),
     });
+    if let (Some(target), Some(labels)) = (target(service, instance), body["labels"].as_object_mut()) {
+        labels.insert("target".to_owned(), json!(target));
+    }
     if let (true, Some(fields)) = (undated, body.as_object_mut()) {
         fields.remove("startsAt");
     }
     body
+}
+
+/// The target that an instance is, if it is one.
+fn target(service: usize, instance: u64) -> Option<&'static str> {
+    let of = TARGETS[service];
+    (instance < INSTANCES_THAT_ARE_TARGETS).then(|| of[instance as usize % of.len()])
+}
+
+/// The target that an alert names, by the fingerprint that it was given here.
+pub fn target_of(fingerprint: &str) -> Option<&'static str> {
+    let number = u64::from_str_radix(fingerprint, 16).ok()?.checked_sub(1)?;
+    target((number / 1_000 % 2) as usize, number % 1_000)
 }

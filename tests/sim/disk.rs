@@ -130,6 +130,11 @@ impl Tables {
         self.newest.get(key).and_then(|id| self.with_alerts(*id))
     }
 
+    /// Playbooks that change nothing more, and whose run brought that about.
+    pub fn open_breakers(&self) -> Vec<(String, IncidentId)> {
+        self.breakers.values().filter_map(|breaker| Some((breaker.playbook.clone(), breaker.opened?.incident))).collect()
+    }
+
     pub fn jobs_of(&self, id: IncidentId) -> impl Iterator<Item = &Job> {
         self.jobs.values().filter(move |job| job.incident == id)
     }

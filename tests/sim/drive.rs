@@ -4,6 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use reynard::domain::watch::Suspects;
+
 use crate::alertmanager::Alertmanager;
 use crate::node::{LONG, Node};
 use crate::people::People;
@@ -66,7 +68,7 @@ impl Plot {
 
     async fn unfolds(&mut self) {
         waits(1).await;
-        for _ in 0..self.stage.chance.between(10, 40) {
+        for _ in 0..self.stage.chance.between(8, 32) {
             self.something_happens();
             self.time_passes().await;
             if self.is_broken() {
@@ -94,8 +96,9 @@ impl Plot {
             15 => node.life().is_to_end_with_an_attempt(),
             16..=17 => self.disk_fails(),
             18 if chance.one_in(2) => self.clock_is_set(&node),
-            19 if chance.one_in(2) => node.is_paused(chance.between(500, 60_000)),
-            19 => node.life().is_to_pause_with_an_attempt(chance.between(500, 60_000)),
+            19 if chance.one_in(3) => node.is_paused(chance.between(500, 60_000)),
+            // Mostly long enough for another one to have its place when it wakes.
+            19 => node.life().is_to_pause_with_an_attempt(chance.between(8_000, 60_000)),
             20 if self.nodes.len() > 1 => node.is_cut_off(chance.between(500, 60_000)),
             21 => self.people.somebody_presses_the_switch(),
             _ => {}
@@ -145,9 +148,11 @@ impl Plot {
         self.people.are_done().await;
         self.people.let_automation_go().await;
         self.sender.all_is_over().await;
+        let mut suspects = Suspects::new();
         for round in 0..3 {
             waits(600_000).await;
             verdict::all_has_ended(&self.stage);
+            verdict::the_watch_is_silent(&self.stage, &mut suspects);
             self.people.tidy_up().await;
             if round == 0 && self.nodes.len() > 1 {
                 self.stage.chance.pick(&self.nodes).retires();
@@ -156,6 +161,7 @@ impl Plot {
         // What still goes on may take as long as all limits, backoffs and pauses together.
         for _ in 0..12 {
             waits(20 * 60_000).await;
+            verdict::the_watch_is_silent(&self.stage, &mut suspects);
             if verdict::nothing_is_under_way(&self.stage) {
                 return;
             }

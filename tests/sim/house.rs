@@ -1,4 +1,4 @@
-//! A house drawn by chance: its settings and its playbooks, of every shape that a step, a limit and a policy can have.
+//! A house drawn by chance: its settings, of every shape that limits and policies can have, and a few playbooks.
 //! They are texts that the real loader reads and checks.
 
 use reynard::action::catalog;
@@ -7,15 +7,15 @@ use reynard::config::load;
 use reynard::config::secrets::NoSecrets;
 use reynard::domain::settings::Settings;
 
+use crate::playbook;
 use crate::seed::Chance;
 
 pub const PLAYBOOKS: [&str; 3] = ["first", "second", "third"];
-const TYPES: [&str; 3] = ["service_down", "high_error_rate", "database_connection_failure"];
 
 pub fn draw(chance: &Chance) -> Settings {
-    let playbooks: Vec<TextFile> = PLAYBOOKS[..chance.between(1, 3) as usize]
+    let playbooks: Vec<TextFile> = PLAYBOOKS[..chance.between(2, 3) as usize]
         .iter()
-        .map(|slug| TextFile::new(format!("playbooks/{slug}.yaml"), playbook(chance)))
+        .map(|slug| TextFile::new(format!("playbooks/{slug}.yaml"), playbook::draw(chance)))
         .collect();
     let texts: Vec<String> = playbooks.iter().filter_map(|file| file.text.clone().ok()).collect();
     let settings = settings(chance);
@@ -42,8 +42,8 @@ on_call:
   schedules:
     primary: {{ time_zone: UTC, rotations: [ {{ people: [ana, cy], handoff: '0 9 * * MON', starts_at: '2026-09-14T00:00:00Z' }} ] }}
 people:
-  ana: {{ email: ana@example.com, notify: [ {{ channel: email }}{later} ] }}
-  bo: {{ email: bo@example.com, notify: [ {{ channel: email }} ] }}
+  ana: {{ email: ana@example.com, notify: [ {{ channel: email }}{later} ], roles: [dba] }}
+  bo: {{ email: bo@example.com, notify: [ {{ channel: email }} ], roles: [dba] }}
   cy: {{ email: cy@example.com, notify: [ {{ channel: chat }} ] }}
 channels:
   email: {{ kind: email, smtp: 'smtp://localhost:587', from: alerts@example.com }}
@@ -51,9 +51,13 @@ channels:
 targets:
   orders-db: {{ kind: postgres, url: 'postgres://localhost/orders', service: orders }}
   users-db: {{ kind: postgres, url: 'postgres://localhost/users', service: users }}
-  orders-admin: {{ kind: http, url: 'http://localhost:8081', service: orders }}
+  orders-admin: {{ kind: http, url: 'http://localhost:8081', service: orders{} }}
+  orders-api: {{ kind: http, url: 'http://localhost:8082', service: orders }}
+  users-admin: {{ kind: http, url: 'http://localhost:8083', service: users }}
+  prom: {{ kind: prometheus, url: 'http://localhost:9090' }}
 incidents: {{ settle: {}, reopen_within: {} }}
-limits: {{ destructive: {} per 10m, per_target: {} per {} }}
+automation: {}
+limits: {{ destructive: {} per 10m, per_target: {} per {}, correlated: {}, breaker: {}{}{} }}
 escalation:
   policies:
     default:
@@ -63,81 +67,19 @@ escalation:
       match: ['service=\"users\"']
       P1: {}
 ",
+        if chance.one_in(12) { ", automation: shadow" } else { "" },
         chance.pick(&["0s", "30s", "2m"]),
         chance.pick(&["5m", "30m"]),
+        if chance.one_in(16) { "shadow" } else { "live" },
         chance.between(2, 20),
         chance.between(1, 4),
         chance.pick(&["10m", "1h"]),
+        chance.pick(&["100%", "100%", "67%", "50%", "30%"]),
+        chance.pick(&["never", "1", "2", "3"]),
+        chance.pick(&["", "", ", per_service: 2 per 20m", ", per_service: 4 per 1h"]),
+        chance.pick(&["", "", ", share: 34%", ", share: 67%"]),
         plan("15m"),
         plan("10m"),
         plan("30m"),
     )
-}
-
-fn playbook(chance: &Chance) -> String {
-    let mut text = format!("title: Drawn\non: {{ type: {} }}\n", chance.pick(&TYPES));
-    match chance.below(4) {
-        0 => text += &format!("limits: {{ concurrency: {} }}\n", chance.between(1, 2)),
-        1 => text += &format!("limits: {{ per_target: {} per {} }}\n", chance.between(1, 3), chance.pick(&["5m", "30m"])),
-        2 => text += "limits: { concurrency: 1, per_target: 2 per 10m }\n",
-        _ => {}
-    }
-    text += "steps:\n";
-    let mut first = None;
-    for number in 1..=chance.between(1, 5) {
-        let id = format!("s{number}");
-        text += &step(chance, &id, first.as_deref());
-        first.get_or_insert(id);
-    }
-    text
-}
-
-fn step(chance: &Chance, id: &str, first: Option<&str>) -> String {
-    let when = match (chance.below(8), first) {
-        (0, _) => ", when: 'incident.priority == \"P1\"'".to_owned(),
-        (1, Some(first)) => format!(", when: 'steps.{first}.status == \"succeeded\"'"),
-        _ => String::new(),
-    };
-    let text = match chance.below(12) {
-        0..=3 => format!(
-            "action: postgres.read_only, target: {}{}{}",
-            chance.pick(&["orders-db", "users-db"]),
-            undo(chance),
-            strictness(chance, true)
-        ),
-        4..=6 => {
-            format!("action: http.request, target: orders-admin, with: {{ method: POST, path: /restart }}{}", strictness(chance, false))
-        }
-        7 => "action: http.check, target: orders-admin, with: { path: /health }".to_owned(),
-        8..=9 => return format!("  - {{ id: {id}, wait: {}{when} }}\n", chance.pick(&["20s", "3m", "25m"])),
-        10 => format!("action: notify, with: {{ to: [{}], text: 'drawn' }}", chance.pick(&["bo", "on-call", "chat"])),
-        _ => "action: note, with: { text: 'drawn' }".to_owned(),
-    };
-    let perform = !text.contains("notify") && !text.contains("note,");
-    let more = if perform { patience(chance) } else { String::new() };
-    format!("  - {{ id: {id}, {text}{when}{more} }}\n")
-}
-
-fn undo(chance: &Chance) -> &'static str {
-    chance.pick::<&str>(&["", ", undo: on_failure", ", undo: on_resolve", ", undo: on_resolve", ", undo: after 4m", ", undo: after 40m"])
-}
-
-/// What an attempt means whose answer was lost; an action that asks by itself may not be told to try again.
-fn strictness(chance: &Chance, may_retry: bool) -> &'static str {
-    const CHECK: &str = ", on_interrupt: check, check: { action: http.check, target: orders-admin, with: { path: /done } }";
-    match chance.below(6) {
-        0..=1 => CHECK,
-        2 => ", on_interrupt: fail",
-        3 if may_retry => ", on_interrupt: ask",
-        _ => "",
-    }
-}
-
-fn patience(chance: &Chance) -> String {
-    let retry = match chance.below(3) {
-        0 => String::new(),
-        _ => format!(", retry: {{ attempts: {}, backoff: {} }}", chance.between(2, 4), chance.pick(&["2s", "30s"])),
-    };
-    let failure = chance.pick(&["", ", on_failure: continue", ", on_failure: escalate"]);
-    format!("{retry}{failure}, timeout: {}", chance.pick(&["5s", "30s"]))
 }

@@ -1,38 +1,74 @@
 //! Whole stories from a number: the real engine on a disk, a clock, a network and a world that chance has its way with; alone, or as one of two
 //! nodes that share the database. A seed tells the same story every time. `REYNARD_SEED=n` tells one with its log, `REYNARD_PLANT=ActsTwice`
-//! beside it with a bug in it; `REYNARD_SEEDS=1000000` tells
-//! so many; every bug of
-//! `plant` is found within 10,000, or the plain tests fail.
+//! beside it with a bug in it; `REYNARD_SEEDS=1000000` tells so many; every bug of `plant::ALL` is found within 10,000, or the plain tests fail.
 //!
 //! | planted bug | found by seed |
 //! |---|---|
 //! | a commit leaves out one of the jobs that it asks for | 1 |
 //! | a commit is answered as made and is not | 1 |
 //! | a job that was settled stays | 1 |
-//! | a message is handed to its channel twice | 4 |
-//! | an attempt is made twice | 6 |
-//! | a start does not know what was cut off | 8 |
-//! | a start does not know what limits have counted | 8 |
-//! | a start does not know the deliveries that were stored and not worked | 42 |
-//! | a start does not know how many runs of a playbook are under way | 8 |
-//! | a request that was repeated is taken for a new one | 2 |
+//! | a message is handed to its channel twice | 5 |
+//! | an attempt is made twice | 1 |
+//! | a start does not know what was cut off | 11 |
+//! | a start does not know what limits have counted | 12 |
+//! | a start does not know the deliveries that were stored and not worked | 6 |
+//! | a start does not know how many runs of a playbook are under way | 1 |
+//! | a request that was repeated is taken for a new one | 18 |
 //! | due jobs that were stored long ago are not found any more | 1 |
 //! | an incident that is read again has lost its alerts | 1 |
-//! | the clock goes where the machine's is set | 8 |
-//! | what a shutdown had handed out and not begun stays as if it had been | 8 |
-//! | a commit does not ask who has the lease | 13 |
-//! | a node begins what it has in hand though another one may have taken over | not measured yet |
-//! | a start does not know that automation is held | not measured yet |
+//! | the clock goes where the machine's is set | 52 |
+//! | what a shutdown had handed out and not begun stays as if it had been | 1 |
+//! | a commit does not ask who has the lease | 151 |
+//! | a node begins what it has in hand though another one may have taken over | not within some hundred seeds of this drawing |
+//! | a start does not know that automation is held | 3 |
+//! | a start does not know which playbooks have failed too often | 34 |
+//! | a commit leaves out what it knows of failures in a row | 34 |
+//! | a start does not know what each playbook has earned | not within some hundred seeds of this drawing |
+//! | a commit leaves out what the end of a run has earned or cost | not within some hundred seeds of this drawing |
+//! | a start does not know whose targets those were that limits have counted | 12 |
+//! | a start does not know who is at work on which target | 10 |
+//! | a start does not know what fires, and so what is in trouble | 31 |
+//! | an incident that is read again has lost who said yes so far | 2 |
+//! | what is taken back is said to be, and stays | 1 |
+//! | the self-watch is told of what is due later as if it were late | 1 |
+//!
+//! The domain has no switch for planting. Each of these was made once by hand in its source:
+//!
+//! | mistake | caught by |
+//! |---|---|
+//! | a rate lets one more through | seed 3 |
+//! | a playbook's own rate is overlooked | seed 12 |
+//! | the rate of a service is overlooked | seed 12 |
+//! | one target more than the share is worked on | seed 12 |
+//! | what other incidents' runs claim is not in trouble | seed 24 |
+//! | one more in trouble than `correlated` says is not enough | seed 24 |
+//! | a target's shadow is overlooked | seed 64 |
+//! | a playbook's shadow is overlooked | seed 5 |
+//! | autonomy is earned one success too early | seed 4 |
+//! | autonomy is never lost again | the story `trial::a_playbook_asks_until_it_has_helped_often_enough…` |
+//! | a target that another run has is given away | seed 10 |
+//! | taking back does not wait for whoever changes the target | the story `brakes::taking_back_waits_until…` |
+//! | one yes too few is enough | seed 39 |
+//! | whoever asked for a run approves it | the story `language::whoever_asked_for_the_run_does_not_approve_it` |
+//! | a breaker opens one failure too late | seed 34 |
+//! | the self-watch overlooks what is late | the story `watch::what_is_due_and_does_not_begin_is_told_once…` |
+//! | what a lost commit has settled is done again, or forgotten with the first part that is made | the story `lost::what_a_lost_commit_has_settled…` |
+//! | an end in order does not wait for the disk to say what became of a commit | the story `lost::an_attempt_that_only_a_lost_commit_knows_of…` |
 //!
 //! Real ones that it found: a lower priority after a snooze waited for the higher one's first level (495 of an earlier drawing), and an attempt
 //! that a shutdown had put back was begun without its mark, and so once more when that life, too, ended (219, 462, 967 of another); a timer
-//! that came due between two commits whose answers were lost was gone until the next start (60).
+//! that came due between two commits whose answers were lost was gone until the next start (60); what a lost commit had settled was done again
+//! when its company was refused and told apart (155).
 
 mod alertmanager;
+mod audit;
 mod bound;
+mod brakes;
 mod clock;
+mod deed;
 mod disk;
 mod drive;
+mod grip;
 mod house;
 mod lease;
 mod life;
@@ -41,12 +77,14 @@ mod nowhere;
 mod oracle;
 mod people;
 mod plant;
+mod playbook;
 mod process;
 mod record;
 mod seed;
 mod stage;
 mod store;
 mod sweep;
+mod trust;
 mod twins;
 mod verdict;
 mod weather;
@@ -68,12 +106,13 @@ fn number(name: &str) -> Option<u64> {
 fn whatever_happens_no_promise_is_broken() {
     if let Some(seed) = number("REYNARD_SEED") {
         let name = std::env::var("REYNARD_PLANT").unwrap_or_default();
-        let story = live(seed, plant::ALL.into_iter().find(|bug| format!("{bug:?}") == name), true);
+        let story = live(seed, plant::named(&name), true);
         println!("{}\nThat was {} steps.", story.log, story.steps);
         assert_eq!(story.fault, None, "REYNARD_SEED={seed}");
         return;
     }
-    let broken = broken(number("REYNARD_SEEDS").unwrap_or(FEW));
+    let first = number("REYNARD_FROM").unwrap_or(1);
+    let broken = broken(first..=first + number("REYNARD_SEEDS").unwrap_or(FEW) - 1);
     let told: Vec<String> =
         broken.iter().map(|(seed, fault)| format!("{fault}; see it with REYNARD_SEED={seed} cargo test --test sim")).collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
@@ -88,10 +127,16 @@ fn a_seed_tells_the_same_story_twice() {
     }
 }
 
+/// A seed that is known to find a bug is asked first; with `REYNARD_PLANT_ANEW=1` the first one that does is looked for.
 #[test]
 fn planted_bugs_are_found() {
-    for bug in plant::ALL {
-        let (seed, fault) = first_broken(SOON, Some(bug)).unwrap_or_else(|| panic!("{bug:?} is not found within {SOON} seeds"));
+    let anew = number("REYNARD_PLANT_ANEW").is_some();
+    let one = std::env::var("REYNARD_PLANT").ok().and_then(|name| plant::named(&name));
+    let asked = one.map_or_else(|| plant::ALL.to_vec(), |bug| vec![(bug, 1)]);
+    for (bug, soon) in asked {
+        let known = if anew { None } else { first_broken(soon..=soon, Some(bug)) };
+        let found = known.or_else(|| first_broken(1..=SOON, Some(bug)));
+        let (seed, fault) = found.unwrap_or_else(|| panic!("{bug:?} is not found within {SOON} seeds"));
         println!("{bug:?}: seed {seed}: {fault}");
     }
 }

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use reynard::domain::decide::command::{Effect, Wake};
 use reynard::domain::id::{IncidentId, RunId};
 use reynard::domain::incident::{Incident, NotificationStatus, Status};
-use reynard::domain::limits::{Rate, Spent};
 use reynard::domain::playbook::RECOVERED;
 use reynard::domain::run::{Run, StepStatus};
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
-use reynard::domain::timeline::{Entry, Event, StepRef};
-use reynard::engine::store::Batch;
+use reynard::domain::timeline::{Actor, Entry, Event, StepRef};
+use reynard::engine::store::{Batch, Job};
 
+use crate::brakes::{Beginning, Brakes};
 use crate::disk::Tables;
 use crate::record::Record;
+use crate::trust::Trust;
 use crate::weather::Weather;
 
 /// What is done within this time of its instant is punctual.
@@ -34,15 +35,20 @@ pub struct Oracle {
     /// The last rung that was told: of which ladder, and when.
     rungs: BTreeMap<IncidentId, (Timestamp, Timestamp)>,
     begun: BTreeSet<(RunId, String, bool, u32)>,
-    spent: Vec<Spent>,
+    brakes: Brakes,
+    trust: Trust,
+    /// What somebody had run again last: of which incident, when, and in which words.
+    again: Option<(IncidentId, Timestamp, String)>,
     last_at: Timestamp,
     commits: u32,
 }
 
 impl Oracle {
     pub fn new(record: Arc<Record>, weather: Arc<Weather>, rulebook: Arc<Rulebook>) -> Self {
-        let (folded, replanned, rungs, begun, spent, last_at, commits) = Default::default();
-        Self { record, weather, rulebook, folded, replanned, rungs, begun, spent, last_at, commits }
+        let (folded, replanned, rungs, begun, again, last_at, commits) = Default::default();
+        let brakes = Brakes::new(record.clone(), rulebook.clone());
+        let trust = Trust::new(record.clone(), rulebook.clone());
+        Self { record, weather, rulebook, folded, replanned, rungs, begun, brakes, trust, again, last_at, commits }
     }
 
     /// A real database would take a gap; nobody may make one.
@@ -79,7 +85,8 @@ impl Oracle {
             // The alerts have rows of their own, and the chain is the writer's.
             let told = Incident { alerts: BTreeMap::new(), chain: stored.chain, ..folded.clone() };
             self.record.demand(told == *stored, || format!("#{}: the log does not add up to the state", stored.number));
-            Whole { record: &self.record, rulebook: &self.rulebook, tables, state: stored }.judge();
+            let jobs = tables.jobs_of(id).collect();
+            Whole { record: &self.record, rulebook: &self.rulebook, jobs, state: stored }.judge();
         }
         self.judge_turns(tables);
     }
@@ -93,18 +100,17 @@ impl Oracle {
         match &entry.event {
             Event::Escalated { started_at: Some(start), .. } => self.judge_rung(&before, *start, entry.at),
             Event::PriorityChanged { .. } | Event::Classified { .. } => drop(self.replanned.insert(id, entry.at)),
-            Event::StepStarted { at, target, destructive, .. } => {
+            Event::StepStarted { at, .. } => {
                 let first = self.begun.insert((at.run, at.step.clone(), at.undo, at.attempt));
                 self.record.demand(first, || format!("#{number}: attempt {} of {} began twice", at.attempt, at.step));
-                if *destructive && !at.undo {
-                    let playbook = before.runs.get(&at.run).map(|run| run.playbook.clone()).unwrap_or_default();
-                    let service = self.rulebook.service_of(target.as_deref(), &before.service);
-                    self.judge_limits(Spent { at: entry.at, playbook, target: target.clone(), service });
-                }
+                self.judge_beginning(&before, entry);
             }
+            Event::Commented { text } if matches!(entry.actor, Actor::Person(_)) => self.again = Some((id, entry.at, text.clone())),
             _ => {}
         }
         self.judge_answer(&before, entry);
+        self.brakes.hears(&before, &entry.event);
+        self.trust.hears(&before, entry);
         let mut folded = before;
         folded.apply(entry);
         self.folded.insert(id, folded);
@@ -128,6 +134,17 @@ impl Oracle {
         }
     }
 
+    fn judge_beginning(&mut self, before: &Incident, entry: &Entry) {
+        let Event::StepStarted { at, title, target, destructive: true, .. } = &entry.event else { return };
+        let Some(run) = before.runs.get(&at.run).filter(|_| !at.undo) else { return };
+        let words = format!("has \"{title}\" run again");
+        let again = self.again.as_ref().filter(|(id, when, text)| *id == before.id && *when == entry.at && text.contains(&words));
+        let by_person = again.is_some() && at.attempt > 1;
+        let beginning = Beginning { incident: before, run, at, target: target.as_deref(), now: entry.at, by_person };
+        self.brakes.judge(&beginning, &self.folded);
+        self.trust.judge(&beginning);
+    }
+
     /// A rung of the ladder is told when it is due: not before, not much later than can be excused, and not two at once.
     fn judge_rung(&mut self, before: &Incident, start: Timestamp, at: Timestamp) {
         let number = before.number;
@@ -145,20 +162,6 @@ impl Oracle {
         self.record.demand(late <= PUNCTUAL.as_millis(), || format!("#{number}: a rung was told {late} ms late without an excuse"));
         let again = self.rungs.insert(before.id, (start, at)).is_some_and(|(ladder, told)| ladder == start && told == at && goes_on);
         self.record.demand(!again, || format!("#{number}: two rungs were told at once"));
-    }
-
-    fn judge_limits(&mut self, spent: Spent) {
-        self.spent.push(spent.clone());
-        let holds = |rate: Rate, counts: &dyn Fn(&Spent) -> bool| {
-            self.spent.iter().filter(|other| other.at + rate.window > spent.at && counts(other)).count() <= rate.count as usize
-        };
-        let on_target = |other: &Spent| other.target == spent.target;
-        let own = self.rulebook.playbooks.get(&spent.playbook).and_then(|playbook| playbook.limits.per_target);
-        let held = holds(self.rulebook.limits.destructive, &|_| true)
-            && holds(self.rulebook.limits.per_target, &on_target)
-            && self.rulebook.limits.per_service.is_none_or(|rate| holds(rate, &|other| other.service == spent.service))
-            && own.is_none_or(|rate| holds(rate, &|other| on_target(other) && other.playbook == spent.playbook));
-        self.record.demand(held, || format!("a limit was exceeded on {:?}", spent.target));
     }
 
     /// Never more runs of a playbook under way than it allows.
@@ -183,7 +186,7 @@ pub fn is_looked_at(state: &Incident) -> bool {
 struct Whole<'a> {
     record: &'a Record,
     rulebook: &'a Rulebook,
-    tables: &'a Tables,
+    jobs: Vec<&'a Job>,
     state: &'a Incident,
 }
 
@@ -223,12 +226,13 @@ impl Whole<'_> {
 
     fn judge_run(&self, run: &Run) {
         let asked = self.waits(|effect| matches!(effect, Effect::Perform { attempt } if attempt.run == run.id && !attempt.undo));
-        let timed = self.wakes(|wake| matches!(wake, Wake::Step { run: of, .. } if *of == run.id));
+        let timed = self.wakes(|wake| matches!(wake, Wake::Step { run: of, .. } | Wake::Approval { run: of, .. } if *of == run.id));
         let doubted = run.steps.values().any(|step| step.status == StepStatus::InDoubt);
         self.demand(run.status.is_over() || asked + timed > 0 || doubted, || format!("a run of {} is stuck", run.playbook));
         for (id, step) in &run.steps {
             let attempts = self.attempts(run.id, id, false, step.attempt);
-            let running = usize::from(step.status == StepStatus::Running);
+            // A list is under way by its items.
+            let running = usize::from(step.status == StepStatus::Running && step.items.is_empty());
             self.demand(attempts == running, || format!("step {id} is {} and has {attempts} jobs", step.status.word()));
             let taking_back = self.attempts(run.id, id, true, step.undo_attempt);
             let under_way = usize::from(step.undoing && step.retry_at.is_none());
@@ -243,7 +247,7 @@ impl Whole<'_> {
     }
 
     fn waits(&self, holds: impl Fn(&Effect) -> bool) -> usize {
-        self.tables.jobs_of(self.state.id).filter(|job| holds(&job.effect)).count()
+        self.jobs.iter().filter(|job| holds(&job.effect)).count()
     }
 
     fn wakes(&self, holds: impl Fn(&Wake) -> bool) -> usize {

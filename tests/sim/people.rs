@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reynard::domain::decide::command::Command;
+use reynard::domain::decide::command::{AttemptRef, Command};
 use reynard::domain::id::{IncidentId, RunId};
 use reynard::domain::incident::Incident;
 use reynard::domain::priority::Priority;
@@ -20,6 +20,8 @@ use crate::stage::Stage;
 
 /// Whoever is not answered for so long gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Who acts; a name is the same however it is written.
+const NAMES: [&str; 4] = ["ana", "bo", "cy", "Ana"];
 
 pub struct People {
     stage: Arc<Stage>,
@@ -39,10 +41,41 @@ impl People {
         if states.is_empty() {
             return;
         }
+        if self.stage.chance.one_in(3) && (self.somebody_answers(&states) || self.somebody_arms()) {
+            return;
+        }
         let state = self.stage.chance.pick(&states).clone();
         if let Some(command) = self.wish(&state) {
-            self.asks(state.id, command);
+            self.asks(self.somebody(), state.id, command);
         }
+    }
+
+    fn somebody(&self) -> &'static str {
+        self.stage.chance.pick::<&str>(&NAMES)
+    }
+
+    /// Mostly a yes, by whoever happens to look: some of them may not say it, because they asked for it, or it is not for them.
+    fn somebody_answers(&mut self, states: &[Incident]) -> bool {
+        let asked: Vec<(IncidentId, RunId, &String)> = states.iter().flat_map(asked_in).collect();
+        if asked.is_empty() {
+            return false;
+        }
+        let (id, run, step) = *self.stage.chance.pick(&asked);
+        let (who, yes) = (self.somebody(), !self.stage.chance.one_in(6));
+        if yes {
+            let mut consents = self.stage.consents.lock().unwrap_or_else(PoisonError::into_inner);
+            consents.entry((run, step.clone())).or_default().insert(who.to_owned());
+        }
+        self.asks(who, id, Command::AnswerApproval { run, step: step.clone(), yes, note: String::new() });
+        true
+    }
+
+    fn somebody_arms(&mut self) -> bool {
+        let open = self.stage.tables().open_breakers();
+        if let Some((playbook, incident)) = open.first().cloned() {
+            self.asks(self.somebody(), incident, Command::Rearm { playbook, note: "drawn".to_owned() });
+        }
+        !open.is_empty()
     }
 
     fn wish(&mut self, state: &Incident) -> Option<Command> {
@@ -79,13 +112,14 @@ impl People {
 
     /// People look before they say what became of a step.
     fn truth_about(&self, run: RunId, step: String) -> Command {
-        let happened = self.stage.seen().effects.contains_key(&format!("{run}:{step}:1"));
+        let attempt = AttemptRef { run, step: step.clone(), attempt: 1, undo: false, check: false };
+        let happened = self.stage.seen().effects.contains_key(&attempt.key());
         let outcome = if happened { Outcome::Succeeded } else { Outcome::Failed };
         Command::SettleStep { run, step, outcome, note: String::new() }
     }
 
     /// Half of them click twice, and half of those later, when whatever became of the first click.
-    fn asks(&mut self, id: IncidentId, command: Command) {
+    fn asks(&mut self, who: &'static str, id: IncidentId, command: Command) {
         let (stage, said) = (self.stage.clone(), self.said.clone());
         self.requests += 1;
         let key = self.stage.chance.one_in(2).then(|| format!("click {}", self.requests));
@@ -94,8 +128,8 @@ impl People {
         }
         self.under_way.spawn(async move {
             for _ in 0..if key.is_some() { 2 } else { 1 } {
-                let answer = answer_to(&stage, id, &command, key.as_deref()).await;
-                stage.record.line(|| format!("person: {command:?}: {answer:?}"));
+                let answer = answer_to(&stage, who, (id, &command), key.as_deref()).await;
+                stage.record.line(|| format!("person: {who}: {command:?}: {answer:?}"));
                 if let (Command::Comment { text }, Some(Ok(_))) = (&command, &answer) {
                     said.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone(), true);
                 }
@@ -134,23 +168,29 @@ impl People {
             for run in state.runs_in_order().into_iter().filter(|run| !run.status.is_over()) {
                 for (step, _) in run.steps.iter().filter(|(_, step)| step.status == StepStatus::InDoubt) {
                     let command = self.truth_about(run.id, step.clone());
-                    self.asks(state.id, command);
+                    self.asks("ana", state.id, command);
                 }
             }
             if state.is_open() {
-                self.asks(state.id, Command::Resolve { note: String::new() });
+                self.asks("ana", state.id, Command::Resolve { note: String::new() });
             }
         }
         self.are_done().await;
     }
 }
 
+/// The steps of an incident that wait for somebody's yes.
+fn asked_in(state: &Incident) -> impl Iterator<Item = (IncidentId, RunId, &String)> {
+    let open = state.runs.values().filter(|run| !run.status.is_over());
+    open.flat_map(|run| run.steps.iter().filter(|(_, step)| step.awaits_approval()).map(|(path, _)| (state.id, run.id, path)))
+}
+
 /// A node that stands by sends whoever asks on to the next. None when nobody answers.
-async fn answer_to(stage: &Stage, id: IncidentId, command: &Command, key: Option<&str>) -> Option<Result<u64, EngineError>> {
+async fn answer_to(stage: &Stage, who: &str, (id, command): (IncidentId, &Command), key: Option<&str>) -> Option<Result<u64, EngineError>> {
     let mut last = None;
     for runtime in stage.doors().into_iter().flatten() {
-        let (ana, asked_fairly) = (Actor::Person("ana".to_owned()), stage.weather.is_fair());
-        let asked = runtime.command(id, ana, command.clone(), key.map(Into::into));
+        let (who, asked_fairly) = (Actor::Person(who.to_owned()), stage.weather.is_fair());
+        let asked = runtime.command(id, who, command.clone(), key.map(Into::into));
         match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Err(error @ EngineError::StandingBy(_))) => last = Some(Err(error)),
             Ok(answer) => return Some(answer),

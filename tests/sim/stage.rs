@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::bound::Bound;
 use crate::clock::{Machine, ProcessClock};
 use crate::disk::Tables;
+use crate::grip::{Consents, Grips};
 use crate::house;
 use crate::lease::{Row, Who};
 use crate::life::Life;
@@ -62,6 +63,9 @@ pub struct Stage {
     /// Rung when a node has left something for the writer.
     pub left: Notify,
     pub seen: Mutex<Seen>,
+    /// Changes of targets that are under way.
+    pub grips: Mutex<Grips>,
+    pub consents: Mutex<Consents>,
     /// Whether somebody was told that automation is held, and nobody has wished otherwise since.
     pub held: AtomicBool,
     /// Wishes to release it that were not answered yet.
@@ -92,6 +96,7 @@ impl Stage {
         let oracle = Mutex::new(Oracle::new(record.clone(), weather.clone(), Arc::new(settings.rulebook.clone())));
         let doors = Mutex::new(vec![None; nodes]);
         let (bound, messages, tables, lease, released, left, seen, held, releases, active, turns) = Default::default();
+        let (grips, consents) = Default::default();
         Self {
             chance,
             truth,
@@ -107,6 +112,8 @@ impl Stage {
             released,
             left,
             seen,
+            grips,
+            consents,
             held,
             releases,
             nodes,

@@ -216,6 +216,8 @@ impl Session {
             Bug::KeepsTheReleased => batch.released.clear(),
             Bug::SettlesNothing if self.stage.chance.one_in(20) => batch.settled.clear(),
             Bug::ForgetsRequests => batch.requests.clear(),
+            Bug::LosesTheBreakers => batch.breakers.clear(),
+            Bug::LosesTheRecords => batch.records.clear(),
             _ => return None,
         }
         Some(batch)
@@ -239,6 +241,11 @@ impl Journal for Session {
             Some(Bug::ForgetsTheUnworked) => resumed.unworked.clear(),
             Some(Bug::ForgetsTheHold) => resumed.holds = Default::default(),
             Some(Bug::ForgetsTheRunning) => resumed.running.clear(),
+            Some(Bug::ForgetsTheBreakers) => resumed.breakers.clear(),
+            Some(Bug::ForgetsTheRecords) => resumed.records.clear(),
+            Some(Bug::ForgetsTheService) => resumed.spent.iter_mut().for_each(|spent| spent.service = None),
+            Some(Bug::ForgetsWhoIsAtWork) => resumed.at_work.clear(),
+            Some(Bug::ForgetsWhatFires) => resumed.firing.clear(),
             _ => {}
         }
         Ok(resumed)
@@ -268,7 +275,12 @@ impl Journal for Session {
     async fn load(&self, ids: &[IncidentId]) -> Result<Vec<(String, Incident)>, StoreError> {
         self.reads().await?;
         let tables = self.tables();
-        Ok(ids.iter().filter_map(|id| tables.with_alerts(*id)).collect())
+        let mut found: Vec<_> = ids.iter().filter_map(|id| tables.with_alerts(*id)).collect();
+        if self.is(Bug::ForgetsTheYeses) {
+            let steps = found.iter_mut().flat_map(|(_, state)| state.runs.values_mut()).flat_map(|run| run.steps.values_mut());
+            steps.filter_map(|step| step.approval.as_mut()).for_each(|request| request.yes.clear());
+        }
+        Ok(found)
     }
 
     async fn jobs_due(&self, until: Timestamp, after: i64, limit: u32) -> Result<Vec<Job>, StoreError> {

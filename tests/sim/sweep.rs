@@ -1,6 +1,7 @@
 //! Many seeds over all processors, and a watch over each: one that does not end by itself is named, instead of keeping everybody waiting.
 //! Knows nothing of what a story tells.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,14 +17,14 @@ const ENOUGH: usize = 20;
 /// A seed whose story breaks a promise, and which.
 pub type Broken = (u64, String);
 
-/// The first seed up to `last` whose story breaks a promise.
-pub fn first_broken(last: u64, planted: Option<Bug>) -> Option<Broken> {
-    Sweep::over(last, planted, 1).into_iter().next()
+/// The first seed of these whose story breaks a promise.
+pub fn first_broken(seeds: RangeInclusive<u64>, planted: Option<Bug>) -> Option<Broken> {
+    Sweep::over(seeds, planted, 1).into_iter().next()
 }
 
-/// The broken ones up to `last`, lowest first; not many more than enough to see what is wrong.
-pub fn broken(last: u64) -> Vec<Broken> {
-    Sweep::over(last, None, ENOUGH)
+/// The broken ones, lowest first; not many more than enough to see what is wrong.
+pub fn broken(seeds: RangeInclusive<u64>) -> Vec<Broken> {
+    Sweep::over(seeds, None, ENOUGH)
 }
 
 /// What breaks, and a panic is what breaks most.
@@ -40,8 +41,8 @@ struct Sweep {
 }
 
 impl Sweep {
-    fn over(last: u64, planted: Option<Bug>, enough: usize) -> Vec<Broken> {
-        let sweep = Self { next: AtomicU64::new(1), last, planted, broken: Mutex::default(), enough };
+    fn over(seeds: RangeInclusive<u64>, planted: Option<Bug>, enough: usize) -> Vec<Broken> {
+        let sweep = Self { next: AtomicU64::new(*seeds.start()), last: *seeds.end(), planted, broken: Mutex::default(), enough };
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let watched: Vec<Watched> = (0..threads).map(|_| Watched::default()).collect();
         let over = AtomicBool::new(false);

@@ -6,19 +6,20 @@ use std::sync::atomic::Ordering;
 
 use reynard::domain::action::OnInterrupt;
 use reynard::domain::decide::command::{Effect, Wake};
-use reynard::domain::id::RunId;
 use reynard::domain::incident::{Incident, NotificationStatus};
-use reynard::domain::limits::{Rate, Spent};
 use reynard::domain::playbook::{Step, Undo};
 use reynard::domain::run::{Run, RunStatus, StepState, StepStatus};
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, Event};
+use reynard::domain::watch::{LATE, Suspects, judge};
 use reynard::engine::store::Job;
 
 use crate::alertmanager::Alertmanager;
+use crate::brakes::spared;
 use crate::disk::Tables;
 use crate::oracle::is_looked_at;
 use crate::people::People;
+use crate::plant::Bug;
 use crate::stage::Stage;
 
 pub fn speak(stage: &Stage, sender: &Alertmanager, people: &People) {
@@ -44,6 +45,15 @@ pub fn all_has_ended(stage: &Stage) {
     }
 }
 
+/// Where all goes well the self-watch finds nothing: what is slow, waits or is held is no fault.
+pub fn the_watch_is_silent(stage: &Stage, suspects: &mut Suspects) {
+    let now = stage.now();
+    let due_before = if stage.planted == Some(Bug::WatchesTheFuture) { now + LATE } else { now - LATE };
+    let (faults, found) = judge(&stage.tables().audit(due_before), &stage.settings.rulebook, suspects, now);
+    *suspects = found;
+    stage.record.demand(faults.is_empty(), || format!("the self-watch is not at peace: {faults:?}"));
+}
+
 /// Whether no run is open, no step is done or taken back, and no message on its way.
 pub fn nothing_is_under_way(stage: &Stage) -> bool {
     let tables = stage.tables();
@@ -60,10 +70,7 @@ pub fn nothing_is_held_that_was_not_begun(stage: &Stage) {
     let (tables, seen) = (stage.tables(), stage.seen());
     for job in tables.jobs.values().filter(|job| job.started) {
         let Effect::Perform { attempt } = &job.effect else { continue };
-        let begun = seen
-            .begun
-            .iter()
-            .any(|(key, number)| attempt.attempt == *number && key.starts_with(&format!("{}:{}:", attempt.run, attempt.step)));
+        let begun = seen.begun.contains(&(attempt.key(), attempt.attempt));
         stage
             .record
             .demand(begun, || format!("an orderly end left attempt {} of {} as if it had been begun", attempt.attempt, attempt.step));
@@ -185,17 +192,10 @@ impl Verdict<'_> {
     /// As the targets saw it: in no window more than the rules allow.
     fn targets_were_spared(&self) {
         let (seen, rulebook) = (self.stage.seen(), &self.stage.settings.rulebook);
-        for spent in &seen.destructive {
-            let within = |rate: Rate, counts: &dyn Fn(&Spent) -> bool| {
-                let same_window = |other: &&Spent| other.at <= spent.at && other.at + rate.window > spent.at && counts(other);
-                seen.destructive.iter().filter(same_window).count() <= rate.count as usize
-            };
-            let on_target = |other: &Spent| other.target == spent.target;
-            let own = rulebook.playbooks.get(&spent.playbook).and_then(|playbook| playbook.limits.per_target);
-            let spared = within(rulebook.limits.destructive, &|_| true)
-                && (spent.target.is_none() || within(rulebook.limits.per_target, &on_target))
-                && own.is_none_or(|rate| within(rate, &|other| on_target(other) && other.playbook == spent.playbook));
-            self.demand(spared, || format!("{:?} was changed more often than the limits allow", spent.target));
+        for (at, spent) in seen.destructive.iter().enumerate() {
+            self.demand(spared(&seen.destructive, at, rulebook), || {
+                format!("{:?} was changed more often than the limits allow", spent.target)
+            });
         }
     }
 
@@ -222,11 +222,8 @@ impl Verdict<'_> {
     }
 
     fn step_of(&self, key: &str) -> Option<(&Incident, &Run, std::sync::Arc<Step>, &StepState)> {
-        let mut parts = key.split(':');
-        let (run, step) = (parts.next()?.parse::<RunId>().ok()?, parts.next()?);
-        let (_, incident) = self.tables.incidents.get(self.tables.runs.get(&run)?)?;
-        let run = incident.runs.get(&run)?;
-        let playbook = self.stage.settings.rulebook.revisions.get(&run.revision)?;
-        Some((incident, run, playbook.step(step)?.clone(), run.steps.get(step)?))
+        let deed = self.tables.deed(key)?;
+        let playbook = self.stage.settings.rulebook.revisions.get(&deed.run.revision)?;
+        Some((deed.incident, deed.run, playbook.step(&deed.path)?, deed.state))
     }
 }

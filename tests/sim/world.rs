@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reynard::domain::action::Spec;
-use reynard::domain::id::RunId;
 use reynard::domain::limits::Spent;
-use reynard::domain::run::StepState;
 use reynard::engine::ports::{Action, ActionError, Call, Delivered, Message, Sender, Verdict};
 use serde_json::{Value, json};
 
+use crate::deed::Deed;
+use crate::grip::Letting;
 use crate::lease::Who;
 use crate::life::Life;
 use crate::plant::Bug;
@@ -148,7 +148,13 @@ impl Doer {
         format!("{} of {}", spec.name, call.target.as_ref().map_or("", |target| target.name.as_str()))
     }
 
+    /// A change of a target, for as long as somebody waits for its answer.
+    fn changes(&self, call: &Call, undo: bool) -> Option<Letting> {
+        self.spec.destructive.then(|| self.stage.grips(call, &self.life, undo))
+    }
+
     async fn performs(&self, call: &Call) -> Result<Value, ActionError> {
+        let _change = self.changes(call, false);
         let fate = self.comes(call, "does").await;
         self.stage.witness(call);
         if fate.happens() {
@@ -184,6 +190,10 @@ impl Action for Doer {
         self.stage.takes_time().await;
         let of = call.key.trim_end_matches(":check");
         match fate {
+            // Whether the trouble is over has nothing to do with what was done.
+            Fate::Well if self.spec.name == "prometheus.wait_until" && !self.stage.chance.one_in(4) => {
+                Verdict::Confirmed(json!({"value": 1}))
+            }
             Fate::Silent { .. } => std::future::pending().await,
             Fate::Lost { .. } | Fate::Late { .. } | Fate::Barred => Verdict::CannotTell("nobody answers".to_owned()),
             _ if self.seen().effects.contains_key(of) => Verdict::Confirmed(json!({"seen": true})),
@@ -192,9 +202,11 @@ impl Action for Doer {
     }
 
     async fn undo(&self, call: &Call) -> Result<Value, ActionError> {
+        let _change = self.changes(call, true);
         let fate = self.comes(call, "undoes").await;
         self.stage.witness(call);
-        if fate.happens() {
+        let pretends = self.stage.planted == Some(Bug::PretendsToUndo) && self.stage.chance.one_in(3);
+        if fate.happens() && !pretends {
             self.seen().in_force.remove(&Self::place_of(call, &self.spec));
         }
         self.answers(call, fate).await
@@ -245,18 +257,16 @@ impl Stage {
     /// No attempt without its fact, and none twice.
     fn witness(&self, call: &Call) {
         let undo = call.key.ends_with(":undo");
-        let mut parts = call.key.split(':');
-        let run = parts.next().and_then(|run| run.parse::<RunId>().ok()).unwrap_or_default();
-        let step = parts.next().unwrap_or_default();
         let tables = self.tables();
-        let known =
-            tables.runs.get(&run).and_then(|id| tables.incidents.get(id)).and_then(|(_, state)| state.runs.get(&run)?.steps.get(step));
-        let begun = known.is_some_and(|step| if undo { step.undo_attempt } else { step.attempt } >= call.attempt);
+        let deed = tables.deed(&call.key);
+        let number = |deed: &Deed<'_>| if undo { deed.state.undo_attempt } else { deed.state.attempt };
+        let begun = deed.as_ref().is_some_and(|deed| number(deed) >= call.attempt);
         self.record.demand(begun, || format!("attempt {} of {} was made before its step_started", call.attempt, call.key));
         let mut seen = self.seen();
-        if let Some(StepState { destructive: true, started_at: Some(at), target, .. }) = known.filter(|_| !undo) {
-            let playbook = tables.runs.get(&run).and_then(|id| Some(tables.incidents.get(id)?.1.runs.get(&run)?.playbook.clone()));
-            seen.destructive.push(Spent { at: *at, playbook: playbook.unwrap_or_default(), target: target.clone(), service: None });
+        if let Some(Deed { incident, run, state, .. }) = deed.filter(|deed| deed.state.destructive && !undo) {
+            let service = self.settings.rulebook.service_of(state.target.as_deref(), &incident.service);
+            let (playbook, target) = (run.playbook.clone(), state.target.clone());
+            seen.destructive.push(Spent { at: state.started_at.unwrap_or_default(), playbook, target, service });
         }
         let times = seen.attempts.entry((call.key.clone(), call.attempt)).or_default();
         *times += 1;

@@ -273,6 +273,24 @@ async fn many_targets_in_trouble_are_left_to_a_person_who_may_still_have_it_done
 }
 
 #[tokio::test]
+async fn whoever_releases_automation_has_not_asked_for_what_waited_for_that() {
+    let tries = restarts("one").replace("path: /restart }", "path: /restart }, retry: { attempts: 2, backoff: 1m }");
+    let app = App::with_settings(HOUSE, &[("one", &tries)]).await;
+    app.answers("http.request", vec![Err(ActionError::Retry("503".to_owned()))]);
+    let incident = fire(&app, "one").await;
+    app.runtime.hold("ana", "a moment", false).await.expect("held");
+    app.passes(Span::minutes(3)).await;
+    assert_eq!((app.calls().len(), step(&app, 1, "restart").await), (1, StepStatus::Waiting));
+    app.posts(&body(&[alert("Slow", "firing", &[("instance", "two:8081")])])).await;
+    app.posts(&body(&[alert("Slower", "firing", &[("target", "three")])])).await;
+    app.runtime.release("ana", "go on", false).await.expect("released");
+    app.settles().await;
+    assert_eq!((app.calls().len(), step(&app, 1, "restart").await), (1, StepStatus::Failed));
+    assert!(says(&app, &incident, "3 of the 4 targets of orders are in trouble at once").await);
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
 async fn a_playbook_that_fails_again_and_again_stops_until_somebody_arms_it() {
     let on_any = restarts("one").replace("alertname=\"one\"", "service=\"orders\"");
     let mut app = App::with_settings(&house("breaker: 2, per_target: 100 per 1h"), &[("one", &on_any)]).await;
@@ -387,6 +405,7 @@ async fn as_many_different_people_of_a_role_say_yes_as_the_step_demands() {
     assert!(answers(&app, "cy", true).await.is_err_and(|why| why.contains("cy may not answer this; it is for dba")));
     assert_eq!(answers(&app, "ana", true).await.map(drop), Ok(()));
     assert!(answers(&app, " Ana ", true).await.is_err());
+    assert!(answers(&app, "ana", true).await.is_err_and(|why| why.contains("ana has said yes already")));
     app.crashes().await;
     assert_eq!((app.calls().len(), step(&app, 1, "restart").await), (0, StepStatus::Waiting));
     assert!(Browser::of(&app).page("/incidents/1").await.contains("1 of 2 have said yes: ana."));

@@ -17,6 +17,7 @@ mod language;
 mod late;
 mod leases;
 mod library;
+mod lost;
 mod outages;
 mod pages;
 mod playbooks;

@@ -11,6 +11,7 @@ use reynard::domain::decide::command::Command;
 use reynard::domain::escalation::{Level, Plan, Policy};
 use reynard::domain::id::IncidentId;
 use reynard::domain::incident::{Incident, NotificationStatus, Status};
+use reynard::domain::run::RunStatus;
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::Actor;
@@ -161,21 +162,23 @@ impl App {
             }
             self.settles().await;
         };
-        let time = async {
-            loop {
-                for _ in 0..100 {
-                    tokio::task::yield_now().await;
-                }
-                self.clock.turn(Span(100));
-            }
-        };
         let both = async {
             tokio::select! {
                 () = well => {}
-                () = time => {}
+                () = self.time_passes() => {}
             }
         };
         tokio::time::timeout(std::time::Duration::from_secs(20), both).await.expect("the trouble comes and goes");
+    }
+
+    /// Turns the clock a little at a time, for as long as it is polled.
+    pub async fn time_passes(&self) {
+        loop {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            self.clock.turn(Span(100));
+        }
     }
 }
 
@@ -513,6 +516,27 @@ async fn a_mistake_in_deciding_a_command_changes_nothing_of_its_incident() {
     app.puts(id, "ana", comment("still here")).await.expect("taken");
     assert!(app.world.metrics.text().expect("text").contains("reynard_poisoned_total{kind=\"command\"} 1"));
     app.assert_fold_is_state(id).await;
+}
+
+#[tokio::test]
+async fn what_was_counted_for_a_commit_that_a_mistake_has_ended_is_not_counted() {
+    const ONE_AT_A_TIME: &str = "
+title: One at a time
+on: { match: 'alertname=\"Beside\"' }
+limits: { concurrency: 1 }
+steps:
+  - { id: pause, wait: 1h }
+";
+    let app = App::with(&[("one", ONE_AT_A_TIME)]).await;
+    app.runtime.reload(with_a_mistake(&app), app.hands());
+    // The run begins, and then deciding about the other incident panics: the run begins once more, alone.
+    app.posts(&body(&[alert("Beside", "critical", "firing", 1), cursed(0)])).await;
+    let incident = app.newest().await;
+    assert_eq!(incident.title, "Beside on orders");
+    assert!(!app.kinds(incident.id).await.contains(&"limit_hit".to_owned()), "its place is taken by nobody");
+    app.passes(Span::hours(1)).await;
+    assert!(app.incident(incident.number).await.runs.values().all(|run| run.status == RunStatus::Succeeded));
+    app.assert_fold_is_state(incident.id).await;
 }
 
 #[tokio::test]

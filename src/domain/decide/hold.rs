@@ -9,7 +9,7 @@ use crate::domain::id::RunId;
 use crate::domain::playbook::Step;
 use crate::domain::run::{Run, StepState, StepStatus};
 use crate::domain::settings::Automation;
-use crate::domain::timeline::{Event, StepRef};
+use crate::domain::timeline::{Actor, Event, StepRef};
 
 impl Turn<'_, '_> {
     /// Whether nothing destructive may begin.
@@ -53,7 +53,10 @@ impl Turn<'_, '_> {
             if leave_out {
                 self.leave_out(run, &step);
             } else {
+                // Whoever releases automation has not asked for this very step: limits and troubles decide as ever.
+                let person = std::mem::replace(&mut self.actor, Actor::engine());
                 self.step_due(run, Some(&step), attempt + 1);
+                self.actor = person;
             }
         }
     }
