@@ -23,11 +23,9 @@ pub struct Problem {
     pub id: Uuid,
     /// What a program needs to know besides, by name.
     more: Map<String, Value>,
-    /// What to show where nothing good was shown.
-    challenge: &'static str,
+    /// Whether a browser must not ask for a password by a window of its own.
+    no_window: bool,
 }
-
-const TOKEN_OR_PASSWORD: &str = "Bearer, Basic realm=\"reynard\"";
 
 /// The shape of `application/problem+json`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -52,7 +50,7 @@ pub struct ProblemBody {
 
 impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), id: Uuid::new_v4(), more: Map::new(), challenge: TOKEN_OR_PASSWORD }
+        Self { status, detail: detail.into(), id: Uuid::new_v4(), more: Map::new(), no_window: false }
     }
 
     /// Says more to programs; what cannot be said is left out.
@@ -82,7 +80,7 @@ impl Problem {
 
     /// Nobody has shown who they are. A browser that is asked for a password of its own (`Basic`) would put up a window for it.
     pub fn sign_in(detail: &str) -> Self {
-        Self { challenge: "Bearer", ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+        Self { no_window: true, ..Self::new(StatusCode::UNAUTHORIZED, detail) }
     }
 
     /// Try again soon. `cause` is for the log alone.
@@ -145,7 +143,8 @@ impl IntoResponse for Problem {
         };
         let headers = [(CONTENT_TYPE, "application/problem+json"), (CACHE_CONTROL, "no-store")];
         let advice = match self.status {
-            StatusCode::UNAUTHORIZED => Some([(WWW_AUTHENTICATE, self.challenge)]),
+            StatusCode::UNAUTHORIZED if self.no_window => Some([(WWW_AUTHENTICATE, "Bearer")]),
+            StatusCode::UNAUTHORIZED => Some([(WWW_AUTHENTICATE, "Bearer, Basic realm=\"reynard\"")]),
             StatusCode::SERVICE_UNAVAILABLE => Some([(RETRY_AFTER, "2")]),
             _ => None,
         };

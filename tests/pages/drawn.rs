@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use reynard::domain::id::RunId;
 use reynard::domain::playbook::{Playbook, Var, VarKind};
 use reynard::engine::revisions::{Edition, PastRun, Saving};
+use reynard::engine::sessions::Session;
 use reynard::web::library::{FileText, Finding};
 use reynard::web::pages::automation::{self, May};
 use reynard::web::pages::incident::Asked;
@@ -19,7 +20,7 @@ use reynard::web::pages::view::shell::{Page, Shell};
 use reynard::web::pages::view::start::{StartView, start_view};
 use reynard::web::pages::view::times::Lens;
 use reynard::web::pages::visitor::{Notice, Undo, Visitor};
-use reynard::web::pages::{incident, incidents, nodes, playbooks};
+use reynard::web::pages::{incident, incidents, me, nodes, playbooks};
 
 use crate::samples::{self, Fake, NOW, Sample};
 
@@ -115,6 +116,20 @@ async fn every_sample_is_drawn_and_nothing_slips_through() {
     let page = html("nodes", &shown).expect("the page is drawn");
     is_clean(&page);
     assert!(page.contains("this one") && page.contains("silent") && page.contains("3 deliveries wait"), "{page}");
+    let this = Session {
+        digest: "d".repeat(64),
+        person: "ana\"><script>".to_owned(),
+        mark: String::new(),
+        began_at: NOW,
+        seen_at: NOW,
+        address: "<b>".to_owned(),
+        agent: "<script>alert(1)</script>".to_owned(),
+    };
+    let sessions = [this.clone(), Session { digest: "e".repeat(64), ..this.clone() }];
+    let shown = me::look(&fake, &samples::rulebook(), (&this, &sessions), &visitor(), NOW).await.expect("a page");
+    let page = html("me", &shown).expect("the page is drawn");
+    is_clean(&page);
+    assert!(page.contains("this one") && page.contains("End it") && page.contains("End all others"), "{page}");
 }
 
 #[tokio::test]

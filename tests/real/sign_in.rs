@@ -197,7 +197,7 @@ async fn says(browser: &Browser, css: &str, words: &str) -> Result<()> {
 async fn fits(browser: &Browser, name: &str) -> Result<()> {
     for look in LOOKS {
         browser.look(look).await?;
-        let wide = browser.run("return document.documentElement.scrollWidth - innerWidth").await?;
+        let wide = browser.run("const page = document.documentElement; return page.scrollWidth - page.clientWidth").await?;
         ensure!(wide.as_i64().is_some_and(|pixels| pixels <= 0), "{name}: {wide} pixels wider than the {} screen", look.name);
         if let Some(folder) = std::env::var_os("REYNARD_SHOTS") {
             std::fs::create_dir_all(&folder)?;

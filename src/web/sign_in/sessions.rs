@@ -74,10 +74,10 @@ async fn begin(web: &WebState, person: &str, browser: &Browser) -> Result<String
         agent: browser.agent.clone(),
     };
     sessions.begin(&session).await?;
-    if let Some(before) = &browser.id {
-        if let Some(session) = sessions.find(&digest(before)).await? {
-            sessions.end(&session.person, &session.digest).await?;
-        }
+    if let Some(before) = &browser.id
+        && let Some(session) = sessions.find(&digest(before)).await?
+    {
+        sessions.end(&session.person, &session.digest).await?;
     }
     Ok(browser.keeps(&id))
 }
