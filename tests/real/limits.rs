@@ -14,10 +14,10 @@ use crate::parts::target::{Target, most_within};
 use crate::parts::wait::{seconds, wait_until};
 use crate::real;
 
-const COLOURS: [&str; 4] = ["red", "blue", "green", "grey"];
+const COLOURS: [&str; 3] = ["red", "blue", "green"];
 const VERBS: [&str; 2] = ["restart", "drain"];
-/// The windows below are four seconds long; a call may take so much of them to arrive.
-const WINDOW: Duration = Duration::from_secs(3);
+/// The windows below are six seconds long, and a new life has begun long before they are over; a call may take a second to arrive.
+const WINDOW: Duration = Duration::from_secs(5);
 
 /// Two targets of each service.
 fn machines() -> Vec<(String, &'static str)> {
@@ -53,7 +53,7 @@ async fn a_storm_meets_its_limits_also_when_the_process_is_killed_in_the_middle(
         return Ok(());
     }
     let (target, pager, machines) = (Target::start().await?, Recorder::start().await?, machines());
-    let limits = "limits: { destructive: 6 per 4s, per_service: 2 per 4s, per_target: 1 per 4s, correlated: 100% }\n";
+    let limits = "limits: { destructive: 5 per 6s, per_service: 2 per 6s, per_target: 1 per 6s, correlated: 100% }\n";
     let (settings, playbooks) = (settings(&pager, &lines(&target, &machines), limits), playbooks(&machines, &VERBS));
     let mut reynard = Reynard::start(Setup { settings: &settings, playbooks: &borrowed(&playbooks), environment: &[] }).await?;
 
@@ -62,15 +62,15 @@ async fn a_storm_meets_its_limits_also_when_the_process_is_killed_in_the_middle(
     for (alert, service) in &storm {
         reynard.hears(&fires(alert, service)).await?;
     }
-    wait_until("the first calls", seconds(10), async || Ok((target.calls().len() >= 6).then_some(()))).await?;
-    let held = entry_of_a_limit(&reynard).await?;
+    wait_until("the first calls", seconds(10), async || Ok((target.calls().len() >= 5).then_some(()))).await?;
     reynard.dies();
     reynard.starts_again().await?;
+    let held = entry_of_a_limit(&reynard).await?;
     wait_until("every run to be over", seconds(40), async || all_are_over(&reynard, storm.len()).await).await?;
 
     let calls = target.calls();
     assert_eq!(calls.len(), storm.len(), "each was done, once: {calls:#?}");
-    ensure!(most_within(&calls, WINDOW) <= 6, "{} at once in all", most_within(&calls, WINDOW));
+    ensure!(most_within(&calls, WINDOW) <= 5, "{} at once in all", most_within(&calls, WINDOW));
     for (machine, service) in &machines {
         let (one, all) = (target.calls_of(&format!("/{machine}/")), target.calls_of(&format!("/{service}-")));
         assert_eq!(most_within(&one, WINDOW), 1, "{machine}: {one:#?}");
