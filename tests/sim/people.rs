@@ -181,7 +181,7 @@ impl People {
 
 /// The steps of an incident that wait for somebody's yes.
 fn asked_in(state: &Incident) -> impl Iterator<Item = (IncidentId, RunId, &String)> {
-    let open = state.runs.values().filter(|run| !run.status.is_over());
+    let open = state.runs_in_order().into_iter().filter(|run| !run.status.is_over());
     open.flat_map(|run| run.steps.iter().filter(|(_, step)| step.awaits_approval()).map(|(path, _)| (state.id, run.id, path)))
 }
 
