@@ -69,6 +69,16 @@ impl Trouble {
         Ok(())
     }
 
+    /// Returns once all but so many of the planned ones have come, with the clock standing still.
+    pub async fn leaves(&self, planned: usize) {
+        let come = async {
+            while self.planned.lock().expect("no panics").len() > planned {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), come).await.expect("the trouble comes");
+    }
+
     fn is_over(&self) -> bool {
         self.planned.lock().expect("no panics").is_empty()
     }
