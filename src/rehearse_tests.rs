@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::carried;
 use crate::config::files::{self, TextFile};
 use crate::config::yaml::{self, Node};
-use crate::domain::settings::Rulebook;
+use crate::domain::settings::{self, Rulebook};
 use crate::rehearsal::given::Lookup;
 use crate::rehearsal::judge::Fault;
 use crate::rehearsal::script::{Script, Story};
@@ -70,17 +70,36 @@ fn gather(paths: &[PathBuf], playbooks: &Path) -> anyhow::Result<Vec<TextFile>> 
     Ok(found)
 }
 
-/// Rulebooks that were read already, by the settings file and the folder of playbooks.
+/// Rulebooks that were read already, by the settings and the folder of playbooks.
 #[derive(Default)]
-struct Shelf(BTreeMap<(PathBuf, PathBuf), Arc<Rulebook>>);
+struct Shelf(BTreeMap<(Settings, PathBuf), Arc<Rulebook>>);
+
+/// Where settings stand.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Settings {
+    File(PathBuf),
+    /// In a file of tests itself: many say the same ones.
+    Text(String),
+}
 
 impl Shelf {
     fn rulebook(&mut self, config: &Path, playbooks: &Path) -> anyhow::Result<Arc<Rulebook>> {
-        let place = (config.to_owned(), playbooks.to_owned());
+        self.get((Settings::File(config.to_owned()), playbooks.to_owned()), || rehearse::settings(config, playbooks))
+    }
+
+    fn rulebook_of(&mut self, file: &str, text: String, playbooks: &Path) -> anyhow::Result<Arc<Rulebook>> {
+        self.get((Settings::Text(text.clone()), playbooks.to_owned()), || rehearse::settings_of(file, &text, playbooks))
+    }
+
+    fn get(
+        &mut self,
+        place: (Settings, PathBuf),
+        read: impl FnOnce() -> anyhow::Result<settings::Settings>,
+    ) -> anyhow::Result<Arc<Rulebook>> {
         if let Some(known) = self.0.get(&place) {
             return Ok(known.clone());
         }
-        let rulebook = Arc::new(rehearse::settings(config, playbooks)?.rulebook);
+        let rulebook = Arc::new(read()?.rulebook);
         self.0.insert(place, rulebook.clone());
         Ok(rulebook)
     }
@@ -112,7 +131,7 @@ impl<'a> Read<'a> {
             None => shelf.rulebook(config, playbooks)?,
             Some(Value::String(path)) => shelf.rulebook(&home.join(path), playbooks)?,
             // JSON is YAML, too.
-            Some(own) => Arc::new(rehearse::settings_of(&self.file.path, &own.to_string(), playbooks)?.rulebook),
+            Some(own) => shelf.rulebook_of(&self.file.path, own.to_string(), playbooks)?,
         };
         let rulebook = if self.script.playbooks.is_empty() { all } else { Arc::new(only(&all, &self.script.playbooks)) };
         let samples = carried::alerts();
