@@ -1,4 +1,5 @@
 //! `reynard.yaml` as a whole: each section is read by its own file, what is left out has its default. Knows no playbook.
+//! One thing in one file: half of it is the table of faults, which reads beside the sections that it tries.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -1,11 +1,10 @@
 //! Approvals in a real browser, with the released binary and a target that records what reaches it.
 //! With `REYNARD_SHOTS=DIR` the page is photographed as well.
 
-use std::path::Path;
-
 use anyhow::{Result, ensure};
 
-use crate::parts::browser::{Browser, Look};
+use crate::parts::browser::Browser;
+use crate::parts::page::{LOOKS, photographed, says};
 use crate::parts::recorder::Recorder;
 use crate::parts::reynard::{Reynard, Setup};
 use crate::parts::wait::{seconds, wait_until};
@@ -23,11 +22,6 @@ steps:
 ";
 
 const BOX: &str = "#machine .doubtbox";
-const LOOKS: [Look; 2] = [
-    Look { name: "desktop", width: 1366, height: 768, phone: false, scheme: "light" },
-    Look { name: "phone", width: 390, height: 844, phone: true, scheme: "dark" },
-];
-
 #[tokio::test]
 async fn two_people_say_yes_in_a_browser_and_the_target_is_changed_once() -> Result<()> {
     if !real("two_people_say_yes_in_a_browser_and_the_target_is_changed_once") {
@@ -39,16 +33,16 @@ async fn two_people_say_yes_in_a_browser_and_the_target_is_changed_once() -> Res
     let reynard = Reynard::start(Setup { settings: &settings, playbooks: &[("service_down", PLAYBOOK)], environment: &[] }).await?;
     let browser = Browser::start().await?;
     reynard.fire("service-down").await?;
-    browser.look(LOOKS[0]).await?;
+    browser.look(LOOKS[1]).await?;
     browser.open(&format!("{}/incidents/1", reynard.url)).await?;
     for words in ["it will do http.request on shop", "\"path\": \"/poke\"", "0 of 3 per 1h used", "it has not been done before"] {
-        says(&browser, words).await?;
+        says(&browser, BOX, words).await?;
     }
-    photographed(&browser, "asked").await?;
+    photographed(&browser, BOX, "asked").await?;
     answer(&browser, "ana", "approve").await?;
-    says(&browser, "1 of 2 have said yes: ana").await?;
+    says(&browser, BOX, "1 of 2 have said yes: ana").await?;
     answer(&browser, "Ana", "approve").await?;
-    says(&browser, "1 of 2 have said yes: ana").await?;
+    says(&browser, BOX, "1 of 2 have said yes: ana").await?;
     ensure!(shop.bodies().is_empty(), "one yes of two changes nothing");
     answer(&browser, "bo", "approve").await?;
     wait_until("the target to be poked", seconds(10), async || Ok((shop.bodies().len() == 1).then_some(()))).await?;
@@ -58,9 +52,9 @@ async fn two_people_say_yes_in_a_browser_and_the_target_is_changed_once() -> Res
     wait_until("the incident to be over", seconds(15), over).await?;
     reynard.fire("service-down").await?;
     browser.open(&format!("{}/incidents/2", reynard.url)).await?;
-    says(&browser, "1 of 3 per 1h used").await?;
-    says(&browser, "#1").await?;
-    photographed(&browser, "asked-again").await?;
+    says(&browser, BOX, "1 of 3 per 1h used").await?;
+    says(&browser, BOX, "#1").await?;
+    photographed(&browser, BOX, "asked-again").await?;
     answer(&browser, "ana", "reject").await?;
     let failed = async || Ok((reynard.get("/api/v1/incidents/2").await?["runs"][0]["status"] == "failed").then_some(()));
     wait_until("the run to fail", seconds(10), failed).await?;
@@ -75,27 +69,4 @@ async fn answer(browser: &Browser, who: &str, verb: &str) -> Result<()> {
     ensure!(browser.run(&written).await? == true, "the page asks nobody for a name");
     let button = if verb == "approve" { format!("{BOX} button.primary") } else { format!("{BOX} button[formaction$='/{verb}']") };
     browser.press(&button).await
-}
-
-async fn says(browser: &Browser, words: &str) -> Result<()> {
-    let says = async || {
-        let text = browser.text(BOX).await?;
-        ensure!(text.contains(words), "the page says {text:?}");
-        Ok(Some(()))
-    };
-    wait_until(&format!("the page to say {words:?}"), seconds(10), says).await
-}
-
-/// It fits the screens it is looked at on.
-async fn photographed(browser: &Browser, name: &str) -> Result<()> {
-    for look in [LOOKS[1], LOOKS[0]] {
-        browser.look(look).await?;
-        let wide = browser.run("const page = document.documentElement; return page.scrollWidth - page.clientWidth").await?;
-        ensure!(wide.as_i64().is_some_and(|pixels| pixels <= 0), "{name}: {wide} pixels wider than the {} screen", look.name);
-        if let Some(folder) = std::env::var_os("REYNARD_SHOTS") {
-            std::fs::create_dir_all(&folder)?;
-            std::fs::write(Path::new(&folder).join(format!("{name}-{}.png", look.name)), browser.screenshot().await?)?;
-        }
-    }
-    Ok(())
 }

@@ -1,16 +1,15 @@
 //! People sign in with the released binary: in a real browser, and on two nodes that share a PostgreSQL.
 //! With `REYNARD_SHOTS=DIR` the pages are photographed as well.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
 use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 
 use crate::nodes::until_active;
-use crate::parts::browser::{Browser, Look};
+use crate::parts::browser::Browser;
 use crate::parts::http;
+use crate::parts::page::{LOOKS, photographed, says};
 use crate::parts::postgres::Postgres;
 use crate::parts::recorder::Recorder;
 use crate::parts::reynard::{Reynard, Setup, password_line};
@@ -30,11 +29,6 @@ steps:
     target: shop
     with: { method: POST, path: /poke, json: { service: '{{ incident.service }}' } }
 ";
-
-const LOOKS: [Look; 2] = [
-    Look { name: "phone", width: 390, height: 844, phone: true, scheme: "dark" },
-    Look { name: "desktop", width: 1366, height: 768, phone: false, scheme: "light" },
-];
 
 async fn settings(shop: &Recorder) -> Result<String> {
     let (ana, bo) = (password_line(ANA).await?, password_line(BO).await?);
@@ -63,7 +57,7 @@ async fn a_person_signs_in_acts_as_themselves_and_signs_out_in_a_browser() -> Re
     browser.open(&at("/playbooks/poke/start?incident=1")).await?;
     browser.press("form.fields button.primary").await?;
     says(&browser, "main", "what you typed is kept").await?;
-    fits(&browser, "sign-in").await?;
+    photographed(&browser, "h1", "sign-in").await?;
     browser.fill("#name", "ana").await?;
     browser.fill("#password", "not her password").await?;
     browser.press("button.primary").await?;
@@ -71,7 +65,7 @@ async fn a_person_signs_in_acts_as_themselves_and_signs_out_in_a_browser() -> Re
     browser.fill("#password", ANA).await?;
     browser.press("button.primary").await?;
     says(&browser, "main", "signed in as ana").await?;
-    fits(&browser, "resume").await?;
+    photographed(&browser, "h1", "resume").await?;
     browser.press("button.primary").await?;
     says(&browser, "#machine", "needs a yes").await?;
 
@@ -82,7 +76,7 @@ async fn a_person_signs_in_acts_as_themselves_and_signs_out_in_a_browser() -> Re
     ensure!(shop.bodies().is_empty(), "nothing was poked");
     browser.open(&at("/me")).await?;
     says(&browser, "main", "this one").await?;
-    fits(&browser, "me").await?;
+    photographed(&browser, "h1", "me").await?;
     browser.press("main form[action='/sign-out'] button").await?;
     signs_in(&browser, &at("/sign-in?back=/incidents/1"), "bo", BO).await?;
     browser.press("#machine .doubtbox button.primary").await?;
@@ -100,7 +94,7 @@ async fn a_person_signs_in_acts_as_themselves_and_signs_out_in_a_browser() -> Re
     grows_old(&reynard).await?;
     browser.open(&at("/automation")).await?;
     says(&browser, "main", "your password, because you signed in more than 12 hours ago").await?;
-    fits(&browser, "release").await?;
+    photographed(&browser, "h1", "release").await?;
     browser.fill("#release-reason", "the fix is out").await?;
     browser.press("[name=sure]").await?;
     browser.fill("#release-password", BO).await?;
@@ -181,28 +175,5 @@ async fn signs_in(browser: &Browser, page: &str, name: &str, password: &str) -> 
 async fn grows_old(reynard: &Reynard) -> Result<()> {
     let mut file = SqliteConnection::connect(&format!("sqlite://{}", reynard.path("data/reynard.db").display())).await?;
     sqlx::query("update sessions set began_at = began_at - 13 * 3600000").execute(&mut file).await?;
-    Ok(())
-}
-
-async fn says(browser: &Browser, css: &str, words: &str) -> Result<()> {
-    let says = async || {
-        let text = browser.text(css).await?;
-        ensure!(text.contains(words), "the page says {text:?}");
-        Ok(Some(()))
-    };
-    wait_until(&format!("the page to say {words:?}"), seconds(10), says).await
-}
-
-/// It fits the screens it is looked at on.
-async fn fits(browser: &Browser, name: &str) -> Result<()> {
-    for look in LOOKS {
-        browser.look(look).await?;
-        let wide = browser.run("const page = document.documentElement; return page.scrollWidth - page.clientWidth").await?;
-        ensure!(wide.as_i64().is_some_and(|pixels| pixels <= 0), "{name}: {wide} pixels wider than the {} screen", look.name);
-        if let Some(folder) = std::env::var_os("REYNARD_SHOTS") {
-            std::fs::create_dir_all(&folder)?;
-            std::fs::write(Path::new(&folder).join(format!("{name}-{}.png", look.name)), browser.screenshot().await?)?;
-        }
-    }
     Ok(())
 }

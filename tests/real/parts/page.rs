@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use crate::parts::browser::{Browser, Look};
 use crate::parts::wait::{seconds, wait_until};
 
-const LOOKS: [Look; 2] = [
+pub const LOOKS: [Look; 2] = [
     Look { name: "phone", width: 390, height: 844, phone: true, scheme: "dark" },
     Look { name: "desktop", width: 1366, height: 768, phone: false, scheme: "light" },
 ];
