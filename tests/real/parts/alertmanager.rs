@@ -21,13 +21,15 @@ impl Alertmanager {
         Self::start_with(webhook, &["--cluster.listen-address=".to_owned()]).await
     }
 
-    /// Two that know each other and, as when the wire between them is slow, do not wait to hear whether the other has sent already.
+    /// Two that know each other and do not hear in time whether the other has sent already, as when the wire between them is slow:
+    /// they meet, and then gossip once an hour. So both tell everything, however busy the machine is.
     pub async fn start_pair(webhook: &str) -> Result<(Alertmanager, Alertmanager)> {
         let (one, two) = (free_port()?, free_port()?);
         let flags = |own: u16, peer: u16| {
             let gossip = format!("--cluster.listen-address=127.0.0.1:{own}");
             let advertise = format!("--cluster.advertise-address=127.0.0.1:{own}");
-            [gossip, advertise, format!("--cluster.peer=127.0.0.1:{peer}"), "--cluster.peer-timeout=0s".to_owned()]
+            let slow = ["--cluster.gossip-interval=1h", "--cluster.pushpull-interval=1h", "--cluster.settle-timeout=1s", "--cluster.peer-timeout=0s"];
+            [gossip, advertise, format!("--cluster.peer=127.0.0.1:{peer}")].into_iter().chain(slow.map(str::to_owned)).collect::<Vec<_>>()
         };
         let (first, second) = (flags(one, two), flags(two, one));
         let (one, two) = tokio::join!(Self::start_with(webhook, &first), Self::start_with(webhook, &second));
