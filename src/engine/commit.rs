@@ -247,11 +247,7 @@ impl Writer {
     async fn carry(&mut self, load: Load) {
         let now = self.shared.clock.now().max(self.last_commit_at);
         match self.commit_all(&load, now).await {
-            Ok(draft) => {
-                // What catching up has added meanwhile is for the next one.
-                self.released.retain(|(jobs, _)| !jobs.iter().all(|job| load.released.contains(job)));
-                self.answer(draft, load);
-            }
+            Ok(draft) => self.answer(draft, load),
             Err(Fault::Store(error)) => Box::pin(self.heal(error, load)).await,
             Err(Fault::Panic(incident)) => Box::pin(self.single_out(incident, load)).await,
         }
@@ -306,6 +302,8 @@ impl Writer {
             self.in_hand.remove(&job);
             self.settled.remove(&job);
         }
+        // What catching up has added meanwhile is for the next one.
+        self.released.retain(|(jobs, _)| !jobs.iter().all(|job| load.released.contains(job)));
     }
 
     async fn draft_and_commit(&mut self, load: &Load, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
