@@ -22,8 +22,11 @@ pub struct Autonomy {
 pub enum Ended {
     /// It changed something, and looked: the trouble was over.
     Verified,
-    /// It went well, and either changed nothing or did not look.
+    /// It went well, and did not look whether that helped, or was only there to look.
     Well,
+    /// It came to its end without changing anything though it was there to: refused, held back, in shadow, or its steps left out.
+    /// That is no success and no failure.
+    Idle,
     /// It had begun to change something and failed.
     Failed,
     /// It failed before it changed anything, or a person ended it.
@@ -38,6 +41,7 @@ pub enum Ended {
 pub struct Record {
     pub verified: u64,
     pub well: u64,
+    pub idle: u64,
     pub failed: u64,
     pub left: u64,
     pub false_starts: u64,
@@ -58,6 +62,7 @@ impl Record {
                 self.bad = 0;
             }
             Ended::Well => self.well += 1,
+            Ended::Idle => self.idle += 1,
             Ended::Failed => {
                 self.failed += 1;
                 self.bad = self.bad.saturating_add(1);
@@ -109,6 +114,21 @@ mod tests {
         }
         assert_eq!(told, [true, true, false, false, false, false, true, true, false]);
         assert_eq!((record.verified, record.well, record.failed), (5, 1, 3));
+    }
+
+    #[test]
+    fn a_run_that_did_nothing_is_neither_success_nor_failure() {
+        let mut record = Record::default();
+        record.ended(Ended::Failed, Span::seconds(9), Some(POLICY));
+        record.ended(Ended::Idle, Span::seconds(9), Some(POLICY));
+        assert_eq!((record.idle, record.good, record.bad, record.median()), (1, 0, 1, None));
+    }
+
+    #[test]
+    fn a_record_that_an_earlier_version_has_stored_is_read() {
+        let stored = r#"{"verified":2,"well":1,"failed":0,"left":0,"false_starts":0,"good":2,"bad":0,"took":[1000]}"#;
+        let record: Record = serde_json::from_str(stored).expect("it is read");
+        assert_eq!((record.verified, record.idle, record.median()), (2, 0, Some(Span::seconds(1))));
     }
 
     #[test]

@@ -149,3 +149,79 @@ async fn what_was_over_before_it_was_done_is_a_false_start() {
     let record = record(&app).await;
     assert_eq!((record.false_starts, record.verified, record.failed), (1, 0, 0), "{record:?}");
 }
+
+/// One that restarts, and one that only looks.
+const ACTS: &str = "
+on: { type: service_down }
+limits: { breaker: 1, per_target: 2 per 1h }
+steps:
+  - { id: restart, action: http.request, target: orders-admin, with: { method: POST, path: /restart }, when: 'labels.severity != \"info\"' }
+  - { id: pause, wait: 30s }
+";
+const LOOKS: &str = "
+on: { type: service_down }
+steps: [ { id: look, action: postgres.pool_status, target: orders-db } ]
+";
+const APART: &str = "incidents: { reopen_within: 0s }\nlimits: { per_target: 99 per 1h, correlated: 100% }";
+
+/// Its successes that nobody verified, those that did nothing, false starts, and the median in seconds.
+async fn came_to(app: &App, playbook: &str) -> (u64, u64, u64, Option<u64>) {
+    let record = app.runtime.reads.records().await.expect("readable").remove(playbook).unwrap_or_default();
+    (record.well, record.idle, record.false_starts, record.median().map(|span| span.as_millis() / 1_000))
+}
+
+/// Begins, runs to its end, and is over.
+async fn passing_trouble(app: &App, severity: &str) {
+    app.fires("ServiceDown", severity).await;
+    app.passes(Span::minutes(1)).await;
+    app.ends("ServiceDown", severity).await;
+    app.passes(Span::minutes(10)).await;
+}
+
+#[tokio::test]
+async fn a_run_that_was_refused_held_back_or_had_nothing_to_do_is_no_success() {
+    let app = App::with_settings(&format!("{PEOPLE}\n{APART}\n"), &[("acts", ACTS), ("looks", LOOKS)]).await;
+    passing_trouble(&app, "critical").await;
+    assert_eq!(came_to(&app, "acts").await, (1, 0, 0, Some(30)));
+    passing_trouble(&app, "info").await;
+    assert_eq!(came_to(&app, "acts").await, (1, 1, 0, Some(30)), "its condition did not hold");
+
+    app.answers("http.request", vec![Err(ActionError::Fatal("no".to_owned()))]);
+    passing_trouble(&app, "critical").await;
+    assert_eq!(came_to(&app, "acts").await, (1, 1, 0, Some(30)), "its breaker is open now");
+    passing_trouble(&app, "critical").await;
+    assert_eq!(came_to(&app, "acts").await, (1, 2, 0, Some(30)), "and refused");
+    assert_eq!(app.calls().iter().filter(|call| call.starts_with("http")).count(), 2, "{:?}", app.calls());
+
+    let newest = app.newest().await.id;
+    app.puts(newest, "ana", Command::Rearm { playbook: "acts".to_owned(), note: "mended".to_owned() }).await.expect("taken");
+    passing_trouble(&app, "critical").await;
+    assert_eq!(came_to(&app, "acts").await, (1, 3, 0, Some(30)), "the limit held it back until the trouble was over");
+    assert_eq!(came_to(&app, "looks").await.0, 5, "who is there to look has done what it is there for");
+
+    let browser = Browser::of(&app);
+    let said: serde_json::Value = serde_json::from_str(&browser.page("/api/v1/playbooks/acts").await).expect("JSON");
+    assert_eq!((&said["record"]["succeeded"], &said["record"]["idle"]), (&json!(1), &json!(3)), "{said:#}");
+    let page = browser.page("/playbooks").await;
+    assert!(page.contains("1 went well, 3 did nothing, 1 failed; half of the last within 30s"), "{page}");
+}
+
+#[tokio::test]
+async fn what_shadow_only_wrote_down_earns_nothing() {
+    let app = App::with_settings(&format!("{PEOPLE}\nautomation: shadow\n{APART}\n"), &[("earns", EARNS), ("acts", ACTS)]).await;
+    passing_trouble(&app, "critical").await;
+    let earned = record(&app).await;
+    assert_eq!((earned.verified, earned.well, earned.idle, earned.good, earned.median()), (0, 0, 1, 0, None), "{earned:?}");
+    // It would have begun in vain; that is told by the report, which knows what it would have done.
+    app.fires("ServiceDown", "critical").await;
+    app.ends("ServiceDown", "critical").await;
+    app.passes(Span::minutes(10)).await;
+    assert_eq!(came_to(&app, "acts").await, (0, 2, 0, None));
+}
+
+#[tokio::test]
+async fn a_run_that_a_hold_kept_waiting_until_the_end_did_nothing() {
+    let app = App::with_settings(&format!("{PEOPLE}\nautomation: held\n{APART}\n"), &[("acts", ACTS)]).await;
+    passing_trouble(&app, "critical").await;
+    assert_eq!(came_to(&app, "acts").await, (0, 1, 0, None));
+}

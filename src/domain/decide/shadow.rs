@@ -10,7 +10,7 @@ use crate::domain::decide::turn::Turn;
 use crate::domain::directory::OPERATOR;
 use crate::domain::limits::{Ask, LONGEST_WINDOW, Ledger, Spent};
 use crate::domain::playbook::{Approval, Otherwise, Playbook, Step};
-use crate::domain::run::{Run, StepStatus};
+use crate::domain::run::{Run, StepState, StepStatus};
 use crate::domain::settings::Automation;
 use crate::domain::time::Span;
 use crate::domain::timeline::{Event, StepRef};
@@ -70,16 +70,30 @@ impl Turn<'_, '_> {
 
     /// Counts the end of a run in its playbook's record.
     pub(super) fn record(&mut self, run: &Run, how: Ended) {
+        let playbook = self.playbook_of(run);
         let changed = |wanted: &[StepStatus]| run.steps.values().any(|step| step.destructive && wanted.contains(&step.status));
+        let tried = run.steps.values().any(|step| step.destructive && step.attempt > 0);
+        let idle = !tried && playbook.as_ref().is_some_and(|playbook| playbook.steps.iter().any(|step| step.destructive));
         let how = match how {
+            Ended::Verified | Ended::Well if idle => Ended::Idle,
             Ended::Verified if !changed(&[StepStatus::Succeeded, StepStatus::Undone]) => Ended::Well,
-            Ended::Failed if !run.steps.values().any(|step| step.destructive && step.attempt > 0) => Ended::Left,
+            Ended::FalseStart if idle && playbook.as_ref().is_some_and(|playbook| was_kept_back(playbook, run)) => Ended::Idle,
+            Ended::Failed if !tried => Ended::Left,
             how => how,
         };
-        let policy = self.playbook_of(run).and_then(|playbook| playbook.autonomy);
+        let policy = playbook.and_then(|playbook| playbook.autonomy);
         let took = self.now.since(run.started_at);
         self.ledger.records.entry(run.playbook.clone()).or_default().ended(how, took, policy);
     }
+}
+
+/// Whether a run that changed nothing was kept from it, instead of being too slow: it has waited for its turn, or everything that it
+/// came to was left out or waits for a limit, a target or the release. Then its end says nothing of whether it began in vain.
+fn was_kept_back(playbook: &Playbook, run: &Run) -> bool {
+    let kept = |state: &StepState| state.status == StepStatus::Skipped || state.held || state.withheld || state.waits_for.is_some();
+    let changes = |path: &str| playbook.step(path).is_some_and(|step| step.destructive);
+    let mut met = run.steps.iter().filter(|(path, state)| state.items.is_empty() && changes(path)).peekable();
+    run.steps.is_empty() || (met.peek().is_some() && met.all(|(_, state)| kept(state)))
 }
 
 fn forget(spent: &mut VecDeque<Spent>, is_old: impl Fn(&Spent) -> bool) {

@@ -65,8 +65,11 @@ pub struct BreakerBody {
 pub struct RecordBody {
     /// It changed something, looked, and the trouble was over.
     pub verified: u64,
-    /// It went well, and either changed nothing or did not look.
+    /// It went well, and did not look whether that helped, or was only there to look.
     pub succeeded: u64,
+    /// It came to its end without changing anything though it was there to: refused, held back, in shadow, or its steps left out.
+    /// Neither a success nor a failure; the median leaves it out.
+    pub idle: u64,
     /// It had begun to change something and failed.
     pub failed: u64,
     /// The trouble was over before it was done.
@@ -84,6 +87,7 @@ impl RecordBody {
         Self {
             verified: record.verified,
             succeeded: record.well,
+            idle: record.idle,
             failed: record.failed,
             false_starts: record.false_starts,
             left: record.left,

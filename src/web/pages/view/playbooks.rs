@@ -122,6 +122,7 @@ fn in_words(record: &Record) -> String {
     let counts = [
         (record.verified, "verified"),
         (record.well, "went well"),
+        (record.idle, "did nothing"),
         (record.failed, "failed"),
         (record.false_starts, "false starts"),
         (record.left, "left"),
