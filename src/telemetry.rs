@@ -13,7 +13,8 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 /// Starts logging to standard error.
 pub fn start() {
     let filter = EnvFilter::try_from_env("REYNARD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written is lost. Complaining of it where it could not be written panics, which would end whoever logs.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // A second start, as tests have, changes nothing.
     let _ = if std::io::stderr().is_terminal() {
         builder.with_target(false).fmt_fields(in_words()).try_init()
