@@ -5,22 +5,40 @@ use std::fmt;
 use std::io::IsTerminal;
 
 use tracing::field::Field;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts logging to standard error.
+/// What is logged unless somebody wishes otherwise.
+const LEVEL: LevelFilter = LevelFilter::INFO;
+
+/// Starts logging to standard error. A wish that cannot be read is told, and the default holds.
 pub fn start() {
-    let filter = EnvFilter::try_from_env("REYNARD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    // A line that cannot be written is lost. Complaining of it where it could not be written panics, which would end whoever logs.
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
-    // A second start, as tests have, changes nothing.
-    let _ = if std::io::stderr().is_terminal() {
-        builder.with_target(false).fmt_fields(in_words()).try_init()
-    } else {
-        builder.json().flatten_event(true).try_init()
+    let wish = std::env::var("REYNARD_LOG").unwrap_or_default();
+    let (targets, fault) = match wish.trim() {
+        "" => (Targets::new().with_default(LEVEL), None),
+        wish => match wish.parse::<Targets>() {
+            Ok(targets) => (targets, None),
+            Err(error) => (Targets::new().with_default(LEVEL), Some(error)),
+        },
     };
+    // A line that cannot be written is lost. Complaining of it where it could not be written panics, which would end whoever logs.
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let layer = if std::io::stderr().is_terminal() {
+        layer.with_target(false).fmt_fields(in_words()).boxed()
+    } else {
+        layer.json().flatten_event(true).boxed()
+    };
+    // A second start, as tests have, changes nothing.
+    let _ = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
+    if let Some(error) = fault {
+        tracing::warn!(%error, "REYNARD_LOG={wish} is not understood, so {LEVEL} and worse is logged; write a level, or target=level,…");
+    }
 }
 
 /// Writes fields as `message name=value …`.

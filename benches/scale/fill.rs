@@ -93,6 +93,21 @@ impl Fill<'_> {
         Ok(())
     }
 
+    /// Deliveries of forty days ago, worked long since.
+    pub async fn deliveries(&self, count: u32) -> Result<()> {
+        const AGO: u64 = 40 * 86_400_000;
+        let (mut db, dialect) = Database::open(self.url).await?;
+        let statement = format!(
+            "insert into deliveries (position, id, source, received_at, keys, rejected, body)
+             select n - 100000000, {}, source, received_at - {AGO}, keys, rejected, body
+             from deliveries, {} as c where position = 1",
+            dialect.id,
+            (dialect.numbers)(count)
+        );
+        ensure!(db.execute(&statement).await? == u64::from(count), "nothing was copied: {statement}");
+        Ok(())
+    }
+
     async fn copy(&self, db: &mut Database, dialect: &Dialect, id: &str, number: i64, numbers: &str) -> Result<()> {
         let Dialect { id: new_id, cast, no, .. } = dialect;
         let base = 1_000;

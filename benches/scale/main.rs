@@ -1,5 +1,5 @@
 //! A large house: 100,000 open incidents, 1,000,000 timers and as many alerts, on both databases, and the binary that starts on them.
-//! `cargo bench --bench scale` fills them set-wise and measures from outside; `INCIDENTS=10000` makes them smaller, `ONLY=SQLite`
+//! `cargo bench --bench scale` fills them set-wise and measures from outside, at last while retention runs; `INCIDENTS=10000` makes them smaller, `ONLY=SQLite`
 //! leaves one out, `REYNARD_BINARY` names another binary. PostgreSQL needs Debian's postgresql.
 
 mod fill;
@@ -11,7 +11,7 @@ mod sink;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::fill::Fill;
 use crate::parts::postgres::Postgres;
@@ -23,7 +23,9 @@ const EACH: u32 = 10;
 /// The second level is due half a minute after the first.
 const OVERDUE_AFTER: Duration = Duration::from_secs(45);
 const LOOKS: usize = 100;
-const POSTS: usize = 300;
+const POSTS: usize = 1_000;
+/// Deliveries that are too old to be kept: enough that letting them go outlasts the posts.
+const OLD: u32 = 300_000;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -70,12 +72,37 @@ async fn measure(name: &str, url: &str, incidents: u32) -> Result<()> {
     }
     let after = latency(&server).await?;
     println!("{name}: intake p99 {:.1?}, middle {:.1?}; on the empty database {:.1?} and {:.1?}", after.0, after.1, before.0, before.1);
-    println!("{name}: {} MiB at most in the end\n", server.memory("VmHWM")?);
+    println!("{name}: {} MiB at most in the end", server.memory("VmHWM")?);
+    server.ends();
+    retention(name, url, incidents, &sink).await
+}
+
+/// What is too old begins to go a minute after a start: the same posts before and meanwhile.
+async fn retention(name: &str, url: &str, incidents: u32, sink: &Sink) -> Result<()> {
+    Fill { url, incidents, each: EACH }.deliveries(OLD).await?;
+    let server = Server::start(url, sink).await?;
+    latency(&server).await?;
+    let before = latency(&server).await?;
+    while server.let_go().await? == 0 {
+        ensure!(server.started.elapsed() < Duration::from_secs(120), "nothing was let go two minutes after the start");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let meanwhile = latency(&server).await?;
+    let gone = server.let_go().await?;
+    ensure!(gone < u64::from(OLD), "it was over before the posts were");
+    println!(
+        "{name}: intake p99 {:.1?}, middle {:.1?} while retention runs ({gone} rows so far); before it {:.1?} and {:.1?}: p99 {:.2} times\n",
+        meanwhile.0,
+        meanwhile.1,
+        before.0,
+        before.1,
+        meanwhile.0.as_secs_f64() / before.0.as_secs_f64()
+    );
     server.ends();
     Ok(())
 }
 
-/// Of deliveries one after the other: the 99th of a hundred, and the middle.
+/// Of deliveries one after the other: the 99th percentile, and the middle.
 async fn latency(server: &Server) -> Result<(Duration, Duration)> {
     let mut took = Vec::new();
     for number in 0..POSTS {

@@ -92,6 +92,13 @@ escalation: {{ policies: {{ default: {{ P1: {{ respond_within: 1h, levels: [ {{ 
         Ok(())
     }
 
+    /// Rows that retention has let go, as the metrics tell.
+    pub async fn let_go(&self) -> Result<u64> {
+        let text = self.client.get(format!("{}/metrics", self.url)).send().await?.text().await?;
+        let lines = text.lines().filter(|line| line.starts_with("reynard_let_go_total"));
+        Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+    }
+
     /// How long each look at an address took, the quickest first.
     pub async fn looks(&self, path: &str, times: usize) -> Result<Vec<Duration>> {
         let mut took = Vec::new();

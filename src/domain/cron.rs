@@ -120,13 +120,15 @@ impl Cron {
         let (mut from, until) = (after.max(FIRST), until.min(LAST));
         let mut count = 0;
         while from < until {
-            let to = until.min(from + DAY);
-            count += if is_even(from, to, zone) {
-                self.civil_count(civil_at(from, zone), civil_at(to, zone))
+            let to = steady_until(from, until, zone);
+            if to > from && is_first_time_round(from, zone) {
+                count += self.civil_count(civil_at(from, zone), civil_at(to, zone));
+                from = to;
             } else {
-                self.walked_count(from, to, zone)
-            };
-            from = to;
+                let to = until.min(from + DAY);
+                count += self.walked_count(from, to, zone);
+                from = to;
+            }
         }
         count
     }
@@ -232,12 +234,24 @@ fn civil_at(at: Timestamp, zone: Tz) -> NaiveDateTime {
     at.to_utc().with_timezone(&zone).naive_local()
 }
 
-/// Whether firings from `from` to `to` can be counted in civil time: the clock does not change, and `from` is no repeated hour
-/// whose firings came the first time round.
-fn is_even(from: Timestamp, to: Timestamp, zone: Tz) -> bool {
+/// How far, in whole days, the clock goes on from `from` without a change; `from` itself when it changes within the first of them.
+fn steady_until(from: Timestamp, until: Timestamp, zone: Tz) -> Timestamp {
     let offset = |at: Timestamp| zone.offset_from_utc_datetime(&at.to_utc().naive_utc()).fix();
-    let first_time_round = || zone.from_local_datetime(&civil_at(from, zone)).earliest().map(instant) == Some(from);
-    offset(from) == offset(to) && first_time_round()
+    let as_at_first = offset(from);
+    let mut steady = from;
+    while steady < until {
+        let next = until.min(steady + DAY);
+        if offset(next) != as_at_first {
+            break;
+        }
+        steady = next;
+    }
+    steady
+}
+
+/// Whether `at` is no repeated hour, whose firings came the first time round.
+fn is_first_time_round(at: Timestamp, zone: Tz) -> bool {
+    zone.from_local_datetime(&civil_at(at, zone)).earliest().map(instant) == Some(at)
 }
 
 fn instant(at: DateTime<Tz>) -> Timestamp {

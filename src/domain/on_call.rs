@@ -81,6 +81,9 @@ impl Rotation {
 
     /// Whose turn it is at `at`. The order of turns runs back before `starts_at` as well: a page never meets an empty chair.
     fn on_call_at(&self, at: Timestamp, zone: Tz) -> Option<&str> {
+        if let [only] = self.people.as_slice() {
+            return Some(only);
+        }
         let start = self.starts_at.unwrap_or_else(|| first_midnight(zone));
         let turns = u64::try_from(self.people.len()).ok().filter(|turns| *turns > 0)?;
         let passed = self.handoff.count_between(start, at, zone) % turns;

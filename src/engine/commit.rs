@@ -153,7 +153,7 @@ impl Writer {
         let mut items = Vec::new();
         loop {
             // A database that failed is tried again though nobody sends anything: whoever asks "ready?" waits for the answer.
-            let idle = self.backlog.is_empty() && !self.is_in_doubt();
+            let idle = self.backlog.is_empty() && self.released.is_empty() && !self.is_in_doubt();
             if (idle && queue.recv_many(&mut items, BATCH).await == 0) || (queue.is_closed() && queue.is_empty() && items.is_empty()) {
                 return;
             }
@@ -247,12 +247,7 @@ impl Writer {
     async fn carry(&mut self, load: Load) {
         let now = self.shared.clock.now().max(self.last_commit_at);
         match self.commit_all(&load, now).await {
-            Ok(draft) => {
-                if !load.released.is_empty() {
-                    self.released.clear();
-                }
-                self.answer(draft, load);
-            }
+            Ok(draft) => self.answer(draft, load),
             Err(Fault::Store(error)) => Box::pin(self.heal(error, load)).await,
             Err(Fault::Panic(incident)) => Box::pin(self.single_out(incident, load)).await,
         }
@@ -307,6 +302,8 @@ impl Writer {
             self.in_hand.remove(&job);
             self.settled.remove(&job);
         }
+        // What catching up has added meanwhile is for the next one.
+        self.released.retain(|(jobs, _)| !jobs.iter().all(|job| load.released.contains(job)));
     }
 
     async fn draft_and_commit(&mut self, load: &Load, rulebook: &Rulebook, now: Timestamp, draft: &mut Draft) -> Result<(), Fault> {
@@ -654,11 +651,23 @@ impl Writer {
                 Asked { job: job.clone(), brief: brief.and_then(|cached| self.brief_of(&cached.state, rulebook, job)) }
             })
             .collect();
-        if !asked.is_empty() {
-            // The worker lives as long as the writer; at a shutdown the rows are enough.
-            let _ = self.asked.send((asked, self.shared.pulse.begin()));
-        }
+        self.hand_out(asked);
         self.incidents.forget_over(&draft.touched);
+    }
+
+    /// Hands the worker what is to be done. A worker that is gone begins nothing: at a shutdown that took longer than the worker had
+    /// patience the rows are enough, but for the marks of attempts that never began.
+    fn hand_out(&mut self, asked: Vec<Asked>) {
+        if asked.is_empty() {
+            return;
+        }
+        let beat = self.shared.pulse.begin();
+        if let Err(mpsc::error::SendError((asked, beat))) = self.asked.send((asked, beat)) {
+            let marked: Vec<i64> = asked.iter().filter(|asked| asked.job.started).map(|asked| asked.job.id).collect();
+            if !marked.is_empty() {
+                self.released.push((marked, beat));
+            }
+        }
     }
 
     fn answer(&mut self, draft: Draft, load: Load) {
@@ -804,8 +813,7 @@ impl Writer {
         self.note_settled(resumed).await?;
         let mut jobs = self.journal.jobs_due(Timestamp(i64::MAX), last_job, u32::MAX).await?;
         jobs.extend(resumed.interrupted.iter().filter(|job| job.id > last_job).cloned());
-        let asked = jobs.into_iter().map(|job| Asked { job, brief: None }).collect();
-        let _ = self.asked.send((asked, self.shared.pulse.begin()));
+        self.hand_out(jobs.into_iter().map(|job| Asked { job, brief: None }).collect());
         Ok(())
     }
 

@@ -290,6 +290,11 @@ impl Worker {
                 () = &mut bound => break,
             }
         }
+        // From here on whatever is handed out goes back to whoever hands it out.
+        asks.close();
+        while let Ok((asked, _beat)) = asks.try_recv() {
+            asked.into_iter().for_each(|asked| self.take(asked));
+        }
         self.jobs.drain().for_each(|(_, asked)| self.hand.release(&asked.job));
     }
 }

@@ -32,6 +32,8 @@ pub struct Oracle {
     folded: BTreeMap<IncidentId, Incident>,
     /// When the plan in force last became another.
     replanned: BTreeMap<IncidentId, Timestamp>,
+    /// Those of whose plan in force no rung was told yet: a ladder that begins with it begins anew, though in the same millisecond.
+    untold: BTreeSet<IncidentId>,
     /// The last rung that was told: of which ladder, and when.
     rungs: BTreeMap<IncidentId, (Timestamp, Timestamp)>,
     begun: BTreeSet<(RunId, String, bool, u32)>,
@@ -45,10 +47,10 @@ pub struct Oracle {
 
 impl Oracle {
     pub fn new(record: Arc<Record>, weather: Arc<Weather>, rulebook: Arc<Rulebook>) -> Self {
-        let (folded, replanned, rungs, begun, again, last_at, commits) = Default::default();
+        let (folded, replanned, untold, rungs, begun, again, last_at, commits) = Default::default();
         let brakes = Brakes::new(record.clone(), rulebook.clone());
         let trust = Trust::new(record.clone(), rulebook.clone());
-        Self { record, weather, rulebook, folded, replanned, rungs, begun, brakes, trust, again, last_at, commits }
+        Self { record, weather, rulebook, folded, replanned, untold, rungs, begun, brakes, trust, again, last_at, commits }
     }
 
     /// A real database would take a gap; nobody may make one.
@@ -99,7 +101,10 @@ impl Oracle {
         self.last_at = self.last_at.max(entry.at);
         match &entry.event {
             Event::Escalated { started_at: Some(start), .. } => self.judge_rung(&before, *start, entry.at),
-            Event::PriorityChanged { .. } | Event::Classified { .. } => drop(self.replanned.insert(id, entry.at)),
+            Event::PriorityChanged { .. } | Event::Classified { .. } => {
+                self.replanned.insert(id, entry.at);
+                self.untold.insert(id);
+            }
             Event::StepStarted { at, .. } => {
                 let first = self.begun.insert((at.run, at.step.clone(), at.undo, at.attempt));
                 self.record.demand(first, || format!("#{number}: attempt {} of {} began twice", at.attempt, at.step));
@@ -151,7 +156,8 @@ impl Oracle {
         let Some(plan) = self.rulebook.policy(&before.escalation.policy).and_then(|policy| policy.plan(before.priority)) else {
             return self.record.fault(format!("#{number}: somebody was told by no plan"));
         };
-        let goes_on = before.escalation.started_at == Some(start);
+        let anew = self.untold.remove(&before.id) && self.replanned.get(&before.id) == Some(&start);
+        let goes_on = before.escalation.started_at == Some(start) && !anew;
         let done = if goes_on { before.escalation.done } else { 0 };
         let Some(moment) = plan.moment(start, done) else {
             return self.record.fault(format!("#{number}: the ladder has no further rung"));

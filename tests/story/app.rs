@@ -227,7 +227,7 @@ impl App {
 
     /// Whose process dies once so many commits are on disk.
     pub async fn that_dies_after(commits: i64, settings: &str, playbooks: &[(&str, &str)]) -> Self {
-        let _ = tracing_subscriber::fmt().with_env_filter("reynard=debug").with_test_writer().try_init();
+        let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().try_init();
         let settings = settings_of(settings, playbooks);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(HandClock::at(START));

@@ -1,4 +1,4 @@
-//! Commits that were made and whose answers were lost: what they settled is settled, what they did not is done, and what they asked
+//! Commits that were made and whose answers were lost, or came late: what they settled is settled, what they did not is done, and what they asked
 //! for is known of. Found by the simulation, each of them, and told here as shortly as may be.
 
 use reynard::domain::decide::command::Command;
@@ -83,4 +83,29 @@ async fn an_attempt_that_only_a_lost_commit_knows_of_is_not_in_doubt_after_an_en
     let run = incident.runs_in_order()[0];
     assert_eq!((app.calls().len(), run.status), (1, RunStatus::Succeeded), "{:#?}", app.sentences(incident.id).await);
     app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_committed_after_the_worker_has_gone_is_not_in_doubt_at_the_next_start() {
+    let mut app = App::with(&[("restarts", RESTARTS)]).await;
+    app.trouble.comes(&["long commit"]);
+    let post = body(&[alert("ServiceDown", "critical", "firing", 0)]).to_string().into_bytes();
+    let delivered = app.runtime.deliver("am", post);
+    let stopped = app.loops.take().expect("they run").stop(app.runtime.clone(), Span(0));
+    // The disk stands still for longer than the worker has patience, and takes it in the end.
+    let ends = async {
+        app.trouble.leaves(0).await;
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        app.trouble.passes();
+    };
+    let (delivered, (), ()) = futures_util::future::join3(delivered, stopped, ends).await;
+    delivered.expect("it is stored");
+    assert_eq!(app.calls(), [""; 0], "nothing begins any more");
+    app.comes_back().await;
+    let incident = app.newest().await;
+    let run = incident.runs_in_order()[0];
+    assert_eq!((app.calls().len(), run.status), (1, RunStatus::Succeeded), "{:#?}", app.sentences(incident.id).await);
+    app.assert_verified().await;
 }

@@ -27,6 +27,8 @@ pub struct Trouble {
     planned: Mutex<VecDeque<&'static str>>,
     /// Whether another node may be the writer already.
     unsure: AtomicBool,
+    /// Whether a long commit may be made now.
+    patient: AtomicBool,
 }
 
 impl Trouble {
@@ -37,6 +39,17 @@ impl Trouble {
     /// Whether this node is sure that no other one is the writer.
     pub fn sure(&self, sure: bool) {
         self.unsure.store(!sure, Ordering::SeqCst);
+    }
+
+    /// The long commit that was planned comes to its end.
+    pub fn passes(&self) {
+        self.patient.store(true, Ordering::SeqCst);
+    }
+
+    async fn takes_long(&self) {
+        while !self.patient.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn at(&self, verb: &'static str) -> Result<(), StoreError> {
@@ -100,6 +113,9 @@ impl Journal for Shaky {
         assert!(self.trouble.at("commit falls over").is_ok(), "it falls over");
         self.trouble.at("commit")?;
         self.trouble.with(batch)?;
+        if self.trouble.at("long commit").is_err() {
+            self.trouble.takes_long().await;
+        }
         self.store.commit(batch, now).await?;
         self.trouble.at("commit answered")
     }

@@ -28,7 +28,12 @@ impl Alertmanager {
         let flags = |own: u16, peer: u16| {
             let gossip = format!("--cluster.listen-address=127.0.0.1:{own}");
             let advertise = format!("--cluster.advertise-address=127.0.0.1:{own}");
-            let slow = ["--cluster.gossip-interval=1h", "--cluster.pushpull-interval=1h", "--cluster.settle-timeout=1s", "--cluster.peer-timeout=0s"];
+            let slow = [
+                "--cluster.gossip-interval=1h",
+                "--cluster.pushpull-interval=1h",
+                "--cluster.settle-timeout=1s",
+                "--cluster.peer-timeout=0s",
+            ];
             [gossip, advertise, format!("--cluster.peer=127.0.0.1:{peer}")].into_iter().chain(slow.map(str::to_owned)).collect::<Vec<_>>()
         };
         let (first, second) = (flags(one, two), flags(two, one));
