@@ -27,7 +27,8 @@ pub fn start() {
             Err(error) => (Targets::new().with_default(LEVEL), Some(error)),
         },
     };
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A line that cannot be written is lost. Complaining of it where it could not be written panics, which would end whoever logs.
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let layer = if std::io::stderr().is_terminal() {
         layer.with_target(false).fmt_fields(in_words()).boxed()
     } else {

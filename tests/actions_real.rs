@@ -280,6 +280,55 @@ async fn what_cannot_be_done_wholly_is_not_begun() {
 }
 
 #[tokio::test]
+async fn a_change_that_is_cut_off_leaves_no_session_behind_and_changes_nothing_later() {
+    let Some(orders) = Orders::start().await else { return };
+    // Somebody else has the same setting in hand: the statement waits for them, and would go on when they are done.
+    let mut other = orders.superuser.connect().await.unwrap();
+    begin(&mut other).await;
+    let same = format!("alter database {} set default_transaction_read_only = off", orders.database);
+    sqlx::raw_sql(AssertSqlSafe(same)).execute(&mut other).await.unwrap();
+    let mut looker = orders.superuser.connect().await.unwrap();
+    for cancelled in [true, false] {
+        let mut call = orders.call(&orders.options("admin"), json!({}));
+        call.timeout = if cancelled { call.timeout } else { Duration::from_secs(4) };
+        let cut = call.cut.clone();
+        let under_way = tokio::spawn(async move { PostgresReadOnly::new(Vec::new()).perform(&call).await });
+        let session = eventually(async || waits(&mut looker, &orders.database).await.ok_or("it does not wait yet")).await;
+        if cancelled {
+            cut.make();
+        }
+        let error = under_way.await.unwrap().unwrap_err();
+        let why = if cancelled { "cut off on request" } else { "it took too long" };
+        let words = format!("orders-db: {why}, its session was ended; part of it may have happened");
+        assert!(matches!(&error, ActionError::Unknown(text) if *text == words), "{error}");
+        // It would give up by itself after 5 s of waiting.
+        let ended = Instant::now();
+        while is_there(&mut looker, session).await {
+            assert!(ended.elapsed() < Duration::from_secs(2), "its session is still there");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    sqlx::raw_sql("rollback").execute(&mut other).await.unwrap();
+    write(&mut orders.app().await).await.unwrap();
+}
+
+/// The session in which the action's statement waits for somebody.
+async fn waits(looker: &mut PgConnection, database: &str) -> Option<i32> {
+    const WAITS: &str = "
+        select pid
+          from pg_stat_activity
+         where application_name = 'reynard action'
+           and datname = $1
+           and wait_event_type = 'Lock'";
+    sqlx::query_scalar(WAITS).bind(database).fetch_optional(looker).await.unwrap()
+}
+
+async fn is_there(looker: &mut PgConnection, session: i32) -> bool {
+    let there = "select exists (select from pg_stat_activity where pid = $1 and application_name = 'reynard action')";
+    sqlx::query_scalar(there).bind(session).fetch_one(looker).await.unwrap()
+}
+
+#[tokio::test]
 async fn idle_sessions_are_counted_and_ended_and_busy_ones_stay() {
     let Some(orders) = Orders::start().await else { return };
     let mut idle = orders.app().await;
@@ -558,7 +607,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-async fn eventually<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(mut attempt: impl FnMut() -> F) -> T {
+async fn eventually<T, E: std::fmt::Debug>(mut attempt: impl AsyncFnMut() -> Result<T, E>) -> T {
     for _ in 0..100 {
         if let Ok(done) = attempt().await {
             return done;

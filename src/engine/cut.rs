@@ -1,16 +1,20 @@
 //! Which attempts are to be cut off: those of runs that somebody has cancelled. The writer makes the cut once that is committed, and
-//! whoever carries an attempt out looks whether it was made. Knows no action.
+//! whoever carries an attempt out looks whether it was made. Knows no single action.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::id::RunId;
-use crate::engine::ports::Cut;
+use crate::engine::ports::{ActionError, Cut};
 
 /// How many runs are known before those of which nothing is under way any more are forgotten.
 const FEW: usize = 64;
+/// How long whoever performs an attempt may take to end it once it is cut off.
+const CUT_WITHIN: Duration = Duration::from_secs(10);
 
 /// The runs of which something is handed out.
 #[derive(Debug, Default)]
@@ -40,8 +44,26 @@ impl Cuts {
     }
 }
 
+/// Somebody has cancelled its run: whoever performs it ends it and says what is known; one that changes nothing is simply dropped.
+pub async fn unless_cut(
+    deed: impl Future<Output = Result<Value, ActionError>>,
+    (cut, destructive): (&Cut, bool),
+) -> Result<Value, ActionError> {
+    tokio::pin!(deed);
+    tokio::select! {
+        biased;
+        answer = &mut deed => return answer,
+        () = cut.made() => {}
+    }
+    let patience = if destructive { CUT_WITHIN } else { Duration::ZERO };
+    let cut_off = || ActionError::Unknown("cut off on request; it may have happened".to_owned());
+    tokio::time::timeout(patience, deed).await.unwrap_or_else(|_| Err(cut_off()))
+}
+
 #[cfg(test)]
 mod tests {
+    use tokio::time::{Instant, sleep};
+
     use super::*;
 
     #[test]
@@ -58,5 +80,24 @@ mod tests {
         assert!(cuts.0.lock().expect("no panics").len() < 1_000);
         cuts.make(other);
         assert!(beside.is_made());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_cut_off_has_some_time_to_say_what_is_known_and_then_nobody_knows() {
+        let (cut, began) = (Cut::already(), Instant::now());
+        let says = async {
+            sleep(Duration::from_secs(3)).await;
+            Err(ActionError::Fatal("it was not begun".to_owned()))
+        };
+        let said = unless_cut(says, (&cut, true)).await;
+        assert!(matches!(said, Err(ActionError::Fatal(_))), "whoever performs it knows best: {said:?}");
+        let deaf = unless_cut(std::future::pending(), (&cut, true)).await;
+        assert!(matches!(&deaf, Err(ActionError::Unknown(why)) if why.starts_with("cut off")), "{deaf:?}");
+        assert_eq!(began.elapsed(), Duration::from_secs(3) + CUT_WITHIN);
+        let looks = unless_cut(std::future::pending(), (&cut, false)).await;
+        assert!(matches!(looks, Err(ActionError::Unknown(_))), "{looks:?}");
+        assert_eq!(began.elapsed(), Duration::from_secs(3) + CUT_WITHIN, "what only looks is dropped at once");
+        let done = unless_cut(async { Ok(Value::Null) }, (&cut, true)).await;
+        assert!(done.is_ok(), "what was done when the cut came is done: {done:?}");
     }
 }

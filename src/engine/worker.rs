@@ -17,8 +17,9 @@ use crate::domain::id::IncidentId;
 use crate::domain::settings::SignalQuery;
 use crate::domain::time::{Span, Timestamp};
 use crate::engine::brief::{Attempt, Brief, Telling};
+use crate::engine::cut::unless_cut;
 use crate::engine::late::Voice;
-use crate::engine::ports::{ActionError, Call, Cut, Delivered, Late, Message, Verdict};
+use crate::engine::ports::{Call, Cut, Delivered, Late, Message, Verdict};
 use crate::engine::pulse::Beat;
 use crate::engine::shared::Shared;
 use crate::engine::store::{Job, Journal};
@@ -36,8 +37,6 @@ const MESSAGES: usize = 4;
 const LOOK_AGAIN: Span = Span::seconds(1);
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 const MEASURE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long whoever performs an attempt may take to end it once it is cut off.
-const CUT_WITHIN: Duration = Duration::from_secs(10);
 
 /// A word to the worker from outside.
 pub enum Nudge {
@@ -300,19 +299,6 @@ impl Worker {
     }
 }
 
-/// Somebody has cancelled its run: whoever performs it ends it and says what is known; one that changes nothing is simply dropped.
-async fn unless_cut(deed: impl Future<Output = Result<Value, ActionError>>, attempt: &Attempt) -> Result<Value, ActionError> {
-    tokio::pin!(deed);
-    tokio::select! {
-        biased;
-        answer = &mut deed => return answer,
-        () = attempt.cut.made() => {}
-    }
-    let patience = if attempt.destructive { CUT_WITHIN } else { Duration::ZERO };
-    let cut_off = || ActionError::Unknown("cut off on request; it may have happened".to_owned());
-    tokio::time::timeout(patience, deed).await.unwrap_or_else(|_| Err(cut_off()))
-}
-
 /// What is said of a job whose action or channel panicked; the panic itself is in the log.
 fn fell_over(effect: &Effect) -> Command {
     let reason = || "Reynard made a mistake while it was under way; the log has more".to_owned();
@@ -442,7 +428,7 @@ impl Hand {
             };
         }
         let deed = async { if attempt.reference.undo { action.undo(&call).await } else { action.perform(&call).await } };
-        match tokio::time::timeout(timeout, unless_cut(deed, attempt)).await {
+        match tokio::time::timeout(timeout, unless_cut(deed, (&attempt.cut, attempt.destructive))).await {
             Ok(answer) => answer.map_err(Failure::from),
             // Its step says what that means: a setting may have been made, a read is merely asked again.
             Err(_) => Err(Failure::Unknown(format!("no answer within {}", attempt.timeout))),

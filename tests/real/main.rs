@@ -6,6 +6,7 @@ mod approvals;
 mod autonomy;
 mod books;
 mod breaker;
+mod cancel;
 mod cut;
 mod database_away;
 mod examples;

@@ -1,4 +1,4 @@
-//! Reynard looks after itself: somebody outside hears a heartbeat while all is well and silence otherwise, a source's watchdog that falls
+//! Reynard looks after itself, on the disk of a PostgreSQL and on its own: somebody outside hears a heartbeat while all is well and silence otherwise, a source's watchdog that falls
 //! silent pages, and so does automation that fails, stalls or is refused, without a setting that says so.
 
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use axum::http::StatusCode;
 use serde_json::Value;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, SqliteConnection};
 
 use crate::parts::alert::fires;
 use crate::parts::house::{is_told, settings, was_told};
@@ -61,6 +61,82 @@ async fn the_heart_beats_while_all_is_well_and_a_watchdog_that_falls_silent_page
     wait_until("it to be well again", seconds(20), async || Ok(reynard.is_ready().await.then_some(()))).await?;
     beats(&outside, &reynard).await?;
     Ok(admin.close().await?)
+}
+
+const SLOW: &str = "
+title: Restart it
+on: { match: ['alertname=\"Slow\"'] }
+steps:
+  - { id: restart, title: Restart it, action: http.request, target: shop, timeout: 5m, with: { method: POST, path: /restart } }
+";
+
+/// How long an incident may look adrift that is only on its way, and a while.
+const ADRIFT: u64 = 60;
+
+#[tokio::test]
+async fn a_full_disk_and_what_is_stuck_late_or_adrift_on_it_are_told() -> Result<()> {
+    if !real("a_full_disk_and_what_is_stuck_late_or_adrift_on_it") {
+        return Ok(());
+    }
+    let (outside, shop, pager) = (Target::start().await?, Target::start().await?, Recorder::start().await?);
+    let more = format!("watch: {{ heartbeat: 'http://{}/beat', every: 1s }}\n", outside.address);
+    let settings = settings(&pager, &shop.line("shop", "shop"), &more);
+    let reynard = Reynard::start(Setup { settings: &settings, playbooks: &[("slow", SLOW)], environment: &[] }).await?;
+    beats_on(&outside).await?;
+
+    reynard.fills_its_disk(true)?;
+    faults(&reynard, "store", 1).await?;
+    wait_until("it to say so", seconds(15), async || Ok((!reynard.is_ready().await).then_some(()))).await?;
+    is_silent(&outside).await?;
+    ensure!(reynard.hears(&fires("Lost", "nowhere")).await.is_err(), "what cannot be stored is not taken");
+    reynard.fills_its_disk(false)?;
+    faults(&reynard, "store", 0).await?;
+    beats_on(&outside).await?;
+
+    // An attempt that ought to be over for long.
+    let mut disk = SqliteConnection::connect(&format!("sqlite://{}", reynard.path("data/reynard.db").display())).await?;
+    shop.holds();
+    reynard.hears(&fires("Slow", "shop")).await?;
+    shop.is_called(1).await?;
+    sqlx::query("update jobs set due_at = due_at - 600000 where started = 1").execute(&mut disk).await?;
+    is_told(&pager, "ana", "step \"Restart it\" is under way since").await?;
+    is_silent(&outside).await?;
+    shop.lets_go();
+    faults(&reynard, "attempts", 0).await?;
+
+    // What is due and nobody begins.
+    let hour = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis())? + 3_600_000;
+    let timer: i64 = sqlx::query_scalar("select id from jobs where started = 0 and due_at > $1").bind(hour).fetch_one(&mut disk).await?;
+    let day = "update jobs set due_at = due_at + 86400000 * $1 where id = $2";
+    sqlx::query(day).bind(-1).bind(timer).execute(&mut disk).await?;
+    is_told(&pager, "ana", "due and not begun").await?;
+    sqlx::query(day).bind(1).bind(timer).execute(&mut disk).await?;
+    faults(&reynard, "timers", 0).await?;
+    beats_on(&outside).await?;
+
+    // Nothing will happen to it any more, and nobody knows of it.
+    let number = reynard.incident_of("shop", "there", |_| true).await?["number"].clone();
+    let forgotten = "delete from jobs where incident = (select id from incidents where number = $1)";
+    sqlx::query(forgotten).bind(number.as_i64()).execute(&mut disk).await?;
+    let words = format!("#{number} has neither a next event nor a person");
+    wait_until("somebody to be told", seconds(ADRIFT), async || Ok(was_told(&pager, "ana", &words).then_some(()))).await?;
+    is_silent(&outside).await?;
+    reynard.post(&format!("/api/v1/incidents/{number}/acknowledge")).await?;
+    faults(&reynard, "incidents", 0).await?;
+    beats_on(&outside).await?;
+    Ok(disk.close().await?)
+}
+
+/// Waits until so many faults of a kind are counted.
+async fn faults(reynard: &Reynard, check: &str, count: usize) -> Result<()> {
+    let line = format!("reynard_watch_faults{{check=\"{check}\"}} {count}");
+    wait_until(&line, seconds(20), async || Ok(reynard.text("/metrics").await?.contains(&line).then_some(()))).await
+}
+
+/// Waits for two more heartbeats.
+async fn beats_on(outside: &Target) -> Result<()> {
+    let before = outside.calls_of("/beat").len();
+    wait_until("heartbeats", seconds(20), async || Ok((outside.calls_of("/beat").len() >= before + 2).then_some(()))).await
 }
 
 /// The source's alert that always fires.

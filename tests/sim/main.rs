@@ -54,6 +54,30 @@
 //! | the self-watch overlooks what is late | the story `watch::what_is_due_and_does_not_begin_is_told_once…` |
 //! | what a lost commit has settled is done again, or forgotten with the first part that is made | the story `lost::what_a_lost_commit_has_settled…` |
 //! | an end in order does not wait for the disk to say what became of a commit | the story `lost::an_attempt_that_only_a_lost_commit_knows_of…` |
+//! | one person's yes counts twice towards a quorum | the story `brakes::as_many_different_people_of_a_role…` |
+//! | a late answer ends its step, or is taken for the answer of a look or of the next attempt | the stories `late::an_answer_after_the_timeout…`, `while_a_check_looks…`, `the_late_answer_of_one_attempt…` |
+//! | a late answer is not listened for, or is not written down | the story `late::an_answer_after_the_timeout…` |
+//! | a late answer is not left for the node that has the work | the story `late::the_answer_that_a_node_gets…` |
+//! | a late answer is written down twice | the story `late::an_answer_after_the_timeout…` |
+//! | a late answer stays in the inbox once it is written down | the story `late::the_answer_that_a_node_gets…` |
+//! | an answer that counts already is told as a late one | the story `late::an_answer_that_counts_already…` |
+//! | a cancel makes no cut | the stories `cut::what_is_cut_off…` |
+//! | what is cut off goes on | the story `cut::what_only_looks_is_dropped…` |
+//! | what was handed out and not begun begins after the cut | the story `cut::what_had_not_begun…` |
+//! | what was cut off is told as succeeded | the stories `cut::what_is_cut_off…`; by its hand, `cut::what_only_looks…` |
+//! | a session on a PostgreSQL target outlives the cancel | `actions_real`, `a_change_that_is_cut_off…`; with the binary `real`, `cancel::a_cancelled_run…` |
+//! | the ledger is not counted anew after a commit that failed | the stories `trouble::what_was_counted_for_a_commit…`, `a_delivery_whose_work_is_refused…` |
+//! | a commit that a panic ended leaves the ledger sure | the story `trouble::what_was_counted_for_a_commit…` |
+//! | a breaker's row is not written, or not read at a start, on either database | `store`, `brakes::a_breaker_is_one_row…` |
+//! | what a refused commit has spent stays spent, on either database | `store`, `brakes::a_commit_that_is_refused…` |
+//! | an undo that came due while the process was down is dropped | the story `leases::a_mitigation_ends_at_its_time…` |
+//! | a rate that holds back pages nobody | the stories `brakes::a_service_is_counted…`, `a_second_try…`, `watch::automation_that_fails…` |
+//! | what is left to a person pages nobody | the story `brakes::many_targets_in_trouble…` |
+//! | a run that waits for its turn pages nobody | the story `brakes::a_run_that_waits_for_its_turn…` |
+//! | the file that holds is not looked at by a commit, or not before an attempt begins | the stories `hold::a_file_holds_as_well…`, `a_file_stops_an_attempt…` |
+//! | the file that holds is not seen on the disk | with the binary `real`, `hold::held_by_the_command_line…` |
+//! | a run that did nothing counts as gone well, as a false start, or in the median | the stories `trial::a_run_that_was_refused…`, `what_shadow_only_wrote_down…`, `a_run_that_a_hold…` |
+//! | the self-watch overlooks a store that takes nothing, what is late, stuck or adrift | with the binary `real`, `selfwatch::a_full_disk…` |
 //!
 //! Real ones that it found: a lower priority after a snooze waited for the higher one's first level (495 of an earlier drawing), and an attempt
 //! that a shutdown had put back was begun without its mark, and so once more when that life, too, ended (219, 462, 967 of another); a timer

@@ -117,6 +117,27 @@ async fn what_had_not_begun_when_its_run_was_cancelled_never_begins() {
 }
 
 #[tokio::test]
+async fn what_only_looks_is_dropped_at_once_also_when_it_does_not_listen() {
+    const WAITS: &str = "
+title: Look
+on: { type: service_down }
+steps:
+  - { id: look, title: Look, action: postgres.pool_status, target: orders-db, retry: { attempts: 3, backoff: 1s } }
+";
+    let app = App::with(&[("look", WAITS)]).await;
+    app.holds("postgres.pool_status");
+    let (incident, run) = app.is_under_way(1).await;
+    app.cancels(&incident, run).await;
+    assert_eq!(app.stands(run, "look").await, (RunStatus::Cancelled, StepStatus::Failed));
+    let said = app.sentences(incident.id).await.join("\n");
+    assert!(said.contains("\"Look\" failed: cut off on request; it may have happened"), "{said}");
+    app.lets_go("postgres.pool_status");
+    app.passes(Span::minutes(1)).await;
+    assert_eq!(app.calls().len(), 1, "its run is over");
+    app.assert_fold_is_state(incident.id).await;
+}
+
+#[tokio::test]
 async fn a_resolve_lets_end_what_is_under_way() {
     let app = App::with(&[("restart", RESTART)]).await;
     app.holds_until_cut_off("http.request");

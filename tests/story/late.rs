@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reynard::domain::decide::command::Command;
+use reynard::domain::decide::command::{AttemptRef, Command, LateAnswer, Performed};
 use reynard::domain::id::RunId;
 use reynard::domain::incident::Incident;
 use reynard::domain::run::StepStatus;
@@ -172,6 +172,26 @@ async fn so_many_answers_are_listened_for_and_no_more() {
     app.hears_late(&incident, 64).await;
     let heard = app.kinds(incident.id).await.iter().filter(|kind| *kind == "step_answered_late").count();
     assert_eq!((heard, in_doubt(&app.newest().await)), (64, 70));
+}
+
+#[tokio::test]
+async fn an_answer_that_counts_already_is_no_news_when_it_comes_a_second_time() {
+    let app = App::with(&[("restart", RESTART)]).await;
+    let incident = app.fires("ServiceDown", "critical").await;
+    let run = incident.runs_in_order()[0].id;
+    assert_eq!(app.restart(run).await, StepStatus::Succeeded);
+    // Its node had lost the work by then, left the answer for the other one, and had been heard all the same.
+    let comes = async |output: Value| {
+        let attempt = AttemptRef { run, step: "restart".to_owned(), attempt: 1, undo: false, check: false };
+        let performed = Performed { attempt, result: Ok(output), duration_ms: 5 };
+        let late = LateAnswer { performed, why: "its node a:1 had lost the work to another one".to_owned() };
+        app.runtime.command(incident.id, Actor::engine(), Command::AnsweredLate(late), None).await.expect("taken");
+        app.kinds(incident.id).await.iter().filter(|kind| *kind == "step_answered_late").count()
+    };
+    assert_eq!(comes(json!({"done": true})).await, 0);
+    assert_eq!(comes(json!({"done": false})).await, 1, "another answer than the one that counts is told");
+    assert_eq!(app.restart(run).await, StepStatus::Succeeded, "and changes nothing");
+    app.assert_fold_is_state(incident.id).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -93,6 +94,14 @@ impl Reynard {
 
     pub fn signal(&self, name: &str) {
         self.process.signal(name);
+    }
+
+    /// From here on none of its files takes a write any more, as when a disk is full; or all of them do again.
+    pub fn fills_its_disk(&self, full: bool) -> Result<()> {
+        let id = Pid::from_raw(self.process.id().try_into()?);
+        let most = getrlimit(Resource::Fsize).maximum;
+        prlimit(id, Resource::Fsize, Rlimit { current: if full { Some(0) } else { most }, maximum: most })?;
+        Ok(())
     }
 
     pub async fn get(&self, path: &str) -> Result<Value> {
@@ -185,7 +194,9 @@ impl Reynard {
 }
 
 fn serve(folder: &TempDir, environment: &[(String, String)], port: u16) -> Command {
-    let mut command = Command::new(binary());
+    // A write that its disk has no room for is an error then, and no signal that ends it.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary());
     command.current_dir(folder.path()).envs(environment.iter().cloned());
     command.args(["serve", "--config", "reynard.yaml", "--listen", &format!("127.0.0.1:{port}")]);
     command
