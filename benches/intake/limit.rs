@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use reynard::domain::id::IncidentId;
 use reynard::domain::incident::Incident;
+use reynard::domain::labels::Labels;
 use reynard::domain::time::Timestamp;
 use reynard::engine::store::{Batch, Job, Journal, Resumed, StoreError};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
@@ -169,6 +170,10 @@ struct Recorder {
 impl Journal for Recorder {
     async fn resume(&self, now: Timestamp) -> Result<Resumed, StoreError> {
         self.inner.resume(now).await
+    }
+
+    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
+        self.inner.firing(words).await
     }
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {

@@ -45,6 +45,18 @@ impl Troubles {
     }
 }
 
+/// Every word that a label may have for its value so that its alert may name one of the targets: some more than do name one. Nobody
+/// needs to look at alerts that have none of them.
+pub fn words(rulebook: &Rulebook) -> Vec<String> {
+    let own = |target: &Target| {
+        let set = NAMING.iter().filter_map(|label| target.extra.get(*label)).cloned();
+        let address = address(target.url.expose()).into_iter().flat_map(|(address, host)| [address.to_owned(), host.to_owned()]);
+        set.chain(address).chain([target.name.clone()]).collect::<Vec<_>>()
+    };
+    let words: BTreeSet<String> = rulebook.targets.values().flat_map(own).filter(|word| !word.is_empty()).collect();
+    words.into_iter().collect()
+}
+
 /// The targets that an alert's labels name.
 fn named(labels: &Labels, rulebook: &Rulebook) -> BTreeSet<String> {
     let naming: Vec<(&str, &str)> = NAMING.iter().filter_map(|name| Some((*name, labels.get(*name)?.as_str()))).collect();
@@ -57,14 +69,20 @@ fn names(target: &Target, label: &str, value: &str) -> bool {
         && (value == target.name || target.extra.get(label).is_some_and(|own| own == value) || is_address(target.url.expose(), value))
 }
 
-/// Whether the value is the host of a URL, with or without its port. What a URL says before its `@` is nobody's business.
+/// Whether the value is the host of a URL, with or without its port.
 fn is_address(url: &str, value: &str) -> bool {
-    let Some((_, rest)) = url.split_once("://") else { return false };
+    // Many things have one machine for their address; that one is named by its port, too.
+    let is_one = |host| !matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    address(url).is_some_and(|(address, host)| value == address || (value == host && is_one(host)))
+}
+
+/// Where a URL leads, with its port if it has one and without. What it says before its `@` is nobody's business.
+fn address(url: &str) -> Option<(&str, &str)> {
+    let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let address = authority.rsplit('@').next().unwrap_or_default();
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    // Many things have one machine for their address; that one is named by its port, too.
-    !address.is_empty() && (value == address || (value == host && !matches!(host, "localhost" | "127.0.0.1" | "[::1]")))
+    (!address.is_empty()).then_some((address, host))
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::domain::settings::Rulebook;
 use crate::domain::targets::Heir;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event};
+use crate::domain::trouble;
 use crate::engine::brief::{Brief, brief as brief_of};
 use crate::engine::error::EngineError;
 use crate::engine::incidents::Incidents;
@@ -42,9 +43,8 @@ use crate::engine::work::{Asked, Briefing, Item, Put, Said, Work, said};
 const BATCH: usize = 1_024;
 /// The pause before work that found the database gone is tried again.
 const HEAL: Span = Span::seconds(1);
-/// Rows that a commit lets go at most, and the incidents among them that begin to leave.
-const SLICE: u32 = 500;
-const LEAVING: u32 = 50;
+/// Of the rows that a commit lets go, one in so many is an incident that begins to leave.
+const LEAVING: u32 = 10;
 /// How often having heard of an incident again is written down.
 const HEARD_EVERY: Span = Span::minutes(1);
 
@@ -66,8 +66,11 @@ pub struct Writer {
     backlog: VecDeque<Backlog>,
     /// Another node writes now: nothing that memory holds counts any more.
     fenced: bool,
-    /// A commit was not made: what the ledger has counted for it is not true.
+    /// A commit was not made: what the ledger has counted for it is not true. Or there are other targets.
     unsure: bool,
+    /// The rules of the last commit, and the words by which an alert may name one of their targets.
+    rulebook: Arc<Rulebook>,
+    words: Vec<String>,
     /// Jobs whose commands were taken from the queue and are in no commit yet that was answered.
     in_hand: BTreeSet<i64>,
     /// Those of them that a commit settled whose answer was lost.
@@ -114,7 +117,8 @@ impl Writer {
         asked: mpsc::UnboundedSender<(Vec<Asked>, Beat)>,
         resumed: &Resumed,
     ) -> Self {
-        let ledger = ledger_of(resumed, &shared.rulebook());
+        let rulebook = shared.rulebook();
+        let (ledger, words) = (ledger_of(resumed, &rulebook), trouble::words(&rulebook));
         Self {
             journal,
             shared,
@@ -130,6 +134,8 @@ impl Writer {
             backlog: VecDeque::new(),
             fenced: false,
             unsure: false,
+            rulebook,
+            words,
             in_hand: BTreeSet::new(),
             settled: BTreeSet::new(),
             doubt: None,
@@ -192,7 +198,7 @@ impl Writer {
                     load.held.push(Waiting { done: None, beat: item.beat });
                 }
                 Work::Brief { job, done } => briefs.push((job, done)),
-                Work::LetGo { horizon, done } => slices.push((horizon, done, item.beat)),
+                Work::LetGo { horizon, rows, done } => slices.push(((horizon, rows), done, item.beat)),
             }
         }
         let idle = load.is_empty() && briefs.is_empty();
@@ -201,18 +207,18 @@ impl Writer {
             self.carry(load).await;
         }
         self.answer_briefs(briefs).await;
-        for (horizon, done, _beat) in slices {
-            let went = if idle { self.let_go(horizon).await } else { None };
+        for (slice, done, _beat) in slices {
+            let went = if idle { self.let_go(slice).await } else { None };
             let _ = done.send(went);
         }
     }
 
     /// Lets one slice of what is too old go. None when it has to wait: for a database that heals, or for whoever works with it.
-    async fn let_go(&mut self, horizon: Horizon) -> Option<LetGo> {
+    async fn let_go(&mut self, slice: (Horizon, u32)) -> Option<LetGo> {
         if self.shared.is_failing() || !self.backlog.is_empty() {
             return None;
         }
-        match self.try_let_go(horizon).await {
+        match self.try_let_go(slice).await {
             Ok(went) => Some(went),
             Err(error) => {
                 tracing::error!(%error, "What is too old could not be let go");
@@ -223,16 +229,16 @@ impl Writer {
         }
     }
 
-    async fn try_let_go(&mut self, horizon: Horizon) -> Result<LetGo, StoreError> {
+    async fn try_let_go(&mut self, (horizon, rows): (Horizon, u32)) -> Result<LetGo, StoreError> {
         let expired = match horizon.resolved {
-            Some(before) => self.journal.expired(before, LEAVING).await?,
+            Some(before) => self.journal.expired(before, rows.div_ceil(LEAVING)).await?,
             None => Vec::new(),
         };
         // What memory holds is being worked with.
         let leaving: Vec<_> = expired.into_iter().filter(|(id, _)| !self.incidents.contains(*id)).collect();
         let mut seal = self.seal;
         leaving.iter().for_each(|(_, link)| seal ^= *link);
-        let slice = Slice { horizon, leaving: leaving.into_iter().map(|(id, _)| id).collect(), seal, rows: SLICE };
+        let slice = Slice { horizon, leaving: leaving.into_iter().map(|(id, _)| id).collect(), seal, rows };
         let went = self.journal.let_go(&slice).await?;
         self.seal = seal;
         Ok(went)
@@ -253,13 +259,27 @@ impl Writer {
         }
     }
 
+    /// Settings with other targets were loaded: what is in trouble is counted anew.
+    fn minds_targets(&mut self, rulebook: &Arc<Rulebook>) {
+        if Arc::ptr_eq(&self.rulebook, rulebook) {
+            return;
+        }
+        self.rulebook = rulebook.clone();
+        let words = trouble::words(rulebook);
+        if words != self.words {
+            self.words = words;
+            self.unsure = true;
+        }
+    }
+
     async fn commit_all(&mut self, load: &Load, now: Timestamp) -> Result<Draft, Fault> {
+        let rulebook = self.shared.rulebook();
+        self.minds_targets(&rulebook);
         if self.is_in_doubt() || self.unsure {
             // The commit that failed may have been made all the same: what it asked for must not wait until somebody stumbles over it.
             self.catch_up().await?;
         }
         self.load_for(load).await?;
-        let rulebook = self.shared.rulebook();
         let mut draft = Draft::default();
         draft.batch.released.clone_from(&load.released);
         draft.batch.first_position = self.last_position + 1;
@@ -771,7 +791,7 @@ impl Writer {
     /// A commit may be made true although its answer was lost; whatever follows is then refused, because its places are taken.
     /// True when the disk was ahead of us and we have caught up: what is decided anew finds itself done already.
     async fn catch_up(&mut self) -> Result<bool, StoreError> {
-        let resumed = self.journal.resume(self.shared.clock.now()).await?;
+        let resumed = self.journal.resume_with(self.shared.clock.now(), &self.words).await?;
         // Letting go moves no number, but it does change the seal; and a hold that concerned no incident is known only by itself.
         self.seal = resumed.seal;
         let shadowed = std::mem::take(&mut self.ledger.shadowed);

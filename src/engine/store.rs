@@ -214,7 +214,7 @@ pub struct Resumed {
     pub last_commit_at: Timestamp,
     pub spent: Vec<Spent>,
     pub breakers: Vec<Breaker>,
-    /// Alerts of open incidents that fire: fingerprint and labels.
+    /// Alerts of open incidents that fire and may name a target: fingerprint and labels. `Journal::firing` reads them.
     pub firing: Vec<(IncidentId, String, Labels)>,
     /// Runs now open, by playbook; those that wait for their turn among them.
     pub running: BTreeMap<String, u32>,
@@ -304,6 +304,15 @@ pub struct RevisionText<'a> {
 #[async_trait]
 pub trait Journal: Send + Sync {
     async fn resume(&self, now: Timestamp) -> Result<Resumed, StoreError>;
+
+    /// Alerts of open incidents that fire and have one of these words for the value of a label that says where they come from:
+    /// fingerprint and such labels. There may be a million others, which name no target.
+    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError>;
+
+    /// What the writer needs, with what fires.
+    async fn resume_with(&self, now: Timestamp, words: &[String]) -> Result<Resumed, StoreError> {
+        Ok(Resumed { firing: self.firing(words).await?, ..self.resume(now).await? })
+    }
 
     /// All or nothing, fsynced before it returns.
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError>;

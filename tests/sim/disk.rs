@@ -149,11 +149,12 @@ impl Tables {
         self.in_order().into_iter().filter(works).collect()
     }
 
-    fn firing(&self) -> Vec<(IncidentId, String, Labels)> {
+    pub fn firing(&self, words: &[String]) -> Vec<(IncidentId, String, Labels)> {
+        let says = |row: &AlertRow| row.mark.firing && row.mark.labels.values().any(|value| words.contains(value));
         let open = self.incidents.values().map(|(_, state)| state).filter(|state| state.is_open());
         let of = |state: &Incident| self.alerts.get(&state.id).into_iter().flatten().map(|(name, row)| (name.clone(), row.clone()));
-        let firing = open
-            .flat_map(|state| of(state).filter(|(_, row)| row.mark.firing).map(|(name, row)| (state.id, name, naming(row.mark.labels))));
+        let firing =
+            open.flat_map(|state| of(state).filter(|(_, row)| says(row)).map(|(name, row)| (state.id, name, naming(row.mark.labels))));
         firing.filter(|(_, _, labels)| !labels.is_empty()).collect()
     }
 
@@ -179,7 +180,7 @@ impl Tables {
             records: self.records.clone(),
             spent: self.spent.iter().filter(|spent| spent.at > now - LONGEST_WINDOW).cloned().collect(),
             breakers: self.breakers.values().cloned().collect(),
-            firing: self.firing(),
+            firing: Vec::new(),
             running,
             at_work: self.at_work(),
             waiting: waiting.into_iter().map(|(_, _, playbook, waiter)| (playbook, waiter)).collect(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reynard::domain::id::IncidentId;
 use reynard::domain::incident::Incident;
+use reynard::domain::labels::Labels;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::engine::ports::Clock;
 use reynard::engine::store::{Batch, Delivery, Holder, Inbox, Job, Journal, Lease, Resumed, StoreError};
@@ -245,10 +246,15 @@ impl Journal for Session {
             Some(Bug::ForgetsTheRecords) => resumed.records.clear(),
             Some(Bug::ForgetsTheService) => resumed.spent.iter_mut().for_each(|spent| spent.service = None),
             Some(Bug::ForgetsWhoIsAtWork) => resumed.at_work.clear(),
-            Some(Bug::ForgetsWhatFires) => resumed.firing.clear(),
             _ => {}
         }
         Ok(resumed)
+    }
+
+    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
+        self.reads().await?;
+        let forgets = self.stage.planted == Some(Bug::ForgetsWhatFires);
+        Ok(if forgets { Vec::new() } else { self.tables().firing(words) })
     }
 
     /// However it ends, the time that it took is one in which nothing else could be done.

@@ -142,7 +142,7 @@ impl Writing {
             firing: self.below(2) == 0,
             starts_at: self.now,
             changed_at: self.now,
-            labels: Labels::from([(format!("l{}", self.odd()), self.odd())]),
+            labels: Labels::from([(format!("l{}", self.odd()), self.odd()), ("instance".to_owned(), self.odd())]),
             annotations: Labels::from([("a".to_owned(), self.odd())]),
         };
         let incident = &mut self.incidents[at].1;

@@ -15,6 +15,7 @@ use reynard::domain::chain::Digest;
 use reynard::domain::decide::command::Command;
 use reynard::domain::id::IncidentId;
 use reynard::domain::incident::Incident;
+use reynard::domain::labels::Labels;
 use reynard::domain::secret::Secret;
 use reynard::domain::settings::Settings;
 use reynard::domain::time::{Span, Timestamp};
@@ -149,6 +150,10 @@ impl Mortal {
 impl Journal for Mortal {
     async fn resume(&self, now: Timestamp) -> Result<Resumed, StoreError> {
         self.inner.resume(now).await
+    }
+
+    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
+        self.inner.firing(words).await
     }
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {

@@ -273,6 +273,20 @@ async fn many_targets_in_trouble_are_left_to_a_person_who_may_still_have_it_done
 }
 
 #[tokio::test]
+async fn a_target_whose_alerts_fire_already_is_in_trouble_once_the_settings_name_it() {
+    let app = App::with_settings(HOUSE, &[("one", &restarts("one"))]).await;
+    let whole = (*app.runtime.rulebook()).clone();
+    let mut less = whole.clone();
+    less.targets.retain(|name, _| !["two", "three"].contains(&name.as_str()));
+    app.runtime.reload(less, app.hands());
+    app.posts(&body(&[alert("Slow", "firing", &[("instance", "two:8081")]), alert("Slower", "firing", &[("target", "three")])])).await;
+    app.runtime.reload(whole, app.hands());
+    let incident = fire(&app, "one").await;
+    assert_eq!(app.calls().len(), 0);
+    assert!(says(&app, &incident, "Held back by the limit correlated: 30%: 3 of the 4 targets of orders are in trouble at once").await);
+}
+
+#[tokio::test]
 async fn whoever_releases_automation_has_not_asked_for_what_waited_for_that() {
     let tries = restarts("one").replace("path: /restart }", "path: /restart }, retry: { attempts: 2, backoff: 1m }");
     let app = App::with_settings(HOUSE, &[("one", &tries)]).await;

@@ -11,6 +11,7 @@ use reynard::domain::decide::command::Command;
 use reynard::domain::escalation::{Level, Plan, Policy};
 use reynard::domain::id::IncidentId;
 use reynard::domain::incident::{Incident, NotificationStatus, Status};
+use reynard::domain::labels::Labels;
 use reynard::domain::run::RunStatus;
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
@@ -107,6 +108,10 @@ pub struct Shaky {
 impl Journal for Shaky {
     async fn resume(&self, now: Timestamp) -> Result<Resumed, StoreError> {
         self.store.resume(now).await
+    }
+
+    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
+        self.store.firing(words).await
     }
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::domain::chain::Digest;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
+use crate::domain::labels::Labels;
 use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, RevisionText, Slice, StoreError};
@@ -143,6 +144,13 @@ const INTO_META: &str = "
 impl Journal for PostgresStore {
     async fn resume(&self, now: Timestamp) -> Result<Resumed, StoreError> {
         self.read_resumed(now).await.map_err(store_error)
+    }
+
+    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
+        if words.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.firing_of(words).await.map_err(store_error)
     }
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
@@ -344,7 +352,6 @@ impl PostgresStore {
         };
         resumed.spent = self.spent_after(&readers, now - LONGEST_WINDOW).await?;
         resumed.breakers = self.stored_breakers(&readers).await?;
-        resumed.firing = self.firing(&readers).await?;
         for row in
             sqlx::query("select playbook, count(*) as n from runs where ended_at is null group by playbook").fetch_all(&readers).await?
         {

@@ -19,12 +19,17 @@ const SPENT: &str = "
     where at > $1
     order by at, id";
 
-// Read one by one: there may be a hundred thousand, and few name a target.
+// Looked through here, where the labels lie: there may be a million, and few name a target.
 const FIRING: &str = "
     select a.incident, a.fingerprint, a.labels
     from incidents as i
     join alerts as a on a.incident = i.id
-    where i.status <> 'resolved' and a.firing = 1";
+    where i.status <> 'resolved'
+      and a.firing = 1
+      and exists (
+          select 1
+          from json_each(a.labels) as label
+          where label.value in (select value from json_each($1)))";
 
 const BREAKERS: &str = "
     select playbook, failures, opened_at, opened_by
@@ -53,8 +58,8 @@ impl SqliteStore {
         found.iter().map(spent).collect()
     }
 
-    pub(super) async fn firing(&self) -> Result<Vec<(IncidentId, String, Labels)>, sqlx::Error> {
-        let mut found = sqlx::query(FIRING).fetch(&self.readers);
+    pub(super) async fn firing_of(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, sqlx::Error> {
+        let mut found = sqlx::query(FIRING).bind(rows::to_json(&words)).fetch(&self.readers);
         let mut firing = Vec::new();
         while let Some(row) = found.try_next().await? {
             let mut labels: Labels = rows::from_json(row.try_get("labels")?)?;

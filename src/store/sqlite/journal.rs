@@ -10,6 +10,7 @@ use tokio::sync::MutexGuard;
 use crate::domain::chain::Digest;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
+use crate::domain::labels::Labels;
 use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, RevisionText, Slice, StoreError};
@@ -128,6 +129,13 @@ impl Journal for SqliteStore {
         self.read_resumed(now).await.map_err(store_error)
     }
 
+    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
+        if words.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.firing_of(words).await.map_err(store_error)
+    }
+
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
         let (place, mut connection) = self.take_writer().await?;
         let written = write(&mut connection, batch, now).await;
@@ -241,7 +249,6 @@ impl SqliteStore {
         };
         resumed.spent = self.spent_after(now - LONGEST_WINDOW).await?;
         resumed.breakers = self.stored_breakers().await?;
-        resumed.firing = self.firing().await?;
         for row in sqlx::query("select playbook, count(*) as n from runs where ended_at is null group by playbook")
             .fetch_all(&self.readers)
             .await?
