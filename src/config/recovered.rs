@@ -60,7 +60,7 @@ pub fn read(at: At<'_>, context: Context<'_>, vars: &BTreeMap<String, Var>, step
 fn alerts_resolved(alerts: At<'_>, hold: Option<Span>, within: Option<Span>) -> Option<Question> {
     alerts.one_of(&[("resolved", ())])?;
     let with = json!({ "for": written(hold?), "within": written(within?) });
-    let nothing = scope::step(&[], &[], Own { vars: &BTreeMap::new(), outputs: &NOTHING, target: None, item: None });
+    let nothing = scope::step(&[], &[], Own { vars: &BTreeMap::new(), outputs: &NOTHING, target: None });
     Some(Question { action: ALERTS_RESOLVED, target: None, with: ValueTemplate::parse(&with, &nothing.earlier).ok()? })
 }
 
@@ -79,7 +79,7 @@ fn prometheus(fields: &Fields<'_>, query: At<'_>, (hold, within): (Option<Span>,
         }
     });
     let all: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
-    let scope = scope::step(&all, &all, Own { vars, outputs: context.outputs, target: None, item: None });
+    let scope = scope::step(&all, &all, Own { vars, outputs: context.outputs, target: None });
     let asked = scope::step_values(query, &json!(query.words()?), &scope);
     let with = Map::from_iter([
         ("query".to_owned(), json!(query.words()?)),

@@ -43,8 +43,15 @@ pub struct Own<'a> {
     pub outputs: &'a Outputs,
     /// What the kind of its target adds, if it has one.
     pub target: Option<&'a [&'a str]>,
-    /// The item that a `for_each` is at, and its type.
-    pub item: Option<(&'a str, &'a Type)>,
+}
+
+impl StepScope {
+    /// The item that a `for_each` is at.
+    pub fn adds_item(&mut self, name: &str, kind: &Type) {
+        for schema in [&mut self.earlier, &mut self.all] {
+            schema.names.insert(name.to_owned(), kind.clone());
+        }
+    }
 }
 
 /// The incident, the results of steps, the run's vars, and the target of a step that has one.
@@ -57,9 +64,6 @@ fn after(ids: &[&str], own: Own<'_>) -> Schema {
     let result = |id: &str| object([("status", Type::Text), ("output", own.outputs.get(id).cloned().unwrap_or(Type::Any))]);
     schema.names.insert("steps".to_owned(), object(ids.iter().map(|id| (*id, result(id)))));
     schema.names.insert("vars".to_owned(), object(own.vars.iter().map(|(name, var)| (name.as_str(), type_of(var.kind)))));
-    if let Some((name, kind)) = own.item {
-        schema.names.insert(name.to_owned(), kind.clone());
-    }
     if let Some(extra) = own.target {
         let fields = ["name", "kind", "service"].iter().chain(extra);
         schema.names.insert("target".to_owned(), object(fields.map(|name| (*name, Type::Text))));

@@ -144,10 +144,12 @@ fn one(placed: &Placed<'_>, before: &[&str], all: &[&str], around: Around<'_>) -
     let known = target.map(|at| at.raw_text().and_then(|name| context.targets.get(name)));
     let extra: Option<Vec<&str>> =
         known.map(|target| target.map(|target| target.extra.keys().map(String::as_str).collect()).unwrap_or_default());
-    let own = Own { vars, outputs: context.outputs, target: extra.as_deref(), item: None };
-    let each = each(&fields, &scope::step(&placed.earlier, all, own));
-    let item = each.as_ref().and_then(|each| each.as_ref()).map(|(each, kind)| (each.name.as_str(), kind));
-    let scope = scope::step(&placed.earlier, all, Own { item, ..own });
+    let own = Own { vars, outputs: context.outputs, target: extra.as_deref() };
+    let mut scope = scope::step(&placed.earlier, all, own);
+    let each = each(&fields, &scope);
+    if let Some(Some((each, kind))) = &each {
+        scope.adds_item(&each.name, kind);
+    }
     let condition = fields.optional("when").map(|at| scope::step_expression(at, &scope));
     let on_failure = fields.optional("on_failure").and_then(on_failure).unwrap_or_default();
     let retry = fields.optional("retry").map_or(Some(Retry::default()), self::retry);
