@@ -411,8 +411,9 @@ impl Loops {
 /// A writer that fell over takes nothing any more; whoever asks "ready?" must hear it, so that the process is started anew.
 async fn watched(work: impl Future<Output = ()>, shared: Arc<Shared>) -> Over {
     if AssertUnwindSafe(work).catch_unwind().await.is_err() {
-        tracing::error!("The writer fell over; nothing is taken until Reynard is started again");
+        // First of all: whoever fell may have fallen over the log.
         shared.closes(Some("the writer fell over; start Reynard again"));
+        tracing::error!("The writer fell over; nothing is taken until Reynard is started again");
         return Over::Fell;
     }
     Over::Fenced

@@ -69,6 +69,11 @@ impl Tables {
         Ok(())
     }
 
+    /// What was there before the story.
+    pub fn remembers(&mut self, records: BTreeMap<String, Record>) {
+        self.records.extend(records);
+    }
+
     pub fn apply(&mut self, batch: &Batch, now: Timestamp) {
         self.deliveries.extend(batch.deliveries.iter().cloned());
         let taken = batch.taken();

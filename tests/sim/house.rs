@@ -1,11 +1,15 @@
 //! A house drawn by chance: its settings, of every shape that limits and policies can have, and a few playbooks.
-//! They are texts that the real loader reads and checks.
+//! They are texts that the real loader reads and checks; and what those playbooks have earned before.
+
+use std::collections::BTreeMap;
 
 use reynard::action::catalog;
 use reynard::config::files::{Files, TextFile};
 use reynard::config::load;
 use reynard::config::secrets::NoSecrets;
+use reynard::domain::autonomy::{Ended, Record};
 use reynard::domain::settings::Settings;
+use reynard::domain::time::Span;
 
 use crate::playbook;
 use crate::seed::Chance;
@@ -23,6 +27,17 @@ pub fn draw(chance: &Chance) -> Settings {
     let loaded = load::load(&files, &catalog::specs(), &NoSecrets, None);
     assert!(!loaded.diagnostics.has_errors(), "{}\n{settings}\n{}", loaded.diagnostics.to_text(false), texts.join("\n"));
     loaded.settings.expect("no errors")
+}
+
+/// What the time before the story has left of playbooks that earn their freedom: half of them have it, and have it to lose.
+pub fn earned(chance: &Chance, settings: &Settings) -> BTreeMap<String, Record> {
+    let mut earned: BTreeMap<String, Record> = BTreeMap::new();
+    for playbook in settings.rulebook.playbooks.values() {
+        let Some(policy) = playbook.autonomy.filter(|_| chance.one_in(2)) else { continue };
+        let record = earned.entry(playbook.slug.clone()).or_default();
+        (0..policy.ask_until).for_each(|_| record.ended(Ended::Verified, Span::minutes(3), Some(policy)));
+    }
+    earned
 }
 
 fn settings(chance: &Chance) -> String {

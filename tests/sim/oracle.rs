@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use reynard::domain::autonomy::Record as Earned;
 use reynard::domain::decide::command::{Effect, Wake};
 use reynard::domain::id::{IncidentId, RunId};
 use reynard::domain::incident::{Incident, NotificationStatus, Status};
@@ -46,10 +47,10 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    pub fn new(record: Arc<Record>, weather: Arc<Weather>, rulebook: Arc<Rulebook>) -> Self {
+    pub fn new(record: Arc<Record>, weather: Arc<Weather>, rulebook: Arc<Rulebook>, earned: &BTreeMap<String, Earned>) -> Self {
         let (folded, replanned, untold, rungs, begun, again, last_at, commits) = Default::default();
         let brakes = Brakes::new(record.clone(), rulebook.clone());
-        let trust = Trust::new(record.clone(), rulebook.clone());
+        let trust = Trust::new(record.clone(), rulebook.clone(), earned);
         Self { record, weather, rulebook, folded, replanned, untold, rungs, begun, brakes, trust, again, last_at, commits }
     }
 

@@ -93,10 +93,14 @@ impl Stage {
         weather.nobody_works(truth.tells());
         let nodes = 1 + chance.below(2) as usize;
         let settings = house::draw(&chance);
-        let oracle = Mutex::new(Oracle::new(record.clone(), weather.clone(), Arc::new(settings.rulebook.clone())));
+        let earned = house::earned(&chance, &settings);
+        let oracle = Mutex::new(Oracle::new(record.clone(), weather.clone(), Arc::new(settings.rulebook.clone()), &earned));
         let doors = Mutex::new(vec![None; nodes]);
-        let (bound, messages, tables, lease, released, left, seen, held, releases, active, turns) = Default::default();
+        let (bound, messages, lease, released, left, seen, held, releases, active, turns) = Default::default();
         let (grips, consents) = Default::default();
+        let mut tables = Tables::default();
+        tables.remembers(earned);
+        let tables = Mutex::new(tables);
         Self {
             chance,
             truth,
@@ -126,7 +130,10 @@ impl Stage {
 
     /// One whose commits are kept.
     pub fn kept(seed: u64) -> Self {
-        Self { kept: Some(Mutex::default()), ..Self::new(seed, None, false) }
+        let stage = Self::new(seed, None, false);
+        let now = stage.truth.tells();
+        let records = stage.tables().resumed(now).records.into_iter().collect();
+        Self { kept: Some(Mutex::new(vec![(Batch { records, ..Batch::default() }, now)])), ..stage }
     }
 
     pub fn oracle(&self) -> MutexGuard<'_, Oracle> {

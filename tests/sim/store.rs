@@ -28,6 +28,9 @@ const PROMPT: Span = Span(100);
 /// How long after the last grant a holder of the lease may still begin something, as in `store/postgres/lease.rs`.
 const SURE_FOR: Duration = Duration::from_secs(7);
 
+/// A question to the lease's row that lasts longer was asked by somebody who stood still.
+const ASLEEP: Duration = Duration::from_secs(1);
+
 /// How long a look into an empty inbox lasts, if nothing is put in.
 const LOOKS_EVERY: Duration = Duration::from_secs(30);
 
@@ -200,7 +203,12 @@ impl Session {
 
     /// The way to the lease's row, which is the database's.
     async fn asks(&self) -> Result<(), StoreError> {
+        let began = Instant::now();
         self.takes_its_time().await;
+        // Whoever has slept over it has to ask once more, and what it had in hand does not wait for the answer.
+        if began.elapsed() > ASLEEP && !self.stage.weather.is_fair() {
+            tokio::time::sleep(Duration::from_millis(self.stage.chance.between(1, 20))).await;
+        }
         if self.is_gone() {
             return Err(self.unavailable("the lease could not be asked for"));
         }

@@ -1,6 +1,7 @@
 //! Many seeds over all processors, and a watch over each: one that does not end by itself is named, instead of keeping everybody waiting.
 //! Knows nothing of what a story tells.
 
+use std::io::Write;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -94,7 +95,10 @@ impl Watched {
 fn watch(watched: &[Watched], over: &AtomicBool) {
     while !over.load(Ordering::SeqCst) {
         if let Some(seed) = watched.iter().find_map(Watched::endless) {
-            eprintln!("seed {seed} does not end within {} s; see it with REYNARD_SEED={seed} cargo test --test sim", ENDLESS.as_secs());
+            // What is printed otherwise is kept for the test's end, which there will be none of.
+            let told =
+                format!("seed {seed} does not end within {} s; see it with REYNARD_SEED={seed} cargo test --test sim", ENDLESS.as_secs());
+            let _ = writeln!(std::io::stderr(), "{told}");
             std::process::exit(101);
         }
         std::thread::sleep(Duration::from_millis(20));

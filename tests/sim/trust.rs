@@ -1,9 +1,10 @@
 //! What is not done, or not without a yes, judged from the log alone: shadow, approvals with their quorum, and autonomy that is earned
-//! and lost. Knows neither limits nor what is stored of a playbook's record.
+//! and lost. Knows neither limits nor what is stored of a playbook's record, but what it was before the story.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use reynard::domain::autonomy::Record as Earned;
 use reynard::domain::incident::Incident;
 use reynard::domain::playbook::{Otherwise, Playbook};
 use reynard::domain::run::{Request, Run, StepStatus};
@@ -26,8 +27,9 @@ pub struct Trust {
 }
 
 impl Trust {
-    pub fn new(record: Arc<Record>, rulebook: Arc<Rulebook>) -> Self {
-        Self { record, rulebook, records: BTreeMap::new() }
+    pub fn new(record: Arc<Record>, rulebook: Arc<Rulebook>, earned: &BTreeMap<String, Earned>) -> Self {
+        let records = earned.iter().map(|(slug, earned)| (slug.clone(), (earned.good, earned.bad))).collect();
+        Self { record, rulebook, records }
     }
 
     /// A fact of an incident as it was before it.
