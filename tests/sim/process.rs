@@ -166,7 +166,9 @@ impl Process {
                 }
             }
         }
-        let undisturbed = failures == self.stage.weather.failures.load(Ordering::SeqCst) && self.stage.may_write(self.who);
+        // A disk that stands still for longer than the grace has failed nobody, and said nothing either.
+        let answers = !self.stage.weather.keeps_all_from_work(self.stage.truth.elapsed());
+        let undisturbed = answers && failures == self.stage.weather.failures.load(Ordering::SeqCst) && self.stage.may_write(self.who);
         if undisturbed {
             verdict::nothing_is_held_that_was_not_begun(&self.stage);
         }
