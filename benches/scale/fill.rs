@@ -83,7 +83,7 @@ impl Fill<'_> {
         }
         // PostgreSQL looks at its tables by itself after a while; SQLite never does.
         if matches!(db, Database::Postgres(_)) {
-            db.execute("analyze").await?;
+            db.execute("vacuum analyze").await?;
         }
         for statement in ["update meta set value = cast(cast(value as bigint) - 60000 as text) where name = 'last_commit_at'"] {
             db.execute(statement).await?;

@@ -14,6 +14,9 @@ use crate::sink::Sink;
 /// The priorities of the incidents that all others are copies of, by what makes them so.
 pub const TEMPLATES: [(&str, &str); 3] = [("ServiceDown", "critical"), ("Busy", "critical"), ("Slow", "warning")];
 
+/// Things that automation may change.
+const TARGETS: u32 = 100;
+
 pub struct Server {
     url: String,
     child: Child,
@@ -27,11 +30,15 @@ impl Server {
     pub async fn start(database: &str, sink: &Sink) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("playbooks"))?;
+        // As many as a house of this size has. No alert here names one; each has to be asked.
+        let target = |n: u32| format!("svc-{n:02}: {{ kind: http, url: 'http://10.0.1.{n}:8080', service: svc-{n:02} }}");
+        let targets = (0..TARGETS).map(target).collect::<Vec<_>>().join(", ");
         let settings = format!(
             "channels: {{ pager: {{ kind: webhook, url: '{}' }} }}
+targets: {{ {} }}
 escalation: {{ policies: {{ default: {{ P1: {{ respond_within: 1h, levels: [ {{ notify: [pager], after: 0s }}, {{ notify: [pager], after: 30s }} ] }} }} }} }}
 ",
-            sink.url
+            sink.url, targets
         );
         fs::write(folder.path().join("reynard.yaml"), settings)?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();

@@ -43,8 +43,9 @@ use crate::engine::work::{Asked, Briefing, Item, Put, Said, Work, said};
 const BATCH: usize = 1_024;
 /// The pause before work that found the database gone is tried again.
 const HEAL: Span = Span::seconds(1);
-/// Of the rows that a commit lets go, one in so many is an incident that begins to leave.
-const LEAVING: u32 = 10;
+/// Rows that a commit lets go at most, and the incidents among them that begin to leave.
+const SLICE: u32 = 500;
+const LEAVING: u32 = 50;
 /// How often having heard of an incident again is written down.
 const HEARD_EVERY: Span = Span::minutes(1);
 
@@ -198,7 +199,7 @@ impl Writer {
                     load.held.push(Waiting { done: None, beat: item.beat });
                 }
                 Work::Brief { job, done } => briefs.push((job, done)),
-                Work::LetGo { horizon, rows, done } => slices.push(((horizon, rows), done, item.beat)),
+                Work::LetGo { horizon, done } => slices.push((horizon, done, item.beat)),
             }
         }
         let idle = load.is_empty() && briefs.is_empty();
@@ -207,18 +208,18 @@ impl Writer {
             self.carry(load).await;
         }
         self.answer_briefs(briefs).await;
-        for (slice, done, _beat) in slices {
-            let went = if idle { self.let_go(slice).await } else { None };
+        for (horizon, done, _beat) in slices {
+            let went = if idle { self.let_go(horizon).await } else { None };
             let _ = done.send(went);
         }
     }
 
     /// Lets one slice of what is too old go. None when it has to wait: for a database that heals, or for whoever works with it.
-    async fn let_go(&mut self, slice: (Horizon, u32)) -> Option<LetGo> {
+    async fn let_go(&mut self, horizon: Horizon) -> Option<LetGo> {
         if self.shared.is_failing() || !self.backlog.is_empty() {
             return None;
         }
-        match self.try_let_go(slice).await {
+        match self.try_let_go(horizon).await {
             Ok(went) => Some(went),
             Err(error) => {
                 tracing::error!(%error, "What is too old could not be let go");
@@ -229,16 +230,16 @@ impl Writer {
         }
     }
 
-    async fn try_let_go(&mut self, (horizon, rows): (Horizon, u32)) -> Result<LetGo, StoreError> {
+    async fn try_let_go(&mut self, horizon: Horizon) -> Result<LetGo, StoreError> {
         let expired = match horizon.resolved {
-            Some(before) => self.journal.expired(before, rows.div_ceil(LEAVING)).await?,
+            Some(before) => self.journal.expired(before, LEAVING).await?,
             None => Vec::new(),
         };
         // What memory holds is being worked with.
         let leaving: Vec<_> = expired.into_iter().filter(|(id, _)| !self.incidents.contains(*id)).collect();
         let mut seal = self.seal;
         leaving.iter().for_each(|(_, link)| seal ^= *link);
-        let slice = Slice { horizon, leaving: leaving.into_iter().map(|(id, _)| id).collect(), seal, rows };
+        let slice = Slice { horizon, leaving: leaving.into_iter().map(|(id, _)| id).collect(), seal, rows: SLICE };
         let went = self.journal.let_go(&slice).await?;
         self.seal = seal;
         Ok(went)

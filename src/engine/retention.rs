@@ -18,12 +18,8 @@ const FIRST: Span = Span::minutes(1);
 const EVERY: Span = Span::hours(1);
 /// The pause between two slices at the least: what comes in meanwhile goes first.
 const BETWEEN: Span = Span(50);
-/// And the pause by how long the last slice took, so that whoever comes in meets one in twenty-five times at most.
-const REST: u32 = 25;
-/// What a slice may take, so that whoever meets it hardly notices; its rows follow that, between these.
-const AIM: Duration = Duration::from_millis(3);
-const FEW: u32 = 16;
-const MANY: u32 = 512;
+/// And so many times as long as the last slice took: of those who come in meanwhile one in a hundred meets one at most.
+const REST: u32 = 100;
 /// The pause after the writer had something better to do.
 const LATER: Span = Span::seconds(1);
 /// How long a person's request is known again by its idempotency key. A repeat comes within minutes.
@@ -32,19 +28,17 @@ const REQUESTS: Span = Span::hours(24 * 7);
 /// Works until the writer is gone.
 pub(super) async fn keep(shared: Arc<Shared>, queue: mpsc::WeakSender<Item>) {
     let mut at = shared.now() + FIRST;
-    let mut rows = FEW;
     loop {
         while shared.clock.now() < at {
             shared.clock.wait_until(at).await;
         }
         let began = Instant::now();
-        let Some(answer) = ask(&shared, &queue, rows) else { return };
+        let Some(answer) = ask(&shared, &queue) else { return };
         let answer = answer.await.ok().flatten();
         let took = began.elapsed();
         let pause = match answer {
             Some(went) if went.rows() > 0 => {
                 told(&shared, went);
-                rows = if took > AIM { (rows / 2).max(FEW) } else { (rows * 2).min(MANY) };
                 BETWEEN.max(rest_after(took))
             }
             Some(_) => EVERY,
@@ -59,11 +53,11 @@ fn rest_after(took: Duration) -> Span {
 }
 
 /// Asks the writer for a slice. None once there is no writer; an answer that never comes when its queue is full.
-fn ask(shared: &Shared, queue: &mpsc::WeakSender<Item>, rows: u32) -> Option<oneshot::Receiver<Option<LetGo>>> {
+fn ask(shared: &Shared, queue: &mpsc::WeakSender<Item>) -> Option<oneshot::Receiver<Option<LetGo>>> {
     let queue = queue.upgrade()?;
     let horizon = horizon(&shared.rulebook().retention, shared.now());
     let (done, answer) = oneshot::channel();
-    let full = queue.try_send(Item { work: Work::LetGo { horizon, rows, done }, beat: shared.pulse.begin() });
+    let full = queue.try_send(Item { work: Work::LetGo { horizon, done }, beat: shared.pulse.begin() });
     match full {
         Err(mpsc::error::TrySendError::Closed(_)) => None,
         _ => Some(answer),

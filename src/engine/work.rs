@@ -41,7 +41,6 @@ pub enum Work {
     /// Let a slice of what is too old go, once nothing else waits; answers how much went, none if something else waited.
     LetGo {
         horizon: Horizon,
-        rows: u32,
         done: oneshot::Sender<Option<LetGo>>,
     },
     /// What a worker needs to know for a job.

@@ -104,18 +104,24 @@ const KIN: &str = "
         limit $4) as i
     order by i.number desc";
 
+/// The open ones are walked once.
 const TOTALS: &str = "
     select
-        (select count(*) from incidents where status <> 'resolved' and priority = 1) as p1,
-        (select count(*) from incidents where status <> 'resolved' and priority = 2) as p2,
-        (select count(*) from incidents where status <> 'resolved' and priority = 3) as p3,
-        (select count(*) from incidents where status <> 'resolved' and priority = 4) as p4,
-        (select count(*) from incidents where status <> 'resolved' and status = 'triggered') as unacknowledged,
+        open.*,
         (select max(position) from deliveries) as deliveries,
         (select received_at from deliveries order by position desc limit 1) as last_delivery_at,
         (select source from deliveries order by position desc limit 1) as last_delivery_from,
         (select max(position) from timeline) as last_position,
-        (select value from meta where name = 'holds') as holds";
+        (select value from meta where name = 'holds') as holds
+    from (
+        select
+            count(*) filter (where priority = 1) as p1,
+            count(*) filter (where priority = 2) as p2,
+            count(*) filter (where priority = 3) as p3,
+            count(*) filter (where priority = 4) as p4,
+            count(*) filter (where status = 'triggered') as unacknowledged
+        from incidents
+        where status <> 'resolved') as open";
 
 /// By the index of what was skipped, so that only its last days are read.
 const SHADOWED: &str = "
