@@ -77,6 +77,8 @@
 //! | the file that holds is not looked at by a commit, or not before an attempt begins | the stories `hold::a_file_holds_as_well…`, `a_file_stops_an_attempt…` |
 //! | the file that holds is not seen on the disk | with the binary `real`, `hold::held_by_the_command_line…` |
 //! | a run that did nothing counts as gone well, as a false start, or in the median | the stories `trial::a_run_that_was_refused…`, `what_shadow_only_wrote_down…`, `a_run_that_a_hold…` |
+//! | settings that name other targets do not count anew what is in trouble | the story `brakes::a_target_whose_alerts_fire_already…` |
+//! | what is handed to a worker that is gone is not taken back | the story `lost::an_attempt_that_is_committed_after…` |
 //! | the self-watch overlooks a store that takes nothing, what is late, stuck or adrift | with the binary `real`, `selfwatch::a_full_disk…` |
 //!
 //! Real ones that it found: a lower priority after a snooze waited for the higher one's first level (495 of an earlier drawing), and an attempt
