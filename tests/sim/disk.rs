@@ -155,7 +155,7 @@ impl Tables {
     }
 
     pub fn firing(&self, words: &[String]) -> Vec<(IncidentId, String, Labels)> {
-        let says = |row: &AlertRow| row.mark.firing && row.mark.labels.values().any(|value| words.contains(value));
+        let says = |row: &AlertRow| row.mark.firing && naming(row.mark.labels.clone()).values().any(|value| words.contains(value));
         let open = self.incidents.values().map(|(_, state)| state).filter(|state| state.is_open());
         let of = |state: &Incident| self.alerts.get(&state.id).into_iter().flatten().map(|(name, row)| (name.clone(), row.clone()));
         let firing =

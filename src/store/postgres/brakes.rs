@@ -98,8 +98,9 @@ impl PostgresStore {
     }
 }
 
-/// Finds compact JSON in which one of the words is a value: within a text a quote never stands without a backslash.
+/// Finds compact JSON in which one of the words is the value of a label that says where an alert comes from: within a text a quote never
+/// stands without a backslash.
 fn pattern(words: &[String]) -> Option<String> {
     let word = |word: &String| regex::escape(&rows::to_json(word));
-    (words.len() <= WORDS).then(|| format!(":({})", words.iter().map(word).collect::<Vec<_>>().join("|")))
+    (words.len() <= WORDS).then(|| format!("[{{,]\"({})\":({})", NAMING.join("|"), words.iter().map(word).collect::<Vec<_>>().join("|")))
 }

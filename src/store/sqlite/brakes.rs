@@ -29,7 +29,8 @@ const FIRING: &str = "
       and exists (
           select 1
           from json_each(a.labels) as label
-          where label.value in (select value from json_each($1)))";
+          where label.key in (select value from json_each($2))
+            and label.value in (select value from json_each($1)))";
 
 const BREAKERS: &str = "
     select playbook, failures, opened_at, opened_by
@@ -59,7 +60,7 @@ impl SqliteStore {
     }
 
     pub(super) async fn firing_of(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, sqlx::Error> {
-        let mut found = sqlx::query(FIRING).bind(rows::to_json(&words)).fetch(&self.readers);
+        let mut found = sqlx::query(FIRING).bind(rows::to_json(&words)).bind(rows::to_json(&NAMING)).fetch(&self.readers);
         let mut firing = Vec::new();
         while let Some(row) = found.try_next().await? {
             let mut labels: Labels = rows::from_json(row.try_get("labels")?)?;
