@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::domain::autonomy::Record;
-use crate::domain::breaker::Breakers;
 use crate::domain::chain::{Digest, Stored};
 use crate::domain::decide::command::{AttemptRef, Command, Effect, Refusal, Wake};
 use crate::domain::decide::turn::{Decision, World, decide};
@@ -28,6 +27,7 @@ use crate::engine::brief::{Brief, brief as brief_of};
 use crate::engine::error::EngineError;
 use crate::engine::incidents::Incidents;
 use crate::engine::intake::Key;
+use crate::engine::ledger::ledger_of;
 use crate::engine::load::{Arrival, Backlog, Load, Waiting, give_up};
 use crate::engine::narrate::narrate;
 use crate::engine::ports::Cut;
@@ -856,26 +856,6 @@ impl Writer {
         let cancelled = state.runs.get(run).is_some_and(|run| run.status == RunStatus::Cancelled);
         Some(brief.cut_by(|| if cancelled { Cut::already() } else { self.shared.cuts.of(*run) }))
     }
-}
-
-/// What was spent and what runs, counted from the disk.
-fn ledger_of(resumed: &Resumed, rulebook: &Rulebook) -> Ledger {
-    let mut ledger = Ledger::default();
-    ledger.breakers = Breakers::from_stored(resumed.breakers.iter().cloned());
-    resumed.firing.iter().for_each(|(incident, alert, labels)| ledger.troubles.fires(*incident, alert, labels, rulebook));
-    resumed.spent.iter().for_each(|spent| ledger.spend(spent.clone()));
-    for (playbook, open) in &resumed.running {
-        let waiting = resumed.waiting.iter().filter(|(waits, _)| waits == playbook).count();
-        (waiting..*open as usize).for_each(|_| ledger.run_begins(playbook, RunId::default()));
-    }
-    resumed.waiting.iter().for_each(|(playbook, waiter)| ledger.run_waits(playbook, *waiter));
-    ledger.switch.holds = resumed.holds.clone();
-    ledger.records = resumed.records.clone();
-    for incident in &resumed.at_work {
-        ledger.targets.take(incident, rulebook);
-        ledger.switch.take(incident);
-    }
-    ledger
 }
 
 /// An entry as the log keeps it.

@@ -11,6 +11,7 @@ mod inbox;
 pub mod incidents;
 pub mod intake;
 mod late;
+mod ledger;
 pub mod load;
 pub mod metrics;
 pub mod narrate;
