@@ -140,8 +140,8 @@ impl Fill<'_> {
                  from timeline, {numbers} as c where incident = '{id}'"
             ),
             format!(
-                "insert into alerts (incident, fingerprint, firing, starts_at, changed_at, last_seen_at, labels, annotations)
-                 select {new_id}, fingerprint, firing, starts_at, changed_at, last_seen_at, {}, annotations
+                "insert into alerts (incident, fingerprint, firing, starts_at, changed_at, last_seen_at, labels, annotations, may_name)
+                 select {new_id}, fingerprint, firing, starts_at, changed_at, last_seen_at, {}, annotations, may_name
                  from alerts, {numbers} as c where incident = '{id}'",
                 service("labels")
             ),

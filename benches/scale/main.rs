@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::fill::Fill;
 use crate::parts::postgres::Postgres;
-use crate::server::Server;
+use crate::server::{Server, TARGETS};
 use crate::sink::Sink;
 
 /// Timers and alerts of one incident.
@@ -24,6 +24,8 @@ const EACH: u32 = 10;
 const OVERDUE_AFTER: Duration = Duration::from_secs(45);
 const LOOKS: usize = 100;
 const POSTS: usize = 1_000;
+/// A slice goes every other second, so that it takes some time to meet several.
+const MEANWHILE: usize = 10_000;
 /// Deliveries that are too old to be kept: enough that letting them go outlasts the posts.
 const OLD: u32 = 300_000;
 
@@ -47,9 +49,9 @@ async fn main() -> Result<()> {
 async fn measure(name: &str, url: &str, incidents: u32) -> Result<()> {
     let sink = Sink::start().await?;
     let began = Instant::now();
-    let seeded = Server::start(url, &sink).await?;
+    let seeded = Server::start(url, &sink, TARGETS).await?;
     seeded.opens_templates().await?;
-    let before = latency(&seeded).await?;
+    let before = latency(&seeded, POSTS).await?;
     seeded.ends();
     Fill { url, incidents, each: EACH }.run().await?;
     // So that the second level of every P1 is overdue.
@@ -57,7 +59,7 @@ async fn measure(name: &str, url: &str, incidents: u32) -> Result<()> {
     println!("{name}: filled in {:.0?}", began.elapsed());
 
     sink.clear();
-    let mut server = Server::start(url, &sink).await?;
+    let mut server = Server::start(url, &sink, TARGETS).await?;
     println!("{name}: ready after {:.2?}", server.ready_after);
     let page = sink.first_page(Duration::from_secs(60)).await.context("an overdue P1 is paged")?;
     println!("{name}: first overdue P1 page after {:.2?}", page.duration_since(server.started));
@@ -70,7 +72,7 @@ async fn measure(name: &str, url: &str, incidents: u32) -> Result<()> {
         let took = server.looks(path, LOOKS).await?;
         println!("{name}: p95 {:>8.1?}, middle {:>8.1?}  GET {path}", took[LOOKS * 95 / 100], took[LOOKS / 2]);
     }
-    let after = latency(&server).await?;
+    let after = latency(&server, POSTS).await?;
     println!("{name}: intake p99 {:.1?}, middle {:.1?}; on the empty database {:.1?} and {:.1?}", after.0, after.1, before.0, before.1);
     println!("{name}: {} MiB at most in the end", server.memory("VmHWM")?);
     server.ends();
@@ -80,14 +82,17 @@ async fn measure(name: &str, url: &str, incidents: u32) -> Result<()> {
 /// What is too old begins to go a minute after a start: the same posts before and meanwhile.
 async fn retention(name: &str, url: &str, incidents: u32, sink: &Sink) -> Result<()> {
     Fill { url, incidents, each: EACH }.deliveries(OLD).await?;
-    let server = Server::start(url, sink).await?;
-    latency(&server).await?;
-    let before = latency(&server).await?;
+    // One target more, so that every alert that fires has to be asked whether it names one.
+    let mut server = Server::start(url, sink, TARGETS + 1).await?;
+    let most = server.memory("VmHWM")?;
+    println!("{name}: ready after {:.2?} with one target more, {most} MiB at most", server.ready_after);
+    latency(&server, POSTS).await?;
+    let before = latency(&server, MEANWHILE).await?;
     while server.let_go().await? == 0 {
         ensure!(server.started.elapsed() < Duration::from_secs(120), "nothing was let go two minutes after the start");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let meanwhile = latency(&server).await?;
+    let meanwhile = latency(&server, MEANWHILE).await?;
     let gone = server.let_go().await?;
     ensure!(gone < u64::from(OLD), "it was over before the posts were");
     println!(
@@ -103,11 +108,11 @@ async fn retention(name: &str, url: &str, incidents: u32, sink: &Sink) -> Result
 }
 
 /// Of deliveries one after the other: the 99th percentile, and the middle.
-async fn latency(server: &Server) -> Result<(Duration, Duration)> {
+async fn latency(server: &Server, posts: usize) -> Result<(Duration, Duration)> {
     let mut took = Vec::new();
-    for number in 0..POSTS {
+    for number in 0..posts {
         took.push(server.posts(&format!("load-{}", number % 20)).await?);
     }
     took.sort();
-    Ok((took[POSTS * 99 / 100], took[POSTS / 2]))
+    Ok((took[posts * 99 / 100], took[posts / 2]))
 }

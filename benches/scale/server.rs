@@ -15,7 +15,7 @@ use crate::sink::Sink;
 pub const TEMPLATES: [(&str, &str); 3] = [("ServiceDown", "critical"), ("Busy", "critical"), ("Slow", "warning")];
 
 /// Things that automation may change.
-const TARGETS: u32 = 100;
+pub const TARGETS: u32 = 100;
 
 pub struct Server {
     url: String,
@@ -27,12 +27,12 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start(database: &str, sink: &Sink) -> Result<Self> {
+    pub async fn start(database: &str, sink: &Sink, targets: u32) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("playbooks"))?;
         // As many as a house of this size has. No alert here names one; each has to be asked.
         let target = |n: u32| format!("svc-{n:02}: {{ kind: http, url: 'http://10.0.1.{n}:8080', service: svc-{n:02} }}");
-        let targets = (0..TARGETS).map(target).collect::<Vec<_>>().join(", ");
+        let targets = (0..targets).map(target).collect::<Vec<_>>().join(", ");
         let settings = format!(
             "channels: {{ pager: {{ kind: webhook, url: '{}' }} }}
 targets: {{ {} }}

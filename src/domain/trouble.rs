@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::domain::id::IncidentId;
 use crate::domain::labels::Labels;
 use crate::domain::settings::{Rulebook, Target};
@@ -45,16 +47,37 @@ impl Troubles {
     }
 }
 
-/// Every word that a label may have for its value so that its alert may name one of the targets: some more than do name one. Nobody
-/// needs to look at alerts that have none of them.
-pub fn words(rulebook: &Rulebook) -> Vec<String> {
-    let own = |target: &Target| {
-        let set = NAMING.iter().filter_map(|label| target.extra.get(*label)).cloned();
-        let address = address(target.url.expose()).into_iter().flat_map(|(address, host)| [address.to_owned(), host.to_owned()]);
-        set.chain(address).chain([target.name.clone()]).collect::<Vec<_>>()
-    };
-    let words: BTreeSet<String> = rulebook.targets.values().flat_map(own).filter(|word| !word.is_empty()).collect();
-    words.into_iter().collect()
+/// Every word that a label may have for its value so that its alert may name one of the targets. Nobody needs to look at alerts that
+/// have none of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words(BTreeSet<String>);
+
+impl Words {
+    pub fn of(rulebook: &Rulebook) -> Self {
+        let own = |target: &Target| {
+            let set = NAMING.iter().filter_map(|label| target.extra.get(*label)).cloned();
+            let address = address(target.url.expose()).into_iter().flat_map(|(address, host)| [address.to_owned(), host.to_owned()]);
+            set.chain(address).chain([target.name.clone()]).collect::<Vec<_>>()
+        };
+        rulebook.targets.values().flat_map(own).collect()
+    }
+
+    /// Whether these labels may name a target: some do not that may, none do that may not.
+    pub fn may_be_in(&self, labels: &Labels) -> bool {
+        NAMING.iter().filter_map(|label| labels.get(*label)).any(|value| self.0.contains(value))
+    }
+
+    /// The same of the same words alone: their SHA-256. A word has no line break within, or does no harm with it.
+    pub fn digest(&self) -> String {
+        let lines: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        Sha256::digest(lines.join("\n")).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl FromIterator<String> for Words {
+    fn from_iter<I: IntoIterator<Item = String>>(words: I) -> Self {
+        Self(words.into_iter().filter(|word| !word.is_empty()).collect())
+    }
 }
 
 /// The targets that an alert's labels name.

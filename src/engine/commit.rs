@@ -22,7 +22,7 @@ use crate::domain::settings::Rulebook;
 use crate::domain::targets::Heir;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::{Actor, Entry, Event};
-use crate::domain::trouble;
+use crate::domain::trouble::Words;
 use crate::engine::brief::{Brief, brief as brief_of};
 use crate::engine::error::EngineError;
 use crate::engine::incidents::Incidents;
@@ -71,7 +71,7 @@ pub struct Writer {
     unsure: bool,
     /// The rules of the last commit, and the words by which an alert may name one of their targets.
     rulebook: Arc<Rulebook>,
-    words: Vec<String>,
+    words: Words,
     /// Jobs whose commands were taken from the queue and are in no commit yet that was answered.
     in_hand: BTreeSet<i64>,
     /// Those of them that a commit settled whose answer was lost.
@@ -119,7 +119,7 @@ impl Writer {
         resumed: &Resumed,
     ) -> Self {
         let rulebook = shared.rulebook();
-        let (ledger, words) = (ledger_of(resumed, &rulebook), trouble::words(&rulebook));
+        let (ledger, words) = (ledger_of(resumed, &rulebook), Words::of(&rulebook));
         Self {
             journal,
             shared,
@@ -134,7 +134,8 @@ impl Writer {
             seal: resumed.seal,
             backlog: VecDeque::new(),
             fenced: false,
-            unsure: false,
+            // Other rules may have come since it was read.
+            unsure: words != resumed.words,
             rulebook,
             words,
             in_hand: BTreeSet::new(),
@@ -266,7 +267,7 @@ impl Writer {
             return;
         }
         self.rulebook = rulebook.clone();
-        let words = trouble::words(rulebook);
+        let words = Words::of(rulebook);
         if words != self.words {
             self.words = words;
             self.unsure = true;
@@ -634,7 +635,8 @@ impl Writer {
             draft.batch.incidents.push(IncidentRow { key: cached.key.clone(), state: cached.state.clone() });
             for fingerprint in draft.alerts.remove(id).unwrap_or_default() {
                 if let Some(mark) = cached.state.alerts.get(&fingerprint) {
-                    draft.batch.alerts.push(AlertRow { incident: *id, fingerprint, mark: mark.clone(), last_seen_at: now });
+                    let (mark, may_name) = (mark.clone(), self.words.may_be_in(&mark.labels));
+                    draft.batch.alerts.push(AlertRow { incident: *id, fingerprint, mark, last_seen_at: now, may_name });
                 }
             }
         }

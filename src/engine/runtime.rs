@@ -13,7 +13,7 @@ use crate::domain::id::{DeliveryId, IncidentId};
 use crate::domain::settings::Rulebook;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::timeline::Actor;
-use crate::domain::trouble;
+use crate::domain::trouble::Words;
 use crate::domain::watch::Fault;
 use crate::engine::commit::Writer;
 use crate::engine::error::EngineError;
@@ -136,7 +136,7 @@ impl Runtime {
 
     /// Picks up where the last life ended, or another node's: what was stored is worked, what was cut off is said to be.
     pub async fn take_over(&self, journal: Arc<dyn Journal>) -> Result<Loops, StoreError> {
-        let resumed = journal.resume_with(self.clock.now(), &trouble::words(&self.rulebook())).await?;
+        let resumed = journal.resume_with(self.clock.now(), &Words::of(&self.rulebook())).await?;
         self.clock.not_before(resumed.last_commit_at);
         let shared = &self.shared;
         // Before there is a worker: what a former life or another node held is held.

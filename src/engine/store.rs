@@ -19,6 +19,7 @@ use crate::domain::limits::{Spent, Waiter};
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::timeline::Entry;
+use crate::domain::trouble::Words;
 use crate::domain::watch::Audit;
 use crate::engine::nodes::{Overview, Role};
 
@@ -202,6 +203,8 @@ pub struct AlertRow {
     pub fingerprint: String,
     pub mark: AlertMark,
     pub last_seen_at: Timestamp,
+    /// Whether its labels may name a target, by the words that `Journal::firing` was asked with last.
+    pub may_name: bool,
 }
 
 /// What the writer needs to go on after a start.
@@ -216,6 +219,8 @@ pub struct Resumed {
     pub breakers: Vec<Breaker>,
     /// Alerts of open incidents that fire and may name a target: fingerprint and labels. `Journal::firing` reads them.
     pub firing: Vec<(IncidentId, String, Labels)>,
+    /// The words that it was asked with.
+    pub words: Words,
     /// Runs now open, by playbook; those that wait for their turn among them.
     pub running: BTreeMap<String, u32>,
     /// Runs that have not begun because as many of their playbook are under way as may be, by playbook, in the order they came.
@@ -305,13 +310,14 @@ pub struct RevisionText<'a> {
 pub trait Journal: Send + Sync {
     async fn resume(&self, now: Timestamp) -> Result<Resumed, StoreError>;
 
-    /// Alerts of open incidents that fire and have one of these words for the value of a label that says where they come from:
-    /// fingerprint and such labels. There may be a million others, which name no target.
-    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError>;
+    /// Alerts of open incidents that fire and may name a target by one of these words: fingerprint, and the labels that say where they
+    /// come from. There may be a million others, so each is marked when it is written; whenever the words are others than those it was
+    /// marked by, all that fire are looked through and marked anew. Only the writer asks.
+    async fn firing(&self, words: &Words) -> Result<Vec<(IncidentId, String, Labels)>, StoreError>;
 
     /// What the writer needs, with what fires.
-    async fn resume_with(&self, now: Timestamp, words: &[String]) -> Result<Resumed, StoreError> {
-        Ok(Resumed { firing: self.firing(words).await?, ..self.resume(now).await? })
+    async fn resume_with(&self, now: Timestamp, words: &Words) -> Result<Resumed, StoreError> {
+        Ok(Resumed { firing: self.firing(words).await?, words: words.clone(), ..self.resume(now).await? })
     }
 
     /// All or nothing, fsynced before it returns.

@@ -360,7 +360,13 @@ impl Tale {
             let mut own = labels.clone();
             own.insert("instance".to_owned(), format!("orders-{}.eu-1:9187", at + 1));
             let mark = AlertMark { firing: true, starts_at: self.at, changed_at: self.at, labels: own, annotations: annotations.clone() };
-            let row = AlertRow { incident: self.sample.incident.id, fingerprint: format!("fp{at:04}"), mark, last_seen_at: self.at };
+            let row = AlertRow {
+                incident: self.sample.incident.id,
+                fingerprint: format!("fp{at:04}"),
+                mark,
+                last_seen_at: self.at,
+                may_name: false,
+            };
             self.sample.alerts.push(row);
         }
         let event = Event::AlertFired { delivery: DeliveryId::default(), alerts, labels, annotations, truncated: 0 };

@@ -16,7 +16,7 @@ use reynard::domain::limits::{LONGEST_WINDOW, Spent, Waiter};
 use reynard::domain::run::RunStatus;
 use reynard::domain::time::Timestamp;
 use reynard::domain::timeline::Entry;
-use reynard::domain::trouble::NAMING;
+use reynard::domain::trouble::{NAMING, Words};
 use reynard::engine::store::{AlertRow, Batch, Delivery, DeliveryRow, Job, Resumed, StoreError};
 
 #[derive(Default)]
@@ -154,8 +154,8 @@ impl Tables {
         self.in_order().into_iter().filter(works).collect()
     }
 
-    pub fn firing(&self, words: &[String]) -> Vec<(IncidentId, String, Labels)> {
-        let says = |row: &AlertRow| row.mark.firing && naming(row.mark.labels.clone()).values().any(|value| words.contains(value));
+    pub fn firing(&self, words: &Words) -> Vec<(IncidentId, String, Labels)> {
+        let says = |row: &AlertRow| row.mark.firing && words.may_be_in(&row.mark.labels);
         let open = self.incidents.values().map(|(_, state)| state).filter(|state| state.is_open());
         let of = |state: &Incident| self.alerts.get(&state.id).into_iter().flatten().map(|(name, row)| (name.clone(), row.clone()));
         let firing =

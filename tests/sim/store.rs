@@ -10,6 +10,7 @@ use reynard::domain::id::IncidentId;
 use reynard::domain::incident::Incident;
 use reynard::domain::labels::Labels;
 use reynard::domain::time::{Span, Timestamp};
+use reynard::domain::trouble::Words;
 use reynard::engine::ports::Clock;
 use reynard::engine::store::{Batch, Delivery, Holder, Inbox, Job, Journal, Lease, Resumed, StoreError};
 use reynard::engine::wire;
@@ -259,7 +260,7 @@ impl Journal for Session {
         Ok(resumed)
     }
 
-    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
+    async fn firing(&self, words: &Words) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
         self.reads().await?;
         let forgets = self.stage.planted == Some(Bug::ForgetsWhatFires);
         Ok(if forgets { Vec::new() } else { self.tables().firing(words) })

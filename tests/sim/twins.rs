@@ -7,6 +7,7 @@ use std::sync::Arc;
 use reynard::domain::id::IncidentId;
 use reynard::domain::secret::Secret;
 use reynard::domain::time::Timestamp;
+use reynard::domain::trouble::Words;
 use reynard::engine::store::{Holder, Resumed};
 use reynard::store::catalog::{self, Opened};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -64,8 +65,8 @@ async fn open(url: &str) -> Arc<Opened> {
 
 async fn compare(where_: &str, tables: &Tables, real: &Opened, now: Timestamp) {
     let journal = &real.journal;
-    let words = NAMED.map(str::to_owned);
-    let simulated = Resumed { firing: tables.firing(&words), ..tables.resumed(now) };
+    let words: Words = NAMED.map(str::to_owned).into_iter().collect();
+    let simulated = Resumed { firing: tables.firing(&words), words: words.clone(), ..tables.resumed(now) };
     let told = journal.resume_with(now, &words).await.expect("readable");
     same(where_, "what a start needs", &in_order(simulated), &in_order(told));
     let due: Vec<_> = tables.jobs.values().filter(|job| !job.started).cloned().collect();

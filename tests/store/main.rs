@@ -7,6 +7,7 @@ mod databases;
 mod inbox;
 mod lease;
 mod lost;
+mod naming;
 mod nodes;
 #[allow(dead_code, reason = "shared with tests/real, which needs more of it")]
 mod parts;

@@ -6,7 +6,7 @@ use reynard::domain::time::Span;
 use reynard::engine::store::{Family, IncidentName, IncidentQuery};
 
 use crate::databases::{Database, Databases};
-use crate::writing::{ODD, Writing};
+use crate::writing::{Writing, words};
 
 const SEEDS: u64 = 12;
 const BATCHES: usize = 40;
@@ -77,8 +77,7 @@ async fn everything(database: &Database, writing: &Writing) -> String {
     tell(&mut told, "last runs", &reads.last_runs("reset", 3).await);
     tell(&mut told, "totals", &reads.totals().await);
     tell(&mut told, "due", &journal.jobs_due(writing.now + Span::seconds(50), 3, 10).await);
-    let words = [ODD[1], ODD[2], ODD[3], ODD[7]].map(str::to_owned);
-    let mut resumed = journal.resume_with(writing.now, &words).await.expect("readable");
+    let mut resumed = journal.resume_with(writing.now, &words()).await.expect("readable");
     resumed.breakers.sort_by(|one, other| one.playbook.cmp(&other.playbook));
     resumed.firing.sort();
     resumed.spent.sort_by_key(|spent| (spent.at, format!("{spent:?}").replace("\\0", "\u{fffd}")));

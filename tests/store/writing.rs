@@ -13,6 +13,7 @@ use reynard::domain::priority::Priority;
 use reynard::domain::run::{Run, RunStatus};
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, Entry, Event};
+use reynard::domain::trouble::Words;
 use reynard::engine::store::{AlertRow, Batch, Delivery, DeliveryRow, IncidentRow, Job, RejectedAlert};
 use uuid::Uuid;
 
@@ -30,6 +31,11 @@ pub const ODD: [&str; 9] = [
     "{a,\"b\",NULL}",
     "line\nbreak\ttab\u{7f}\u{fffd}",
 ];
+
+/// The words that these writers mark alerts by.
+pub fn words() -> Words {
+    [ODD[1], ODD[2], ODD[3], ODD[7]].map(str::to_owned).into_iter().collect()
+}
 
 /// A writer's memory: what comes next, and what is there.
 pub struct Writing {
@@ -146,7 +152,9 @@ impl Writing {
             annotations: Labels::from([("a".to_owned(), self.odd())]),
         };
         let incident = &mut self.incidents[at].1;
-        let row = AlertRow { incident: incident.id, fingerprint: format!("{alert:016x}"), mark: mark.clone(), last_seen_at: self.now };
+        let may_name = words().may_be_in(&mark.labels);
+        let row =
+            AlertRow { incident: incident.id, fingerprint: format!("{alert:016x}"), mark: mark.clone(), last_seen_at: self.now, may_name };
         incident.alerts.insert(row.fingerprint.clone(), mark);
         batch.alerts.retain(|other| (other.incident, &other.fingerprint) != (row.incident, &row.fingerprint));
         batch.alerts.push(row);

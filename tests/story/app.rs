@@ -20,6 +20,7 @@ use reynard::domain::secret::Secret;
 use reynard::domain::settings::Settings;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::{Actor, Entry};
+use reynard::domain::trouble::Words;
 use reynard::engine::clock::HandClock;
 use reynard::engine::error::EngineError;
 use reynard::engine::metrics::Metrics;
@@ -152,7 +153,7 @@ impl Journal for Mortal {
         self.inner.resume(now).await
     }
 
-    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
+    async fn firing(&self, words: &Words) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
         self.inner.firing(words).await
     }
 

@@ -16,6 +16,7 @@ use reynard::domain::run::RunStatus;
 use reynard::domain::settings::Rulebook;
 use reynard::domain::time::{Span, Timestamp};
 use reynard::domain::timeline::Actor;
+use reynard::domain::trouble::Words;
 use reynard::engine::error::EngineError;
 use reynard::engine::ports::{ActionError, Clock, Delivered};
 use reynard::engine::store::{Batch, Job, Journal, LetGo, Resumed, Slice, StoreError};
@@ -110,7 +111,7 @@ impl Journal for Shaky {
         self.store.resume(now).await
     }
 
-    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
+    async fn firing(&self, words: &Words) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
         self.store.firing(words).await
     }
 

@@ -1,15 +1,11 @@
 //! What the limits have counted, and what playbooks did before, on PostgreSQL.
 
-use futures_util::TryStreamExt;
 use sqlx::{PgPool, Row};
 
 use crate::domain::breaker::{Breaker, Opened};
-use crate::domain::id::IncidentId;
-use crate::domain::labels::Labels;
 use crate::domain::limits::Spent;
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
-use crate::domain::trouble::NAMING;
 use crate::store::postgres::open::PostgresStore;
 use crate::store::postgres::rows::{self, plain};
 
@@ -18,19 +14,6 @@ const SPENT: &str = "
     from spent
     where at > $1
     order by at";
-
-// Looked through there, where the labels lie: there may be a million, and few name a target. A pattern over the text, because this
-// database refuses to look into JSON with a NUL anywhere in it; with very many words everything is read, one by one.
-const FIRING: &str = "
-    select a.incident, a.fingerprint, a.labels
-    from incidents as i
-    join alerts as a on a.incident = i.id
-    where i.status <> 'resolved'
-      and a.firing
-      and ($1 is null or a.labels ~ $1)";
-
-/// More words than this make a pattern that takes longer than reading everything.
-const WORDS: usize = 300;
 
 const BREAKERS: &str = "
     select playbook, failures, opened_at, opened_by
@@ -59,20 +42,6 @@ impl PostgresStore {
         found.iter().map(spent).collect()
     }
 
-    pub(super) async fn firing_of(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, sqlx::Error> {
-        let readers = self.readers();
-        let mut found = sqlx::query(FIRING).bind(pattern(words)).fetch(&readers);
-        let mut firing = Vec::new();
-        while let Some(row) = found.try_next().await? {
-            let mut labels: Labels = rows::from_json(row.try_get("labels")?)?;
-            labels.retain(|name, _| NAMING.contains(&name.as_str()));
-            if !labels.is_empty() {
-                firing.push((rows::incident_id(&row, "incident")?, row.try_get("fingerprint")?, labels));
-            }
-        }
-        Ok(firing)
-    }
-
     pub(super) async fn stored_breakers(&self, readers: &PgPool) -> Result<Vec<Breaker>, sqlx::Error> {
         let found = sqlx::query(BREAKERS).fetch_all(readers).await?;
         let breaker = |row: &sqlx::postgres::PgRow| {
@@ -96,11 +65,4 @@ impl PostgresStore {
         }
         Ok(told)
     }
-}
-
-/// Finds compact JSON in which one of the words is the value of a label that says where an alert comes from: within a text a quote never
-/// stands without a backslash.
-fn pattern(words: &[String]) -> Option<String> {
-    let word = |word: &String| regex::escape(&rows::to_json(word));
-    (words.len() <= WORDS).then(|| format!("[{{,]\"({})\":({})", NAMING.join("|"), words.iter().map(word).collect::<Vec<_>>().join("|")))
 }

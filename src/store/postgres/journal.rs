@@ -14,9 +14,11 @@ use crate::domain::incident::Incident;
 use crate::domain::labels::Labels;
 use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
+use crate::domain::trouble::Words;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, RevisionText, Slice, StoreError};
 use crate::store::postgres::inbox;
 use crate::store::postgres::lease;
+use crate::store::postgres::naming::{self, Marks};
 use crate::store::postgres::open::{PostgresStore, store_error};
 use crate::store::postgres::retention;
 use crate::store::postgres::revisions;
@@ -108,10 +110,11 @@ const INTO_INCIDENTS: &str = "
         service = excluded.service, title = excluded.title, heard_at = excluded.heard_at, seq = excluded.seq, state = excluded.state";
 
 const INTO_ALERTS: &str = "
-    insert into alerts (incident, fingerprint, firing, starts_at, changed_at, last_seen_at, labels, annotations)
-    select * from unnest($1::text[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[])
+    insert into alerts (incident, fingerprint, firing, starts_at, changed_at, last_seen_at, labels, annotations, may_name)
+    select * from unnest($1::text[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::boolean[])
     on conflict (incident, fingerprint) do update set firing = excluded.firing, starts_at = excluded.starts_at,
-        changed_at = excluded.changed_at, last_seen_at = excluded.last_seen_at, labels = excluded.labels, annotations = excluded.annotations";
+        changed_at = excluded.changed_at, last_seen_at = excluded.last_seen_at, labels = excluded.labels, annotations = excluded.annotations,
+        may_name = excluded.may_name";
 
 const INTO_RUNS: &str = "
     insert into runs (id, incident, playbook, revision, status, started_at, ended_at, in_force)
@@ -146,11 +149,8 @@ impl Journal for PostgresStore {
         self.read_resumed(now).await.map_err(store_error)
     }
 
-    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
-        if words.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.firing_of(words).await.map_err(store_error)
+    async fn firing(&self, words: &Words) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
+        self.firing_of(words).await
     }
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
@@ -224,6 +224,7 @@ impl Journal for PostgresStore {
 enum Commit<'a> {
     Batch(&'a Batch, Timestamp),
     Slice(&'a Slice),
+    Marks(&'a Marks),
 }
 
 /// What became of a commit that did not go well.
@@ -273,6 +274,10 @@ impl PostgresStore {
         Ok(went)
     }
 
+    pub(super) async fn make_marks(&self, marks: &Marks) -> Result<(), StoreError> {
+        self.make(&Commit::Marks(marks)).await.map(drop)
+    }
+
     async fn write(&self, connection: &mut PgConnection, (epoch, mark): (i64, &str), commit: &Commit<'_>) -> Result<LetGo, Fault> {
         let late = || StoreError::Unavailable("the database takes too long over a commit".to_owned());
         let made = |error| Fault::NotMade(store_error(error));
@@ -284,6 +289,7 @@ impl PostgresStore {
             let went = match commit {
                 Commit::Batch(batch, now) => write_all(&mut tx, batch, *now).await.map(|()| LetGo::default()),
                 Commit::Slice(slice) => retention::let_go(&mut tx, slice).await,
+                Commit::Marks(marks) => naming::mark(&mut tx, marks).await.map(|()| LetGo::default()),
             };
             Ok((tx, went.map_err(made)?))
         });
@@ -476,6 +482,7 @@ async fn write_alerts(tx: &mut Transaction<'_, Postgres>, batch: &Batch) -> Resu
         .bind(column(all, |row| row.last_seen_at.0))
         .bind(column(all, |row| rows::to_json(&row.mark.labels)))
         .bind(column(all, |row| rows::to_json(&row.mark.annotations)))
+        .bind(column(all, |row| row.may_name))
         .execute(&mut **tx)
         .await?;
     Ok(())

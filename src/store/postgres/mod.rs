@@ -5,6 +5,7 @@ mod brakes;
 pub mod inbox;
 pub mod journal;
 pub mod lease;
+mod naming;
 pub mod nodes;
 pub mod open;
 pub mod reads;

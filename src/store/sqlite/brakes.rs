@@ -1,15 +1,11 @@
 //! What the limits have counted, and what playbooks did before, on SQLite.
 
-use futures_util::TryStreamExt;
 use sqlx::Row;
 
 use crate::domain::breaker::{Breaker, Opened};
-use crate::domain::id::IncidentId;
-use crate::domain::labels::Labels;
 use crate::domain::limits::Spent;
 use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
-use crate::domain::trouble::NAMING;
 use crate::store::sqlite::open::SqliteStore;
 use crate::store::sqlite::rows;
 
@@ -18,19 +14,6 @@ const SPENT: &str = "
     from spent
     where at > $1
     order by at, id";
-
-// Looked through here, where the labels lie: there may be a million, and few name a target.
-const FIRING: &str = "
-    select a.incident, a.fingerprint, a.labels
-    from incidents as i
-    join alerts as a on a.incident = i.id
-    where i.status <> 'resolved'
-      and a.firing = 1
-      and exists (
-          select 1
-          from json_each(a.labels) as label
-          where label.key in (select value from json_each($2))
-            and label.value in (select value from json_each($1)))";
 
 const BREAKERS: &str = "
     select playbook, failures, opened_at, opened_by
@@ -57,19 +40,6 @@ impl SqliteStore {
             })
         };
         found.iter().map(spent).collect()
-    }
-
-    pub(super) async fn firing_of(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, sqlx::Error> {
-        let mut found = sqlx::query(FIRING).bind(rows::to_json(&words)).bind(rows::to_json(&NAMING)).fetch(&self.readers);
-        let mut firing = Vec::new();
-        while let Some(row) = found.try_next().await? {
-            let mut labels: Labels = rows::from_json(row.try_get("labels")?)?;
-            labels.retain(|name, _| NAMING.contains(&name.as_str()));
-            if !labels.is_empty() {
-                firing.push((rows::incident_id(&row, "incident")?, row.try_get("fingerprint")?, labels));
-            }
-        }
-        Ok(firing)
     }
 
     pub(super) async fn stored_breakers(&self) -> Result<Vec<Breaker>, sqlx::Error> {

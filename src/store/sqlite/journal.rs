@@ -13,6 +13,7 @@ use crate::domain::incident::Incident;
 use crate::domain::labels::Labels;
 use crate::domain::limits::LONGEST_WINDOW;
 use crate::domain::time::Timestamp;
+use crate::domain::trouble::Words;
 use crate::engine::store::{Batch, DeliveryRow, Job, Journal, LetGo, Resumed, RevisionText, Slice, StoreError};
 use crate::store::sqlite::inbox;
 use crate::store::sqlite::open::{SqliteStore, store_error};
@@ -97,10 +98,11 @@ static INTO_INCIDENTS: Insert = Insert::new(
 );
 
 static INTO_ALERTS: Insert = Insert::new(
-    "insert into alerts (incident, fingerprint, firing, starts_at, changed_at, last_seen_at, labels, annotations)",
-    8,
+    "insert into alerts (incident, fingerprint, firing, starts_at, changed_at, last_seen_at, labels, annotations, may_name)",
+    9,
     "on conflict (incident, fingerprint) do update set firing = excluded.firing, starts_at = excluded.starts_at,
-             changed_at = excluded.changed_at, last_seen_at = excluded.last_seen_at, labels = excluded.labels, annotations = excluded.annotations",
+             changed_at = excluded.changed_at, last_seen_at = excluded.last_seen_at, labels = excluded.labels, annotations = excluded.annotations,
+             may_name = excluded.may_name",
 );
 
 static INTO_RUNS: Insert = Insert::new(
@@ -129,11 +131,8 @@ impl Journal for SqliteStore {
         self.read_resumed(now).await.map_err(store_error)
     }
 
-    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
-        if words.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.firing_of(words).await.map_err(store_error)
+    async fn firing(&self, words: &Words) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
+        self.firing_of(words).await
     }
 
     async fn commit(&self, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
@@ -380,6 +379,7 @@ async fn write_incidents(tx: &mut Transaction<'_, Sqlite>, batch: &Batch) -> Res
                 .bind(row.last_seen_at.0)
                 .bind(rows::to_json(&row.mark.labels))
                 .bind(rows::to_json(&row.mark.annotations))
+                .bind(row.may_name)
         })
         .await?;
     let runs = batch.runs();

@@ -5,6 +5,7 @@ pub mod backup;
 mod brakes;
 pub mod inbox;
 pub mod journal;
+mod naming;
 pub mod open;
 pub mod reads;
 pub mod retention;

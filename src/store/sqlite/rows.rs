@@ -114,6 +114,8 @@ pub(super) fn alert(row: &SqliteRow) -> Result<AlertRow, sqlx::Error> {
         incident: incident_id(row, "incident")?,
         fingerprint: row.try_get("fingerprint")?,
         last_seen_at: Timestamp(row.try_get("last_seen_at")?),
+        // What nobody has looked at yet may.
+        may_name: row.try_get::<Option<bool>, _>("may_name")?.unwrap_or(true),
         mark: AlertMark {
             firing: row.try_get("firing")?,
             starts_at: Timestamp(row.try_get("starts_at")?),
