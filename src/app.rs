@@ -229,6 +229,11 @@ impl Engine {
                 () = stop.cancelled() => return self.end(running).await,
                 over = self.hold(&mut running) => over,
             };
+            if let (Over::Heir(heir), Some(node)) = (&over, &self.node) {
+                tracing::warn!(to = heir, "Handing over: what runs may end, deliveries wait in the inbox; standing by");
+                node.hand_over(running, heir, GRACE).await;
+                continue;
+            }
             running.abort();
             if over == Over::Fell {
                 // Not ready until it is started again; another node need not wait for that.

@@ -9,6 +9,7 @@ use reynard::domain::id::IncidentId;
 use reynard::domain::incident::Incident;
 use reynard::domain::labels::Labels;
 use reynard::domain::time::Timestamp;
+use reynard::domain::trouble::Words;
 use reynard::engine::store::{Batch, Job, Journal, Resumed, StoreError};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
@@ -172,7 +173,7 @@ impl Journal for Recorder {
         self.inner.resume(now).await
     }
 
-    async fn firing(&self, words: &[String]) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
+    async fn firing(&self, words: &Words) -> Result<Vec<(IncidentId, String, Labels)>, StoreError> {
         self.inner.firing(words).await
     }
 

@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+pub mod activate;
 pub mod backtest;
 mod backup;
 pub mod check;

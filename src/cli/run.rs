@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cli::{
-    backtest, backup, check, export, fire, hold, init, migrate, password, rearm, restore, schema, serve, shadow, simulate, test, verify,
+    activate, backtest, backup, check, export, fire, hold, init, migrate, password, rearm, restore, schema, serve, shadow, simulate, test,
+    verify,
 };
 use crate::terminal;
 
@@ -43,6 +44,8 @@ enum Verb {
     Release(hold::Release),
     /// Let a playbook change things again that had failed too often in a row.
     Rearm(rearm::Args),
+    /// Have another of several nodes become active.
+    Activate(activate::Args),
     /// Tell what automation would have done, were it not in shadow.
     Shadow(shadow::Args),
     /// Make the line that gives a person a password to sign in with.
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Hold(args)) => hold::hold(&args),
         Some(Verb::Release(args)) => hold::release(&args),
         Some(Verb::Rearm(args)) => rearm::run(&args),
+        Some(Verb::Activate(args)) => activate::run(&args),
         Some(Verb::Shadow(args)) => shadow::run(&args),
         Some(Verb::Password(args)) => password::run(&args),
         Some(Verb::Verify(args)) => verify::run(&args),

@@ -20,6 +20,9 @@ pub enum EngineError {
     /// Another node does the work; its name.
     #[error("this node stands by; {0} is active")]
     StandingBy(String),
+    /// Why a node cannot be given the work.
+    #[error("{0}")]
+    NoHeir(String),
     /// A mistake of ours; sending it again does not help.
     #[error("Reynard made a mistake: {0}")]
     Mistake(String),

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use crate::domain::time::Span;
+use crate::engine::error::EngineError;
+use crate::engine::handover::may_have_it;
 use crate::engine::nodes::Role;
 use crate::engine::runtime::{Loops, Over, Runtime};
 use crate::engine::store::{Holder, Lease, StoreError};
@@ -19,6 +22,21 @@ const SAY_EVERY: Duration = Duration::from_secs(3);
 const SAY_WITHIN: Duration = Duration::from_secs(2);
 /// Changes shown at one look.
 const CHANGES: u32 = 500;
+
+impl Runtime {
+    /// Has another node become active in place of this one. It is on its way when this returns: what runs here may end first, while
+    /// deliveries wait in the inbox.
+    pub async fn hand_over(&self, to: &str, by: &str) -> Result<(), EngineError> {
+        if let Some(active) = self.health().standing_by {
+            return Err(EngineError::StandingBy(active));
+        }
+        let overview = self.reads.overview(self.clock.now()).await?;
+        may_have_it(&overview, to, &self.node).map_err(EngineError::NoHeir)?;
+        tracing::warn!(to, by, "Asked to hand over to another node");
+        self.heir.wish(to);
+        Ok(())
+    }
+}
 
 pub struct Node {
     runtime: Runtime,
@@ -76,13 +94,15 @@ impl Node {
         }
     }
 
-    /// Keeps the lease alive and works what other nodes take in; returns once the lease is another node's, or there is no writer
-    /// that could use it.
+    /// Keeps the lease alive and works what other nodes take in; returns once the lease is another node's or is to be, or there is no
+    /// writer that could use it.
     pub async fn hold(&self, loops: &mut Loops) -> Over {
+        self.runtime.heir.forget();
         tokio::select! {
             biased;
             over = loops.over() => over,
             () = self.renew() => Over::Fenced,
+            heir = self.runtime.heir.named() => Over::Heir(heir),
             () = self.runtime.empties_inbox() => Over::Fell,
         }
     }
@@ -110,6 +130,18 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Lets what runs end, and this one node take over before all others.
+    pub async fn hand_over(&self, loops: Loops, heir: &str, grace: Span) {
+        tokio::select! {
+            () = loops.hand_over(self.runtime.clone(), heir, grace) => {}
+            () = self.renew() => {}
+        }
+        if let Err(error) = self.lease.hand_to(heir).await {
+            tracing::warn!(%error, "The lease could not be handed over; it runs out by itself");
+        }
+        self.says(Role::StandingBy).await;
     }
 
     /// Lets another node take over without waiting.

@@ -17,6 +17,7 @@ use crate::domain::trouble::Words;
 use crate::domain::watch::Fault;
 use crate::engine::commit::Writer;
 use crate::engine::error::EngineError;
+use crate::engine::handover::Heir;
 use crate::engine::inbox;
 use crate::engine::late::{Letterbox, Voice};
 use crate::engine::metrics::Metrics;
@@ -60,6 +61,8 @@ pub struct Runtime {
     inbox: Option<Arc<dyn Inbox>>,
     /// Where the node that writes is reached.
     active_url: Arc<RwLock<Option<String>>>,
+    /// Whom this one is to hand the work to.
+    pub(super) heir: Heir,
 }
 
 /// Why the writer did not hear of something.
@@ -90,10 +93,12 @@ pub struct Loops {
 }
 
 /// Why there is no writer any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Over {
     /// Another node has taken its place.
     Fenced,
+    /// Another node is to have the work; its name.
+    Heir(String),
     /// A fault of ours.
     Fell,
 }
@@ -122,7 +127,17 @@ impl Runtime {
         let shared = Arc::new(Shared::new(parts.clock.clone(), parts.metrics, parts.rulebook, parts.hands));
         let room = Arc::new(Semaphore::new(WAITING_KIB));
         let (lines, active_url) = (Arc::new(RwLock::new(Lines::dead())), Arc::default());
-        Self { reads: parts.reads, clock: parts.clock, shared, lines, room, inbox: None, active_url, node: "".into() }
+        Self {
+            reads: parts.reads,
+            clock: parts.clock,
+            shared,
+            lines,
+            room,
+            inbox: None,
+            active_url,
+            heir: Heir::default(),
+            node: "".into(),
+        }
     }
 
     pub fn named(self, node: &str) -> Self {
@@ -344,7 +359,7 @@ impl Runtime {
         let shared = Arc::new(Shared::new(clock.clone(), Arc::default(), Arc::new(rulebook), Hands::default()));
         let room = Arc::new(Semaphore::new(WAITING_KIB));
         let (lines, active_url) = (Arc::new(RwLock::new(Lines::dead())), Arc::default());
-        Self { reads, clock, shared, lines, room, inbox: None, active_url, node: "".into() }
+        Self { reads, clock, shared, lines, room, inbox: None, active_url, heir: Heir::default(), node: "".into() }
     }
 
     /// Whether the database answers, learned without a commit. An engine that was closed stays closed.
@@ -383,12 +398,25 @@ impl Runtime {
 impl Loops {
     /// Lets what runs end, for so long at most; puts back what was not begun; commits; ends.
     pub async fn stop(self, runtime: Runtime, grace: Span) {
+        let queue = read(&runtime.lines).queue.clone();
         runtime.close();
+        self.end(queue, &runtime, grace).await;
+    }
+
+    /// The same for another node's sake: meanwhile deliveries are kept for that one.
+    pub async fn hand_over(self, runtime: Runtime, heir: &str, grace: Span) {
+        let queue = read(&runtime.lines).queue.clone();
+        runtime.stands_by(heir);
+        self.end(queue, &runtime, grace).await;
+        // Whatever the last commits said of the database, this node stands by.
+        runtime.stands_by(heir);
+    }
+
+    async fn end(self, queue: mpsc::Sender<Item>, runtime: &Runtime, grace: Span) {
         self.keeper.abort();
         let _ = self.nudges.send(Nudge::Stop(grace));
         let _ = self.worker.await;
         // A queue that is full means a database that stands still: then nothing is waited for.
-        let queue = read(&runtime.lines).queue.clone();
         let _ = queue.try_send(Item { work: Work::Farewell, beat: runtime.shared.pulse.begin() });
         // Pages that are still open hold on to the queue, so its end cannot be waited for; that nothing is under way can.
         let _ = tokio::time::timeout(LAST_COMMITS, runtime.shared.pulse.until_quiet()).await;

@@ -398,6 +398,11 @@ pub trait Lease: Send + Sync {
     /// Gives it back, so that another node need not wait.
     async fn release(&self) -> Result<(), StoreError>;
 
+    /// Gives it back for one node to take; after a few seconds any other may, too.
+    async fn hand_to(&self, _node: &str) -> Result<(), StoreError> {
+        self.release().await
+    }
+
     /// Says that this node is there, what it does, and where others reach it.
     async fn here(&self, _role: Role, _url: Option<&str>) -> Result<(), StoreError> {
         Ok(())

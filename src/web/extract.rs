@@ -37,6 +37,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     }
 }
 
+/// `{name}` of a node.
+pub struct OfNode(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfNode {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parameter(parts, "name").await.map(Self)
+    }
+}
+
 /// `{id}` of a run.
 pub struct OfRun(pub RunId);
 

@@ -111,6 +111,7 @@ impl From<EngineError> for Problem {
             EngineError::Unreadable(why) => Self::unreadable(why),
             EngineError::Unavailable(cause) => Self::unavailable(cause),
             EngineError::StandingBy(node) => Self::new(StatusCode::SERVICE_UNAVAILABLE, standing_by(&node)),
+            EngineError::NoHeir(why) => Self::conflict(why),
             EngineError::Mistake(cause) => Self::fault(cause),
         }
     }

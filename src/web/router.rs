@@ -114,6 +114,7 @@ fn api() -> Router<WebState> {
         .route("/api/v1/automation/hold", post(automation::hold))
         .route("/api/v1/automation/release", post(automation::release))
         .route("/api/v1/nodes", get(nodes::list))
+        .route("/api/v1/nodes/{name}/activate", post(nodes::activate))
         .route("/api/v1/on-call", get(on_call::on_call))
         .route("/api/openapi.json", get(openapi::openapi))
         .route("/health", get(health::health))

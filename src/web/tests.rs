@@ -116,7 +116,7 @@ impl Reads for Memory {
 
     async fn alerts(&self, incident: IncidentId, _: u32) -> Result<Vec<AlertRow>, StoreError> {
         let mark = AlertMark { firing: true, ..AlertMark::default() };
-        Ok(vec![AlertRow { incident, fingerprint: "aa".to_owned(), mark, last_seen_at: Timestamp(5) }])
+        Ok(vec![AlertRow { incident, fingerprint: "aa".to_owned(), mark, last_seen_at: Timestamp(5), may_name: false }])
     }
 
     async fn incident_of_run(&self, run: RunId) -> Result<Option<IncidentId>, StoreError> {

@@ -159,6 +159,62 @@ async fn a_node_that_is_stopped_in_order_hands_over_at_once() -> Result<()> {
     Ok(())
 }
 
+/// What people ask for, back and forth under load: by the program, by the page and by the API, on either node.
+#[tokio::test]
+async fn the_work_is_given_to_the_node_that_somebody_asks_for() -> Result<()> {
+    if !real("the_work_is_given_to_the_node_that_somebody_asks_for") {
+        return Ok(());
+    }
+    let rig = Rig::start().await?;
+    let (a, b) = &rig.pair().await?;
+    let (name_a, name_b) = (name(a).await?, name(b).await?);
+    let (load, senders) = Load::on(&a.url);
+    wait_until("steps to be sent", seconds(10), async || Ok((rig.shop.bodies().len() > 10).then_some(()))).await?;
+
+    let begun = Instant::now();
+    let (good, said) = a.asked_to(&["activate", &name_b, "--url", &a.url]).await?;
+    ensure!(good && said.contains("is active") && b.is_active().await && !a.is_active().await, "{said}");
+    println!("{:5.1} s  after it was asked for the other node was active", begun.elapsed().as_secs_f64());
+    let (good, said) = a.asked_to(&["activate", &name_b, "--url", &a.url]).await?;
+    ensure!(!good && said.contains("active already"), "{said}");
+    let (good, said) = a.asked_to(&["activate", "nobody:1", "--url", &a.url]).await?;
+    ensure!(!good && said.contains("no node nobody:1"), "{said}");
+
+    // By the page of the node that stands by: it sends the wish on.
+    let form = format!("node={}&by=ana", name_a.replace(':', "%3A"));
+    let page = http::client().post(format!("{}/nodes/activate", a.url)).header("content-type", "application/x-www-form-urlencoded");
+    let page = page.header("origin", &a.url).body(form).send().await?;
+    ensure!(page.status().is_redirection() || page.status().is_success(), "{}", page.status());
+    until_active(a, 25).await?;
+
+    for round in 0..6 {
+        let (asked, heir, to) = if round % 2 == 0 { (a, b, &name_b) } else { (a, a, &name_a) };
+        let taken = load.counts().0;
+        wait_until("deliveries to be taken", seconds(15), async || Ok((load.counts().0 > taken + 20).then_some(()))).await?;
+        asked.asks(&format!("/api/v1/nodes/{to}/activate"), &serde_json::json!({ "by": "bo" })).await?;
+        until_active(heir, 25).await?;
+    }
+    let (_, refused) = load.counts();
+    let taken = load.end(senders).await?;
+    println!("         8 times handed over: {} deliveries were answered 200, {refused} were not", taken.len());
+    ensure!(refused == 0, "deliveries go on being taken");
+    assert_all_worked(a, &taken).await?;
+    assert_no_gap(a).await?;
+    // A step that was cut off is asked about, and nothing of the kind happens where everything could end.
+    for incident in a.get("/api/v1/incidents?status=open&limit=100").await?["items"].as_array().context("a list")? {
+        let timeline = a.timeline(incident["id"].as_str().context("an id")?).await?;
+        ensure!(timeline.iter().all(|entry| entry["kind"] != "step_in_doubt"), "{timeline:?}");
+    }
+    assert_asked_once(&rig.shop)
+}
+
+/// What it calls itself.
+async fn name(node: &Reynard) -> Result<String> {
+    let said = node.get("/api/v1/nodes").await?;
+    let this = said["nodes"].as_array().context("a list")?.iter().find(|node| node["this"] == true).context("itself")?;
+    Ok(this["name"].as_str().context("a name")?.to_owned())
+}
+
 /// Four losses in the plain story; `REYNARD_LOSSES` for a long one.
 #[tokio::test]
 async fn nodes_that_are_lost_in_turn_lose_nothing_between_them() -> Result<()> {

@@ -176,6 +176,7 @@ impl Tables {
         }
         waiting.sort_by_key(|(started_at, number, ..)| (*started_at, *number));
         Resumed {
+            words: Words::default(),
             last_number: self.numbers.last().copied().unwrap_or(0),
             last_position: self.timeline.len() as i64,
             last_job: self.last_job,

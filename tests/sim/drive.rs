@@ -101,6 +101,7 @@ impl Plot {
             19 => node.life().is_to_pause_with_an_attempt(chance.between(8_000, 60_000)),
             20 if self.nodes.len() > 1 => node.is_cut_off(chance.between(500, 60_000)),
             21 => self.people.somebody_presses_the_switch(),
+            22 if self.nodes.len() > 1 => self.people.somebody_has_it_handed_over(),
             _ => {}
         }
     }

@@ -4,6 +4,9 @@
 /// How long a lease lasts without a word from its holder, in milliseconds of the story.
 const LASTS: i64 = 10_000;
 
+/// How long it is kept for the node that it was handed to.
+const KEPT_FOR: i64 = 3_000;
+
 /// A process, and the node whose life it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Who {
@@ -14,6 +17,8 @@ pub struct Who {
 #[derive(Default)]
 pub struct Row {
     owner: Option<Who>,
+    /// The node that it is kept for.
+    heir: Option<usize>,
     epoch: u64,
     expires_at: i64,
 }
@@ -22,9 +27,10 @@ impl Row {
     /// The epoch, if it is free, silent for too long, already this process's; or, at its start, a former life's. Otherwise who has it.
     pub fn take(&mut self, who: Who, at_start: bool, now: i64) -> Result<u64, usize> {
         match self.owner {
+            None if self.expires_at >= now && self.heir.is_some_and(|heir| heir != who.node) => Err(self.heir.unwrap_or_default()),
             Some(owner) if self.expires_at >= now && owner != who && !(at_start && owner.node == who.node) => Err(owner.node),
             _ => {
-                (self.owner, self.epoch, self.expires_at) = (Some(who), self.epoch + 1, now + LASTS);
+                (self.owner, self.heir, self.epoch, self.expires_at) = (Some(who), None, self.epoch + 1, now + LASTS);
                 Ok(self.epoch)
             }
         }
@@ -45,9 +51,15 @@ impl Row {
         }
     }
 
+    pub fn hand_to(&mut self, who: Who, epoch: u64, heir: usize, now: i64) {
+        if self.is_held_by(who) && self.epoch == epoch {
+            (self.owner, self.heir, self.expires_at) = (None, Some(heir), now + KEPT_FOR);
+        }
+    }
+
     /// For how long another one keeps it, in milliseconds, if nothing happens.
     pub fn keeps_out_for(&self, who: Who, now: i64) -> u64 {
-        if self.is_held_by(who) { 0 } else { u64::try_from(self.expires_at - now).unwrap_or(0) }
+        if self.is_held_by(who) || self.heir == Some(who.node) { 0 } else { u64::try_from(self.expires_at - now).unwrap_or(0) }
     }
 
     pub fn is_held_by(&self, who: Who) -> bool {

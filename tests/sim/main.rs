@@ -18,13 +18,13 @@
 //! | an incident that is read again has lost its alerts | 1 |
 //! | the clock goes where the machine's is set | 128 |
 //! | what a shutdown had handed out and not begun stays as if it had been | 1 |
-//! | a commit does not ask who has the lease | 41 |
+//! | a commit does not ask who has the lease | 232 |
 //! | a node begins what it has in hand though another one may have taken over | 86 |
 //! | a start does not know that automation is held | 5 |
-//! | a start does not know which playbooks have failed too often | 25 |
+//! | a start does not know which playbooks have failed too often | 35 |
 //! | a commit leaves out what it knows of failures in a row | 35 |
 //! | a start does not know what each playbook has earned | 1 |
-//! | a commit leaves out what the end of a run has earned or cost | 41 |
+//! | a commit leaves out what the end of a run has earned or cost | 242 |
 //! | a start does not know whose targets those were that limits have counted | 1 |
 //! | a start does not know who is at work on which target | 9 |
 //! | a start does not know what fires, and so what is in trouble | 5 |

@@ -151,6 +151,17 @@ impl People {
         });
     }
 
+    /// Whichever of the two is active hands over to the other.
+    pub fn somebody_has_it_handed_over(&mut self) {
+        let doors = self.stage.doors();
+        self.under_way.spawn(async move {
+            for runtime in doors.into_iter().flatten() {
+                let other = if &*runtime.node == "node 0" { "node 1" } else { "node 0" };
+                let _ = runtime.hand_over(other, "ana").await;
+            }
+        });
+    }
+
     pub async fn let_automation_go(&self) {
         for _ in 0..50 {
             if presses(&self.stage, false, false).await {

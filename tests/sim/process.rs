@@ -103,6 +103,7 @@ impl Process {
                     self.stage.record.fault("a writer fell over".to_owned());
                     return End::Died;
                 }
+                Some(Over::Heir(heir)) => self.hands_over(running, &heir).await,
                 Some(Over::Fenced) => {
                     running.abort();
                     self.says("is fenced");
@@ -173,6 +174,15 @@ impl Process {
             verdict::nothing_is_held_that_was_not_begun(&self.stage);
         }
         self.leaves().await
+    }
+
+    async fn hands_over(&self, running: Loops, heir: &str) {
+        self.life.goes_on().await;
+        self.says("hands over");
+        self.stage.is_away(self.who);
+        if let Some(node) = &self.node {
+            node.hand_over(running, heir, GRACE).await;
+        }
     }
 
     async fn leaves(&self) -> End {

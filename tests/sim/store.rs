@@ -364,6 +364,16 @@ impl Lease for Session {
         self.stage.released.notify_waiters();
         Ok(())
     }
+
+    async fn hand_to(&self, node: &str) -> Result<(), StoreError> {
+        self.asks().await?;
+        let Some(epoch) = self.epoch.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        self.held(None);
+        let heir = node.strip_prefix("node ").and_then(|number| number.parse().ok()).unwrap_or_default();
+        self.stage.lease().hand_to(self.who, epoch, heir, self.stage.truth.elapsed());
+        self.stage.released.notify_waiters();
+        Ok(())
+    }
 }
 
 /// Late answers alone: whoever posts to a node that stands by is sent to the other one, and posts there.

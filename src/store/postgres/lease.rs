@@ -15,18 +15,21 @@ use crate::store::postgres::open::{PostgresStore, Writer, store_error};
 pub(super) const SHARD: i64 = 0;
 /// How long a lease lasts without a word from its holder, in milliseconds.
 pub(super) const LASTS: i64 = 10_000;
+/// How long a lease is kept for the node that it was handed to, in milliseconds: it looks twice a second.
+const KEPT_FOR: i64 = 3_000;
 /// How long after the last grant a holder may still begin something: less than the lease lasts, by what a beginning takes.
 const SURE_FOR: Duration = Duration::from_secs(7);
 /// A database that takes longer over the lease counts as gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Free, silent for too long, already this process's; or, at its start, held by a former life of this node.
+/// Free, silent for too long, already this process's, kept for this node; or, at its start, held by a former life of it.
 const TAKE: &str = "
     update lease
     set owner = $2, node = $3, epoch = epoch + 1,
         expires_at = (extract(epoch from clock_timestamp()) * 1000)::bigint + $4
     where shard = $1
-      and (expires_at < (extract(epoch from clock_timestamp()) * 1000)::bigint or owner = $2 or ($5 and node = $3))
+      and (expires_at < (extract(epoch from clock_timestamp()) * 1000)::bigint or owner = $2
+        or (owner = '' and node = $3) or ($5 and node = $3))
     returning epoch";
 
 const HOLDER: &str = "
@@ -55,6 +58,12 @@ const LAST_BATCH: &str = "
 const RELEASE: &str = "
     update lease
     set expires_at = 0
+    where shard = $1 and owner = $2 and epoch = $3";
+
+/// Nobody's, and kept for one node for a while.
+const HAND_TO: &str = "
+    update lease
+    set owner = '', node = $4, expires_at = (extract(epoch from clock_timestamp()) * 1000)::bigint + $5
     where shard = $1 and owner = $2 and epoch = $3";
 
 #[async_trait]
@@ -96,6 +105,17 @@ impl Lease for PostgresStore {
         self.held(None);
         self.within(&mut writer, async |connection| {
             sqlx::query(RELEASE).bind(SHARD).bind(&self.owner).bind(epoch).execute(connection).await
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn hand_to(&self, node: &str) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().await;
+        let Some(epoch) = writer.epoch.take() else { return Ok(()) };
+        self.held(None);
+        self.within(&mut writer, async |connection| {
+            sqlx::query(HAND_TO).bind(SHARD).bind(&self.owner).bind(epoch).bind(node).bind(KEPT_FOR).execute(connection).await
         })
         .await?;
         Ok(())

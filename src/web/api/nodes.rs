@@ -2,10 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::time::Span;
 use crate::engine::nodes::{Overview, Peer, Role};
+use crate::web::extract::{Asking, OfNode, Wish};
 use crate::web::problem::{Problem, ProblemBody};
 use crate::web::state::WebState;
 
@@ -58,6 +60,31 @@ pub struct InboxBody {
 pub async fn list(State(web): State<WebState>) -> Result<Json<NodesBody>, Problem> {
     let overview = web.runtime.reads.overview(web.runtime.clock.now()).await?;
     Ok(Json(NodesBody::new(&overview, &web.runtime.node)))
+}
+
+/// Who asks.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ActivateWish {
+    /// Unless the header `Reynard-Actor` says so.
+    pub by: Option<String>,
+}
+
+/// Has this node become active in place of the one that is. Answered once that is on its way: what runs on the active one may end
+/// first, for 20 s at most.
+#[utoipa::path(post, path = "/api/v1/nodes/{name}/activate", tag = "nodes", request_body = ActivateWish,
+    params(("name" = String, Path), ("Reynard-Actor" = Option<String>, Header)),
+    responses((status = 202, body = NodesBody), (status = 400, body = ProblemBody), (status = 409, body = ProblemBody),
+        (status = 422, body = ProblemBody), (status = 503, body = ProblemBody)))]
+pub async fn activate(
+    State(web): State<WebState>,
+    OfNode(name): OfNode,
+    asking: Asking,
+    Wish(wish): Wish<ActivateWish>,
+) -> Result<(StatusCode, Json<NodesBody>), Problem> {
+    let by = asking.actor(wish.by)?;
+    web.runtime.hand_over(&name, by.name()).await?;
+    Ok((StatusCode::ACCEPTED, list(State(web)).await?))
 }
 
 impl NodesBody {

@@ -55,6 +55,7 @@ use crate::web::webhook;
         automation::hold,
         automation::release,
         nodes::list,
+        nodes::activate,
         on_call::on_call,
         health::health,
         health::ready,

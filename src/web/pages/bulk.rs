@@ -71,7 +71,7 @@ fn why(error: EngineError) -> String {
         EngineError::Refused(no) => no.to_string(),
         EngineError::KeyReused => "the same form was sent for something else".to_owned(),
         EngineError::NotFound => "there is no such incident".to_owned(),
-        EngineError::StandingBy(_) => error.to_string(),
+        EngineError::StandingBy(_) | EngineError::NoHeir(_) => error.to_string(),
         EngineError::Mistake(_) => "Reynard made a mistake; the log has more".to_owned(),
         EngineError::Unreadable(_) | EngineError::Unavailable(_) => "it cannot be stored just now".to_owned(),
     }

@@ -32,6 +32,7 @@ pub fn routes() -> Router<WebState> {
         .route("/automation/hold", post(automation::hold))
         .route("/automation/release", post(automation::release))
         .route("/nodes", get(nodes::list))
+        .route("/nodes/activate", post(nodes::activate))
         .route("/me", get(me::show).post(me::remember))
         .route("/me/sessions", post(me::end))
         .route("/sign-in", get(sign_in::form).post(sign_in::sign_in).layer(DefaultBodyLimit::max(MAX_KEPT)))

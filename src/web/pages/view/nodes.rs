@@ -28,6 +28,8 @@ pub struct NodeLine {
     pub since: Option<Moment>,
     pub for_: Option<Age>,
     pub seen: String,
+    /// Whether it may be given the work.
+    pub may_have_it: bool,
 }
 
 /// One measure of how late something is.
@@ -68,6 +70,7 @@ fn line(peer: &Peer, overview: &Overview, this: &str, lens: Lens) -> NodeLine {
         since: Some(lens.moment(peer.since)),
         for_: Some(lens.age(peer.since)),
         seen: format!("{} ago", took(peer.seen)),
+        may_have_it: peer.role == Role::StandingBy && !peer.is_silent() && !holds,
     }
 }
 
@@ -82,6 +85,7 @@ fn alone(this: &str) -> NodeLine {
         since: None,
         for_: None,
         seen: "now".to_owned(),
+        may_have_it: false,
     }
 }
 
