@@ -1,5 +1,5 @@
 //! A target that answers late, with the released binary: after the step's timeout, after its node has lost the work to another one,
-//! and not at all any more once its run is cancelled.
+//! before its node gives the work away, and not at all any more once its run is cancelled.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -129,5 +129,35 @@ async fn what_a_node_is_answered_after_it_was_taken_for_dead_reaches_the_log_thr
     let nodes = b.get("/api/v1/nodes").await?;
     ensure!(nodes["inbox"]["waiting"] == 0, "{nodes}");
     println!("         {said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_step_under_way_may_end_before_the_work_is_given_to_another_node() -> Result<()> {
+    if !real("a_step_under_way_may_end_before") {
+        return Ok(());
+    }
+    let (postgres, shop) = (Postgres::start().await?, Slow::start().await?);
+    let url = postgres.url("admin");
+    let a = reynard(&shop, PATIENT, Some(&url)).await?;
+    until_active(&a, 5).await?;
+    let b = reynard(&shop, PATIENT, Some(&url)).await?;
+    a.fire("service-down").await?;
+    asked(&shop).await?;
+    let this = |nodes: &Value| nodes["nodes"].as_array()?.iter().find(|node| node["this"] == true)?["name"].as_str().map(str::to_owned);
+    let to = this(&b.get("/api/v1/nodes").await?).context("its name")?;
+    a.asks(&format!("/api/v1/nodes/{to}/activate"), &json!({})).await?;
+    wait_until("the active node to stand by", seconds(5), async || Ok((!a.is_active().await).then_some(()))).await?;
+    // Both take what comes, and neither is active.
+    a.fire("service-down").await?;
+    b.fire("service-down").await?;
+    ensure!(!a.is_active().await && !b.is_active().await && shop.hung_up() == 0, "a step is under way");
+    shop.answers();
+    println!("{:5.1} s  after its step had ended the other node was active", until_active(&b, 10).await?);
+    told(&b, "step_succeeded").await?;
+    let incident = b.incident().await?.context("an incident")?;
+    let timeline = b.timeline(incident["id"].as_str().context("an id")?).await?;
+    ensure!(timeline.iter().all(|entry| entry["kind"] != "step_in_doubt"), "{timeline:?}");
+    ensure!(shop.asked() == 1, "it is not sent again");
     Ok(())
 }

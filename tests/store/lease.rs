@@ -59,6 +59,30 @@ async fn one_node_writes_and_the_fenced_one_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_lease_that_was_handed_over_is_kept_for_one_node_for_a_while() {
+    let Some(server) = Server::wanted("a_lease_that_was_handed_over").await else { return };
+    let url = server.schema().await;
+    let (a, b, c) = (node(&url, "a").await, node(&url, "b").await, node(&url, "c").await);
+    a.take(true).await.expect("answered");
+    a.hand_to("b").await.expect("handed over");
+    let holder = a.overview(Writing::new(1).now).await.expect("readable").holder;
+    assert_eq!(holder, None, "nobody has it until it is taken");
+    for other in [&a, &c] {
+        assert_eq!(other.take(false).await.expect("answered"), Holder::Node("b".to_owned()));
+        assert!(is_fenced(&other.commit(&Writing::new(1).blank(), Writing::new(1).now).await) && !other.may_begin());
+    }
+    assert_eq!(b.take(false).await.expect("answered"), Holder::Us);
+    assert_eq!(c.take(false).await.expect("answered"), Holder::Node("b".to_owned()));
+
+    b.hand_to("gone").await.expect("handed over");
+    assert_eq!(c.take(false).await.expect("answered"), Holder::Node("gone".to_owned()));
+    runs_out(&url).await;
+    assert_eq!(c.take(false).await.expect("answered"), Holder::Us, "nobody waits for one that does not come");
+    a.hand_to("b").await.expect("nothing of its own to hand over");
+    c.renew().await.expect("it is c's");
+}
+
+#[tokio::test]
 async fn a_node_takes_over_from_its_own_former_life_at_once_but_only_at_its_start() {
     let Some(server) = Server::wanted("a_node_takes_over_from_its_own_former_life").await else { return };
     let url = server.schema().await;

@@ -28,7 +28,7 @@ const PEERS: &str = "
     order by name";
 
 const LEASE: &str = "
-    select case when expires_at > clock.at then node end as holder, epoch,
+    select case when expires_at > clock.at and owner <> '' then node end as holder, epoch,
         case when expires_at > 0 then greatest(clock.at - (expires_at - $2), 0) end as age,
         (select count(*) from inbox) as inbox,
         (select greatest(clock.at - min(kept_at), 0) from inbox) as oldest
