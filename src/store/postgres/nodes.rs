@@ -31,7 +31,7 @@ const LEASE: &str = "
     select case when expires_at > clock.at and owner <> '' then node end as holder, epoch,
         case when expires_at > 0 then greatest(clock.at - (expires_at - $2), 0) end as age,
         (select count(*) from inbox) as inbox,
-        (select greatest(clock.at - min(kept_at), 0) from inbox) as oldest
+        (select case when count(*) > 0 then greatest(clock.at - min(kept_at), 0) end from inbox) as oldest
     from lease, (select (extract(epoch from clock_timestamp()) * 1000)::bigint as at) as clock
     where shard = $1";
 

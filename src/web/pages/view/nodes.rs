@@ -12,6 +12,8 @@ const LATE: Span = Span::seconds(5);
 #[derive(Clone, Debug, Serialize)]
 pub struct NodesView {
     pub nodes: Vec<NodeLine>,
+    /// Those that may be given the work.
+    pub heirs: Vec<String>,
     /// Whether others may join: not where a file has one process.
     pub shared: bool,
     pub facts: Vec<Fact>,
@@ -28,8 +30,6 @@ pub struct NodeLine {
     pub since: Option<Moment>,
     pub for_: Option<Age>,
     pub seen: String,
-    /// Whether it may be given the work.
-    pub may_have_it: bool,
 }
 
 /// One measure of how late something is.
@@ -46,7 +46,7 @@ pub fn nodes_view(overview: &Overview, this: &str, lens: Lens) -> NodesView {
     if !shared {
         nodes.push(alone(this));
     }
-    NodesView { nodes, shared, facts: facts(overview) }
+    NodesView { nodes, heirs: heirs(overview), shared, facts: facts(overview) }
 }
 
 fn line(peer: &Peer, overview: &Overview, this: &str, lens: Lens) -> NodeLine {
@@ -70,8 +70,13 @@ fn line(peer: &Peer, overview: &Overview, this: &str, lens: Lens) -> NodeLine {
         since: Some(lens.moment(peer.since)),
         for_: Some(lens.age(peer.since)),
         seen: format!("{} ago", took(peer.seen)),
-        may_have_it: peer.role == Role::StandingBy && !peer.is_silent() && !holds,
     }
+}
+
+fn heirs(overview: &Overview) -> Vec<String> {
+    let holds = |peer: &&Peer| overview.holder.as_ref() == Some(&peer.name);
+    let may = |peer: &&Peer| peer.role == Role::StandingBy && !peer.is_silent() && !holds(peer);
+    overview.peers.iter().filter(may).map(|peer| peer.name.clone()).collect()
 }
 
 fn alone(this: &str) -> NodeLine {
@@ -85,7 +90,6 @@ fn alone(this: &str) -> NodeLine {
         since: None,
         for_: None,
         seen: "now".to_owned(),
-        may_have_it: false,
     }
 }
 
@@ -150,6 +154,7 @@ mod tests {
             ("e", "standing by", false),
         ];
         assert_eq!(words, expected);
+        assert_eq!(view.heirs, ["e"], "who is silent, stopped or active already would not take over");
         let facts: Vec<_> = view.facts.iter().map(|fact| (fact.what, fact.words.as_str(), fact.tone)).collect();
         let expected = [
             ("Lease", "renewed 900ms ago; it has changed hands 3 times", "good"),
