@@ -135,6 +135,7 @@ impl Node {
     /// Lets what runs end, and this one node take over before all others.
     pub async fn hand_over(&self, loops: Loops, heir: &str, grace: Span) {
         tokio::select! {
+            biased;
             () = loops.hand_over(self.runtime.clone(), heir, grace) => {}
             () = self.renew() => {}
         }

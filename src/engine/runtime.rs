@@ -84,7 +84,8 @@ impl Lines {
     }
 }
 
-/// The engine's loops; they end when told to.
+/// The engine's loops; they end when told to, and at once when nobody holds them any more: what was left to itself would go on with
+/// what it had in hand as soon as this process is active again.
 pub struct Loops {
     writer: JoinHandle<Over>,
     worker: JoinHandle<()>,
@@ -397,14 +398,14 @@ impl Runtime {
 
 impl Loops {
     /// Lets what runs end, for so long at most; puts back what was not begun; commits; ends.
-    pub async fn stop(self, runtime: Runtime, grace: Span) {
+    pub async fn stop(mut self, runtime: Runtime, grace: Span) {
         let queue = read(&runtime.lines).queue.clone();
         runtime.close();
         self.end(queue, &runtime, grace).await;
     }
 
     /// The same for another node's sake: meanwhile deliveries are kept for that one.
-    pub async fn hand_over(self, runtime: Runtime, heir: &str, grace: Span) {
+    pub async fn hand_over(mut self, runtime: Runtime, heir: &str, grace: Span) {
         let queue = read(&runtime.lines).queue.clone();
         runtime.stands_by(heir);
         self.end(queue, &runtime, grace).await;
@@ -412,10 +413,10 @@ impl Loops {
         runtime.stands_by(heir);
     }
 
-    async fn end(self, queue: mpsc::Sender<Item>, runtime: &Runtime, grace: Span) {
+    async fn end(&mut self, queue: mpsc::Sender<Item>, runtime: &Runtime, grace: Span) {
         self.keeper.abort();
         let _ = self.nudges.send(Nudge::Stop(grace));
-        let _ = self.worker.await;
+        let _ = (&mut self.worker).await;
         // A queue that is full means a database that stands still: then nothing is waited for.
         let _ = queue.try_send(Item { work: Work::Farewell, beat: runtime.shared.pulse.begin() });
         // Pages that are still open hold on to the queue, so its end cannot be waited for; that nothing is under way can.
@@ -433,6 +434,12 @@ impl Loops {
         self.keeper.abort();
         self.worker.abort();
         self.writer.abort();
+    }
+}
+
+impl Drop for Loops {
+    fn drop(&mut self) {
+        self.abort();
     }
 }
 

@@ -391,6 +391,24 @@ async fn a_node_that_may_have_lost_the_work_begins_nothing_until_it_is_sure_agai
     assert_eq!(app.calls(), ["http.request orders-admin #1"]);
 }
 
+/// Where a node loses the lease while it gives its work away, nobody holds its loops any more: found by the simulation, in which the
+/// attempt began a quarter of an hour later, when that node was active again and its step had long been taken back.
+#[tokio::test]
+async fn loops_that_nobody_holds_any_more_begin_nothing_when_the_node_is_sure_again() {
+    let mut app = App::with(&[("service_down", LOOKS)]).await;
+    app.trouble.sure(false);
+    let body = body(&[alert("ServiceDown", "critical", "firing", 0)]).to_string().into_bytes();
+    app.runtime.deliver("am", body).await.expect("what is committed is committed");
+    app.tells("step_started").await;
+    drop(app.loops.take().expect("running"));
+    app.trouble.sure(true);
+    for _ in 0..100 {
+        app.clock.set(app.clock.now() + Span::seconds(1));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((app.calls(), app.sent()), (vec![], vec![]), "whoever has the work does it");
+}
+
 #[tokio::test]
 async fn a_fenced_node_drops_what_it_had_in_hand_and_goes_on_from_the_disk_when_it_takes_over_again() {
     let mut app = App::with(&[("service_down", LOOKS)]).await;
