@@ -17,6 +17,7 @@ pub mod restore;
 pub mod run;
 pub mod schema;
 pub mod serve;
+mod server;
 pub mod shadow;
 pub mod simulate;
 pub mod test;

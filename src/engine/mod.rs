@@ -7,7 +7,7 @@ pub mod commit;
 pub mod cut;
 pub mod error;
 pub mod gate;
-mod handover;
+mod heir;
 mod inbox;
 pub mod incidents;
 pub mod intake;

@@ -1,5 +1,5 @@
-//! One node among several: it stands by while another is active, takes the lease when that one is silent, and keeps it alive.
-//! Knows no database; which clock a lease runs by is the database's affair.
+//! One node among several: it stands by while another is active, takes the lease when that one is silent, keeps it
+//! alive, and gives it to another one that somebody asks for. Knows no database; which clock a lease runs by is the database's affair.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::domain::time::Span;
 use crate::engine::error::EngineError;
-use crate::engine::handover::may_have_it;
+use crate::engine::heir::may_have_it;
 use crate::engine::nodes::Role;
 use crate::engine::runtime::{Loops, Over, Runtime};
 use crate::engine::store::{Holder, Lease, StoreError};
@@ -22,21 +22,6 @@ const SAY_EVERY: Duration = Duration::from_secs(3);
 const SAY_WITHIN: Duration = Duration::from_secs(2);
 /// Changes shown at one look.
 const CHANGES: u32 = 500;
-
-impl Runtime {
-    /// Has another node become active in place of this one. It is on its way when this returns: what runs here may end first, while
-    /// deliveries wait in the inbox.
-    pub async fn hand_over(&self, to: &str, by: &str) -> Result<(), EngineError> {
-        if let Some(active) = self.health().standing_by {
-            return Err(EngineError::StandingBy(active));
-        }
-        let overview = self.reads.overview(self.clock.now()).await?;
-        may_have_it(&overview, to, &self.node).map_err(EngineError::NoHeir)?;
-        tracing::warn!(to, by, "Asked to hand over to another node");
-        self.heir.wish(to);
-        Ok(())
-    }
-}
 
 pub struct Node {
     runtime: Runtime,
@@ -195,5 +180,20 @@ impl Node {
             *seen = changes.iter().map(|change| change.position).max().or(*seen);
             self.runtime.announce(changes);
         }
+    }
+}
+
+impl Runtime {
+    /// Has another node become active in place of this one. It is on its way when this returns: what runs here may end first, while
+    /// deliveries wait in the inbox.
+    pub async fn hand_over(&self, to: &str, by: &str) -> Result<(), EngineError> {
+        if let Some(active) = self.health().standing_by {
+            return Err(EngineError::StandingBy(active));
+        }
+        let overview = self.reads.overview(self.clock.now()).await?;
+        may_have_it(&overview, to, &self.node).map_err(EngineError::NoHeir)?;
+        tracing::warn!(to, by, "Asked to hand over to another node");
+        self.heir.wish(to);
+        Ok(())
     }
 }

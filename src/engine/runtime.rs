@@ -17,7 +17,7 @@ use crate::domain::trouble::Words;
 use crate::domain::watch::Fault;
 use crate::engine::commit::Writer;
 use crate::engine::error::EngineError;
-use crate::engine::handover::Heir;
+use crate::engine::heir::Heir;
 use crate::engine::inbox;
 use crate::engine::late::{Letterbox, Voice};
 use crate::engine::metrics::Metrics;

@@ -33,6 +33,16 @@ async fn reynard(shop: &Slow, playbook: &str, database: Option<&str>) -> Result<
     if database.is_some() { Reynard::node(setup).await } else { Reynard::start(setup).await }
 }
 
+/// The active node and one that stands by, while a step of the active one is under way.
+async fn pair_at_work(shop: &Slow, database: &str) -> Result<(Reynard, Reynard)> {
+    let a = reynard(shop, PATIENT, Some(database)).await?;
+    until_active(&a, 5).await?;
+    let b = reynard(shop, PATIENT, Some(database)).await?;
+    a.fire("service-down").await?;
+    asked(shop).await?;
+    Ok((a, b))
+}
+
 async fn asked(shop: &Slow) -> Result<()> {
     wait_until("the target to be asked", seconds(15), async || Ok((shop.asked() == 1).then_some(()))).await
 }
@@ -109,12 +119,7 @@ async fn what_a_node_is_answered_after_it_was_taken_for_dead_reaches_the_log_thr
         return Ok(());
     }
     let (postgres, shop) = (Postgres::start().await?, Slow::start().await?);
-    let url = postgres.url("admin");
-    let a = reynard(&shop, PATIENT, Some(&url)).await?;
-    until_active(&a, 5).await?;
-    let b = reynard(&shop, PATIENT, Some(&url)).await?;
-    a.fire("service-down").await?;
-    asked(&shop).await?;
+    let (a, b) = pair_at_work(&shop, &postgres.url("admin")).await?;
     a.process.signal("STOP");
     println!("{:5.1} s  after SIGSTOP the other node was active", until_active(&b, 13).await?);
     told(&b, "step_in_doubt").await?;
@@ -138,12 +143,7 @@ async fn a_step_under_way_may_end_before_the_work_is_given_to_another_node() -> 
         return Ok(());
     }
     let (postgres, shop) = (Postgres::start().await?, Slow::start().await?);
-    let url = postgres.url("admin");
-    let a = reynard(&shop, PATIENT, Some(&url)).await?;
-    until_active(&a, 5).await?;
-    let b = reynard(&shop, PATIENT, Some(&url)).await?;
-    a.fire("service-down").await?;
-    asked(&shop).await?;
+    let (a, b) = pair_at_work(&shop, &postgres.url("admin")).await?;
     let this = |nodes: &Value| nodes["nodes"].as_array()?.iter().find(|node| node["this"] == true)?["name"].as_str().map(str::to_owned);
     let to = this(&b.get("/api/v1/nodes").await?).context("its name")?;
     a.asks(&format!("/api/v1/nodes/{to}/activate"), &json!({})).await?;

@@ -1,5 +1,5 @@
-//! Giving the work to another node because somebody asks for it: who may have it, and how the wish reaches the node that holds the
-//! lease. Knows no lease and no loop.
+//! The heir: the node that somebody asks to be active next, who may be that, and how the wish reaches whoever holds the lease. Knows no
+//! lease and no loop.
 
 use std::sync::Arc;
 
