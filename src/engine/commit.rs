@@ -246,9 +246,35 @@ impl Writer {
         Ok(went)
     }
 
+    /// What a worker needs for jobs that have waited. After a start that is all that was under way, so it is read as one set.
     async fn answer_briefs(&mut self, briefs: Vec<(Job, Briefing)>) {
+        let missing: BTreeSet<IncidentId> = briefs.iter().map(|(job, _)| job.incident).filter(|id| !self.incidents.contains(*id)).collect();
+        let read = self.read_all(&missing.into_iter().collect::<Vec<_>>()).await;
+        let rulebook = self.shared.rulebook();
         for (job, done) in briefs {
-            let _ = done.send(self.brief(&job).await);
+            let known = match self.incidents.state(job.incident) {
+                Some(held) => Ok(Some(held)),
+                None => read.get(&job.incident).map(Result::as_ref).transpose(),
+            };
+            let answer = known.map(|state| state.and_then(|state| self.brief_of(state, &rulebook, &job)));
+            let _ = done.send(answer.map_err(Clone::clone));
+        }
+    }
+
+    /// The incidents of these ids, as far as they are there. One that cannot be read is an error of its own.
+    async fn read_all(&self, ids: &[IncidentId]) -> BTreeMap<IncidentId, Result<Incident, StoreError>> {
+        if ids.is_empty() {
+            return BTreeMap::new();
+        }
+        match self.journal.load(ids).await {
+            Ok(found) => found.into_iter().map(|(_, state)| (state.id, Ok(state))).collect(),
+            Err(StoreError::Refused(_)) if ids.len() > 1 => {
+                let (left, right) = ids.split_at(ids.len() / 2);
+                let mut all = Box::pin(self.read_all(left)).await;
+                all.extend(Box::pin(self.read_all(right)).await);
+                all
+            }
+            Err(error) => ids.iter().map(|id| (*id, Err(error.clone()))).collect(),
         }
     }
 
@@ -838,16 +864,6 @@ impl Writer {
         jobs.extend(resumed.interrupted.iter().filter(|job| job.id > last_job).cloned());
         self.hand_out(jobs.into_iter().map(|job| Asked { job, brief: None }).collect());
         Ok(())
-    }
-
-    /// What a worker needs for a job that has waited.
-    async fn brief(&mut self, job: &Job) -> Result<Option<Brief>, StoreError> {
-        let rulebook = self.shared.rulebook();
-        if let Some(cached) = self.incidents.get(job.incident) {
-            return Ok(self.brief_of(&cached.state, &rulebook, job));
-        }
-        let loaded = self.journal.load(&[job.incident]).await?;
-        Ok(loaded.first().and_then(|(_, state)| self.brief_of(state, &rulebook, job)))
     }
 
     /// A brief is made here alone, between two commits: a run that is cancelled before is seen, and one that is cancelled later
