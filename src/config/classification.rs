@@ -13,14 +13,15 @@ use crate::domain::priority::Priority;
 
 const NO_SIGNAL: &str = "!has(signals.error_rate) && !has(signals.latency) && !has(signals.affected_users)";
 
-/// The shipped rules: name, condition, whether it is for incidents without any signal, priority.
+/// The shipped rules: name, condition, whether it is for incidents without any signal, priority. They go by any alert that fires:
+/// in a group of one critical alert and nine warnings no severity is common to all.
 const SHIPPED: [(&str, &str, bool, Priority); 6] = [
     ("p1", "signals.error_rate > 0.5 || signals.affected_users > 10000", false, Priority::P1),
     ("p2", "signals.error_rate > 0.1 || signals.latency > 5.0 || signals.affected_users > 1000", false, Priority::P2),
     ("p3", "signals.error_rate > 0.05 || signals.latency > 2.0 || signals.affected_users > 100", false, Priority::P3),
-    ("service-down", "labels.alertname == \"ServiceDown\"", true, Priority::P1),
-    ("critical", "labels.severity == \"critical\"", true, Priority::P2),
-    ("warning", "labels.severity == \"warning\"", true, Priority::P3),
+    ("service-down", "\"ServiceDown\" in firing.alertname", true, Priority::P1),
+    ("critical", "\"critical\" in firing.severity", true, Priority::P2),
+    ("warning", "\"warning\" in firing.severity", true, Priority::P3),
 ];
 
 /// All rules in the order they are asked: the user's, then the shipped ones whose name no user's rule has taken.

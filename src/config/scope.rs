@@ -22,6 +22,7 @@ pub fn incident() -> Schema {
         ("incident", incident),
         ("labels", texts()),
         ("annotations", texts()),
+        ("firing", Type::Map(Box::new(Type::List(Box::new(Type::Text))))),
         ("signals", Type::Map(Box::new(Type::Number))),
         ("alerts", Type::List(Box::new(alert))),
     ];

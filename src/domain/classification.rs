@@ -91,14 +91,15 @@ fn lookup<'a>(scope: &'a Value, dotted: &str) -> Option<&'a Value> {
     dotted
         .split('.')
         .try_fold(scope, |value, key| value.get(key))
-        .filter(|value| !value.is_null() && !value.is_object() && !value.is_array())
+        .filter(|value| !value.is_null() && !value.is_object() && value.as_array().is_none_or(|items| items.iter().all(Value::is_string)))
 }
 
-/// A whole number is written as one, though every signal is a fraction.
+/// A whole number is written as one, though every signal is a fraction; of a list, each of its texts.
 fn shown(value: &Value) -> String {
-    match value.as_f64() {
-        Some(number) => number.to_string(),
-        None => value.to_string(),
+    match (value.as_f64(), value.as_array()) {
+        (Some(number), _) => number.to_string(),
+        (None, Some(items)) => items.iter().map(Value::to_string).collect::<Vec<_>>().join(" and "),
+        (None, None) => value.to_string(),
     }
 }
 

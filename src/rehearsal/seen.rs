@@ -107,13 +107,14 @@ fn labels_of(step: &Step) -> Vec<String> {
 
 /// Whether an alert, and not Reynard, says whether it is there.
 fn is_told(name: &str) -> bool {
-    ["labels.", "annotations.", "signals."].iter().any(|head| name.starts_with(head))
+    ["labels.", "annotations.", "firing.", "signals."].iter().any(|head| name.starts_with(head))
 }
 
 fn is_missing(incident: &Incident, name: &str) -> bool {
     match name.split_once('.') {
         Some(("labels", label)) => !incident.labels.contains_key(label),
         Some(("annotations", annotation)) => !incident.annotations.contains_key(annotation),
+        Some(("firing", label)) => !incident.alerts.values().any(|mark| mark.labels.contains_key(label)),
         Some(("signals", signal)) => incident.classification.as_ref().is_none_or(|known| !known.signals.contains_key(signal)),
         _ => false,
     }

@@ -68,6 +68,15 @@ async fn a_past() -> App {
 }
 
 #[tokio::test]
+async fn a_group_of_several_severities_is_as_bad_in_hindsight() {
+    let app = App::new().await;
+    app.posts(&body(&[alert("A", "warning", "firing", 1), alert("A", "critical", "firing", 2)])).await;
+    app.passes(Span::minutes(5)).await;
+    let outcome = again(&app, &app.settings.rulebook).await;
+    assert_eq!((told(&outcome), outcome.now.priorities[1]), (Vec::new(), 1));
+}
+
+#[tokio::test]
 async fn what_nobody_edited_changes_nothing() {
     let app = a_past().await;
     let outcome = again(&app, &app.settings.rulebook).await;

@@ -110,6 +110,36 @@ async fn a_signal_in_an_annotation_decides_the_priority_and_it_rises_by_itself_b
 }
 
 #[tokio::test]
+async fn a_group_is_as_bad_as_the_worst_alert_that_fires() {
+    let app = App::new().await;
+    app.posts(&body(&[alert("A", "warning", "firing", 1), alert("A", "critical", "firing", 2), alert("A", "info", "firing", 3)])).await;
+    let incident = app.newest().await;
+    let known = incident.classification.clone().expect("classified");
+    assert_eq!((incident.priority, known.rule.as_str()), (Priority::P2, "critical"));
+    assert!(known.reason.ends_with("(firing.severity is \"critical\" and \"info\" and \"warning\")"), "{}", known.reason);
+    assert!(!incident.labels.contains_key("severity"), "no severity is common to all");
+}
+
+#[tokio::test]
+async fn one_that_fires_worse_than_the_others_raises_the_priority() {
+    let app = App::new().await;
+    app.posts(&body(&[alert("A", "warning", "firing", 1)])).await;
+    assert_eq!(app.newest().await.priority, Priority::P3);
+    app.posts(&body(&[alert("A", "critical", "firing", 2)])).await;
+    assert_eq!(app.newest().await.priority, Priority::P2);
+    app.posts(&body(&[alert("A", "critical", "resolved", 2), alert("A", "info", "firing", 3)])).await;
+    let incident = app.newest().await;
+    assert_eq!((incident.priority, incident.counts.firing), (Priority::P2, 2), "it never falls by itself");
+}
+
+#[tokio::test]
+async fn what_no_longer_fires_says_nothing_of_those_that_come_later() {
+    let app = App::new().await;
+    app.posts(&body(&[alert("A", "info", "firing", 1), alert("A", "critical", "resolved", 2)])).await;
+    assert_eq!(app.newest().await.priority, Priority::P4);
+}
+
+#[tokio::test]
 async fn an_incident_that_is_classified_again_is_counted_once() {
     let app = App::new().await;
     let with = |rate: &str, instance: u32| {

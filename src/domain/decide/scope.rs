@@ -1,10 +1,11 @@
-//! What expressions and templates see of an incident: `incident`, `labels`, `annotations`, `signals`, `alerts`, `steps`, `target`.
+//! What expressions and templates see of an incident: `incident`, `labels`, `annotations`, `firing`, `signals`, `alerts`, `steps`, `target`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use crate::domain::decide::turn::Turn;
+use crate::domain::expression::condition::field;
 use crate::domain::incident::{AlertMark, Incident};
 use crate::domain::path;
 use crate::domain::playbook::Step;
@@ -13,6 +14,9 @@ use crate::domain::settings::{Rulebook, Target};
 
 /// Alerts that an expression sees at most; the counts tell of the rest.
 const ALERTS_IN_SCOPE: usize = 100;
+
+/// Different values of one label that an expression sees at most. Who asks for more asks for what tells each alert from the next.
+const VALUES_IN_SCOPE: usize = 100;
 
 /// Asked of each variable before it is made: whether anybody will read it. A hundred alerts are not told to who asks for a service.
 pub type Reads<'a> = &'a dyn Fn(&str) -> bool;
@@ -61,9 +65,25 @@ pub fn incident_scope(incident: &Incident, reads: Reads) -> Value {
     });
     tell("labels", &|| json!(incident.labels));
     tell("annotations", &|| json!(incident.annotations));
+    tell("firing", &|| firing_scope(incident, reads));
     tell("signals", &|| incident.classification.as_ref().map_or_else(|| json!({}), |c| json!(c.signals)));
     tell("alerts", &|| incident.alerts.values().take(ALERTS_IN_SCOPE).map(alert_scope).collect());
     Value::Object(scope)
+}
+
+/// Each label's different values among the alerts that fire, in order; when none does any more, among all of them.
+fn firing_scope(incident: &Incident, reads: Reads) -> Value {
+    let any = incident.alerts.values().any(|mark| mark.firing);
+    let mut values: BTreeMap<&str, Option<BTreeSet<&str>>> = BTreeMap::new();
+    for mark in incident.alerts.values().filter(|mark| mark.firing || !any) {
+        for (label, value) in &mark.labels {
+            let asked = values.entry(label).or_insert_with(|| reads(&field("firing", label)).then(BTreeSet::new));
+            if let Some(seen) = asked.as_mut().filter(|seen| seen.len() < VALUES_IN_SCOPE) {
+                seen.insert(value);
+            }
+        }
+    }
+    json!(values.into_iter().filter_map(|(label, seen)| Some((label, seen?))).collect::<BTreeMap<_, _>>())
 }
 
 fn alert_scope(mark: &AlertMark) -> Value {

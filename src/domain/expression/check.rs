@@ -458,11 +458,14 @@ fn common_name(common: &Option<Type>) -> String {
 }
 
 fn dotted(mut name: String, steps: &[(&str, Range<usize>)]) -> String {
-    for (step, _) in steps {
-        // Writing into a String cannot fail.
-        let _ = if is_name(step) { write!(name, ".{step}") } else { write!(name, "[{step:?}]") };
-    }
+    steps.iter().for_each(|(step, _)| push_field(&mut name, step));
     name
+}
+
+/// How a name goes on with a field: `.team`, `["k8s.io/name"]`.
+pub fn push_field(name: &mut String, field: &str) {
+    // Writing into a String cannot fail.
+    let _ = if is_name(field) { write!(name, ".{field}") } else { write!(name, "[{field:?}]") };
 }
 
 fn unknown_function(name: &str, function: &Word) -> Fault {

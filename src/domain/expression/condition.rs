@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::expression::check::{Checked, check};
+use crate::domain::expression::check::{Checked, check, push_field};
 use crate::domain::expression::evaluate::Machine;
 use crate::domain::expression::fault::Fault;
 use crate::domain::expression::schema::{Schema, Type};
@@ -65,10 +65,11 @@ impl Expression {
         self.0.checked.names.iter().cloned().collect()
     }
 
-    /// Whether it reads a variable: `labels` when it says `labels.team`.
-    pub fn reads(&self, variable: &str) -> bool {
-        let is = |name: &String| name.strip_prefix(variable).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        self.0.checked.names.iter().any(is)
+    /// Whether it reads anything of what a dotted name stands for: `labels` when it says `labels.team` or `labels["k8s.io/name"]`,
+    /// and `labels.team` when it says `labels`.
+    pub fn reads(&self, name: &str) -> bool {
+        let below = |name: &str, whole: &str| name.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        self.0.checked.names.iter().any(|read| below(read, name) || below(name, read))
     }
 
     /// Runs it over a JSON object of the variables.
@@ -86,6 +87,13 @@ impl Expression {
             Err(error) => Verdict { matched: false, missing, warning: Some(error.to_string()) },
         }
     }
+}
+
+/// The dotted name of a field of what has a name: `labels.team`, `labels["k8s.io/name"]`.
+pub fn field(of: &str, field: &str) -> String {
+    let mut name = of.to_owned();
+    push_field(&mut name, field);
+    name
 }
 
 #[cfg(test)]
@@ -254,6 +262,21 @@ mod tests {
             ("labels[\"k8s.io/name\"] == labels[\"team\"]", vec!["labels.team", "labels[\"k8s.io/name\"]"]),
         ] {
             assert_eq!(Expression::parse(source, &schema()).unwrap().names(), names, "{source}");
+        }
+    }
+
+    #[test]
+    fn it_reads_what_lies_below_and_what_lies_above() {
+        for (source, name, reads) in [
+            ("labels.team == ''", "labels", true),
+            ("labels.team == ''", "labels.team", true),
+            ("labels.team == ''", "labels.te", false),
+            ("labels.team == ''", "signals", false),
+            ("labels[\"k8s.io/name\"] == ''", "labels", true),
+            ("labels[\"k8s.io/name\"] == ''", "labels[\"k8s.io/name\"]", true),
+            ("labels[incident.service] == ''", "labels.team", true),
+        ] {
+            assert_eq!(Expression::parse(source, &schema()).unwrap().reads(name), reads, "{source} reads {name}");
         }
     }
 
