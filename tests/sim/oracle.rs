@@ -157,7 +157,8 @@ impl Oracle {
         let Some(plan) = self.rulebook.policy(&before.escalation.policy).and_then(|policy| policy.plan(before.priority)) else {
             return self.record.fault(format!("#{number}: somebody was told by no plan"));
         };
-        let anew = self.untold.remove(&before.id) && self.replanned.get(&before.id) == Some(&start);
+        // A plan that has come into force begins a ladder anew only if its first rung is told at once; else the one that stands goes on.
+        let anew = self.untold.remove(&before.id) && self.replanned.get(&before.id) == Some(&start) && at == start;
         let goes_on = before.escalation.started_at == Some(start) && !anew;
         let done = if goes_on { before.escalation.done } else { 0 };
         let Some(moment) = plan.moment(start, done) else {
