@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use handlebars::Handlebars;
+use handlebars::{Context, Handlebars};
 use serde_json::Value;
 
 use crate::domain::escalation::ONLY_WORDS;
@@ -83,7 +83,8 @@ impl Messages {
             let text = format!("{own}\n\n{}", url(data));
             return Words { subject: plain.subject, html: paragraphs(&text), chat: text.clone(), text };
         }
-        let filled = |engine: &Handlebars<'_>| engine.render(name, data).ok();
+        let context = Context::wraps(data).ok(); // once, it is a copy of the data
+        let filled = |engine: &Handlebars<'_>| engine.render_with_context(name, context.as_ref()?).ok();
         let (subject, text) = match filled(&self.plain) {
             Some(text) => split_subject(text, &plain.subject),
             None => (plain.subject, plain.text),
