@@ -5,6 +5,7 @@
 mod chance;
 mod database;
 mod load;
+mod outages;
 mod person;
 mod server;
 mod sink;
@@ -23,6 +24,7 @@ use reynard::engine::store::IncidentQuery;
 use crate::chance::Chance;
 use crate::database::Database;
 use crate::load::{Senders, Tally};
+use crate::outages::Outages;
 use crate::server::{Server, client, until};
 use crate::sink::Sink;
 
@@ -84,7 +86,7 @@ async fn killed_again_and_again_under_load_it_loses_nothing() {
         server.kill();
         let gone_at = now();
         server.start().await;
-        outages.0.push((gone_at, now()));
+        outages.push(gone_at, now());
     }
     senders.end();
     for sender in sending {
@@ -256,19 +258,5 @@ impl Story {
             }
         }
         latest
-    }
-}
-
-/// From when to when nobody was there, in order. Several may lie between a level's time and its telling.
-#[derive(Default)]
-struct Outages(Vec<(Timestamp, Timestamp)>);
-
-impl Outages {
-    fn between(&self, due: Timestamp, at: Timestamp) -> i64 {
-        self.0.iter().map(|(gone, back)| (back.min(&at).0 - gone.max(&due).0).max(0)).sum()
-    }
-
-    fn longest(&self) -> i64 {
-        self.0.iter().map(|(gone, back)| back.0 - gone.0).max().unwrap_or_default()
     }
 }
